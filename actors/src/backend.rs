@@ -1,0 +1,172 @@
+//! What an agent is to the actors: something that takes a task and ends with an outcome.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_journal::id::FencingToken;
+use bellwether_journal::key::Digest;
+use bellwether_journal::record::{Failure, FailureKind, Usage};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
+///
+/// The future may be dropped at any moment (a kill, a panic elsewhere): whatever it started must then end with it.
+pub trait AgentBackend: Send + Sync + 'static {
+    /// Works on `task` until it is done, fails or is cancelled through `context`.
+    ///
+    /// A value is JSON text in the agent's own key order (A08): a text answer is a JSON string.
+    fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended>;
+
+    /// What changes this backend's answers besides task and options (its command, its address): part of a call's
+    /// content (R02). Empty when there is nothing.
+    fn fingerprint(&self) -> String {
+        String::new()
+    }
+}
+
+/// One attempt's task.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Names the attempt; run, call and attempt stand in it.
+    pub token: FencingToken,
+    /// The same for all attempts of the call in a generation (R01).
+    pub idempotency_key: Digest,
+    /// The attempts before this one, oldest first. One that an engine's death cut off says so.
+    pub previous_attempts: Vec<PreviousAttempt>,
+    /// What is to be done.
+    pub prompt: Arc<str>,
+    /// How.
+    pub options: AgentOptions,
+    /// The name to show.
+    pub label: Option<Arc<str>>,
+    /// The phase that it belongs to.
+    pub phase: Option<Arc<str>>,
+    /// Where to work.
+    pub working_directory: PathBuf,
+    /// The journal's own name, by which leftovers of a dead engine are found.
+    pub journal: Digest,
+}
+
+/// An attempt that came before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousAttempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// How it ended: a failure's kind, or `interrupted` when its engine died.
+    pub ended: String,
+    /// What is known of why.
+    pub message: String,
+}
+
+/// A call's options, as far as they concern the agent. Unknown ones are left out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AgentOptions {
+    /// JSON Schema that the value must fit, as the script wrote it.
+    pub schema: Option<Box<RawValue>>,
+    /// Alias or id of the model.
+    pub model: Option<String>,
+    /// `low` … `max`.
+    pub effort: Option<String>,
+    /// The agent type's name.
+    pub agent_type: Option<String>,
+    /// `worktree`.
+    pub isolation: Option<String>,
+    /// The backend's name, when it is not the run's.
+    pub backend: Option<String>,
+}
+
+/// An attempt's way to the engine.
+#[derive(Clone, Debug)]
+pub struct AttemptContext {
+    /// Cancelled: end in order, within `grace`.
+    pub cancelled: CancellationToken,
+    /// Killed: end at once.
+    pub killed: CancellationToken,
+    /// How long an agent may take to end after `cancelled`.
+    pub grace: Duration,
+    /// Where progress goes; sheds when nobody keeps up.
+    pub progress: Progress,
+}
+
+/// Bounded and lossy: progress must never slow an agent or a run.
+#[derive(Clone, Debug)]
+pub struct Progress(Option<mpsc::Sender<ProgressEvent>>);
+
+impl Progress {
+    /// Sends to `sender` what it has room for.
+    #[must_use]
+    pub const fn new(sender: mpsc::Sender<ProgressEvent>) -> Self {
+        Self(Some(sender))
+    }
+
+    /// Nobody listens.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Reports something, unless the reader is behind.
+    pub fn report(&self, event: ProgressEvent) {
+        if let Some(sender) = &self.0 {
+            // A full channel sheds: the next report says more than this one.
+            let _ = sender.try_send(event);
+        }
+    }
+}
+
+/// What an agent says of its work while it is at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgressEvent {
+    /// Whose.
+    pub token: FencingToken,
+    /// The event as the agent wrote it: JSON text.
+    pub event: Arc<str>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// The answer.
+    pub outcome: AgentOutcome,
+    /// What it used, as far as the agent says.
+    pub usage: Usage,
+}
+
+/// An attempt's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentOutcome {
+    /// Done: the value as JSON text.
+    Completed(Arc<str>),
+    /// Not done.
+    Failed(Failure),
+    /// It ended because it was told to, and nothing of it is left running.
+    Cancelled,
+}
+
+impl Ended {
+    /// Done, with nothing counted.
+    #[must_use]
+    pub fn completed(value: impl Into<Arc<str>>) -> Self {
+        Self { outcome: AgentOutcome::Completed(value.into()), usage: Usage::default() }
+    }
+
+    /// Failed, with nothing counted.
+    #[must_use]
+    pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+        let failure = Failure { kind, message: message.into(), evidence: None, retry_after: None };
+        Self { outcome: AgentOutcome::Failed(failure), usage: Usage::default() }
+    }
+
+    /// Cancelled, with nothing counted.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self { outcome: AgentOutcome::Cancelled, usage: Usage::default() }
+    }
+}

@@ -1,0 +1,3 @@
+//! The moving parts of Bellwether.
+
+pub mod backend;
