@@ -1,0 +1,101 @@
+//! Errors, by what the caller does next.
+
+use bellwether_journal::id::RunId;
+use bellwether_journal::record::{ScriptError, Status};
+
+/// Why an engine could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
+    /// The builder was told things that do not go together.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Why a run was not started. Nothing was journaled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The script was refused; the text shows where and what is allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// The arguments are no JSON, or not what `meta.args` asks for.
+    #[error("args: {0}")]
+    Args(String),
+    /// No backend is named, or none of that name is there.
+    #[error("{0}")]
+    Backend(String),
+    /// A run of this id is there with another script or other arguments.
+    #[error("run {run} is there already, with {what}")]
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// What differs.
+        what: &'static str,
+    },
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
+}
+
+/// Why a run was not resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// No run of this id.
+    #[error("there is no run {0}")]
+    Unknown(RunId),
+    /// The run has ended: there is nothing to resume.
+    #[error("run {0} has ended as {1:?}: nothing is left to do", status = .1)]
+    Ended(RunId, Status),
+    /// Another VM wrote the journal (R06).
+    #[error("run {0} was recorded by another version of the script VM: {1}")]
+    OtherVm(RunId, String),
+    /// Its backend is not there.
+    #[error("{0}")]
+    Backend(String),
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
+}
+
+/// Why a run has no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The script threw, or a limit ended it.
+    #[error("{}: {}", .0.name, .0.message)]
+    Failed(Box<ScriptError>),
+    /// The run was stopped, paused or killed before its end and can be resumed.
+    #[error("the run is {} and can be resumed{}", .status.name(), .reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Unfinished {
+        /// What it is now.
+        status: Status,
+        /// Why, if that was said.
+        reason: Option<String>,
+    },
+    /// The value is another shape than the one asked for.
+    #[error("the run's value has another shape: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
+}
+
+/// Why a verb was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The run has ended or its engine is gone: nothing to control.
+    #[error("the run is not live")]
+    NotLive,
+}

@@ -1,0 +1,107 @@
+//! What a run is started with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A workflow script, as text with the file that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The whole text.
+    pub source: String,
+    /// The file, for messages and for `workflow()` paths relative to it; `None` when it has none.
+    pub path: Option<PathBuf>,
+}
+
+impl Script {
+    /// A script that has no file.
+    pub fn text(source: impl Into<String>) -> Self {
+        Self { source: source.into(), path: None }
+    }
+
+    /// A script from a file that the caller has read.
+    pub fn file(path: impl Into<PathBuf>, source: impl Into<String>) -> Self {
+        Self { source: source.into(), path: Some(path.into()) }
+    }
+}
+
+/// How a run is to be carried out. All of it is journaled, so that resuming needs nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct StartOptions {
+    /// The caller's own id for the run: starting the same id again gives the same run.
+    #[serde(skip)]
+    pub run_id: Option<bellwether_journal::id::RunId>,
+    /// The run's name; `meta.name` without one.
+    pub name: Option<String>,
+    /// The script's `args` as JSON text.
+    pub args: Option<String>,
+    /// The backend's name, as the builder was told it.
+    pub backend: Option<String>,
+    /// A program that is the agent: its words. Needs no backend of that name (feature `command`).
+    pub agent_command: Option<Vec<String>>,
+    /// How that program is given its task.
+    pub agent_input: AgentInput,
+    /// Agents of this run at once; 0 is no limit; `None` is the default of C01.
+    pub concurrency: Option<u32>,
+    /// Agents of this run in all; `None` is 1,000.
+    pub max_agents: Option<u64>,
+    /// Items of one fan-out; `None` is 4,096.
+    pub max_items: Option<u32>,
+    /// How long the run may take, in milliseconds; it then stops.
+    pub timeout_ms: Option<u64>,
+    /// Where agents work; the process's working directory without one.
+    pub working_directory: Option<PathBuf>,
+    /// The commit checked out there, as the caller knows it.
+    pub base_commit: Option<String>,
+    /// Who starts it, for the record.
+    pub started_by: Option<String>,
+}
+
+/// How an agent program is given its task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AgentInput {
+    /// One JSON object on stdin, one process a task.
+    #[default]
+    Task,
+    /// The prompt alone on stdin, and `{prompt}`, `{model}`, `{cwd}` filled into the command.
+    Prompt,
+    /// One JSON object a line on stdin and one answer a line on stdout, a process for many tasks.
+    Lines,
+}
+
+/// What may be changed when a run is resumed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResumeOptions {
+    /// Agents at once from here on; 0 is no limit.
+    pub concurrency: Option<u32>,
+    /// Agents in all.
+    pub max_agents: Option<u64>,
+    /// Items of one fan-out.
+    pub max_items: Option<u32>,
+    /// Who resumes it, for the record.
+    pub by: Option<String>,
+}
+
+/// The engine's own limits.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Agents at once over all runs; `None` leaves it to the runs.
+    pub concurrency: Option<u32>,
+    /// Events kept for a slow reader before it is told `Lagged`.
+    pub events: usize,
+    /// How long agents may take to end when a run is stopped.
+    pub stop_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: None, events: 1024, stop_grace: Duration::from_secs(10) }
+    }
+}
