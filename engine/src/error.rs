@@ -52,7 +52,7 @@ pub enum ResumeError {
     #[error("there is no run {0}")]
     Unknown(RunId),
     /// The run has ended: there is nothing to resume.
-    #[error("run {0} has ended as {1:?}: nothing is left to do", status = .1)]
+    #[error("run {0} is {}: nothing is left to do", .1.name())]
     Ended(RunId, Status),
     /// Another VM wrote the journal (R06).
     #[error("run {0} was recorded by another version of the script VM: {1}")]
