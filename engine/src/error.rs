@@ -52,8 +52,13 @@ pub enum ResumeError {
     #[error("there is no run {0}")]
     Unknown(RunId),
     /// The run has ended: there is nothing to resume.
-    #[error("run {0} is {}: nothing is left to do", .1.name())]
-    Ended(RunId, Status),
+    #[error("run {run} is {}: nothing is left to do", .status.name())]
+    Ended {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        status: Status,
+    },
     /// Another VM wrote the journal (R06).
     #[error("run {0} was recorded by another version of the script VM: {1}")]
     OtherVm(RunId, String),
