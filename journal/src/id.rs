@@ -31,7 +31,11 @@ impl RunId {
     /// The run's name from a store's key; `None` when the number has more than 40 bits.
     #[must_use]
     pub const fn from_u64(number: u64) -> Option<Self> {
-        if number >> 40 == 0 { Some(Self(number)) } else { None }
+        if number >> 40 == 0 {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 }
 
@@ -53,7 +57,9 @@ impl fmt::Debug for RunId {
 
 /// A text that is no run id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no run id: it is `r-` and eight of 0-9 a-z without i, l, o, u (as in `r-7k2m9q4d`)")]
+#[error(
+    "`{0}` is no run id: it is `r-` and eight of 0-9 a-z without i, l, o, u (as in `r-7k2m9q4d`)"
+)]
 pub struct InvalidRunId(String);
 
 impl FromStr for RunId {
@@ -144,7 +150,13 @@ pub struct FencingToken {
 
 impl fmt::Display for FencingToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, run, generation, call, attempt } = self;
+        let Self {
+            epoch,
+            run,
+            generation,
+            call,
+            attempt,
+        } = self;
         write!(formatter, "{epoch}.{run}.{generation}.{call}.{attempt}")
     }
 }
@@ -164,7 +176,15 @@ mod tests {
 
     #[test]
     fn run_id_refuses_other_texts() {
-        for text in ["", "r-", "r-1234567", "r-123456789", "r-1234567u", "x-12345678", "r-1234567é"] {
+        for text in [
+            "",
+            "r-",
+            "r-1234567",
+            "r-123456789",
+            "r-1234567u",
+            "x-12345678",
+            "r-1234567é",
+        ] {
             assert!(text.parse::<RunId>().is_err(), "{text}");
         }
         assert_eq!(RunId::from_u64(1 << 40), None);
