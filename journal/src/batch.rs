@@ -126,11 +126,17 @@ impl<T> Queue<T> {
         let mut tickets = Vec::new();
         let mut bytes = 0;
         let mut summaries: HashMap<RunId, Vec<u8>> = HashMap::new();
-        while let Some((size, submission)) = self.take_within(
-            tickets.is_empty(),
-            self.limits.bytes_max.saturating_sub(bytes),
-            self.limits.records_max.saturating_sub(batch.records.len()),
-        ) {
+        let limits = self.limits;
+        while bytes <= limits.bytes_max && batch.records.len() <= limits.records_max {
+            let room = Limits {
+                bytes_max: limits.bytes_max - bytes,
+                records_max: limits.records_max - batch.records.len(),
+            };
+            // The first one goes in any case: it cannot be made smaller.
+            let room = (!tickets.is_empty()).then_some(room);
+            let Some((size, submission)) = self.take_within(room) else {
+                break;
+            };
             let Submission {
                 run,
                 rows,
@@ -162,17 +168,14 @@ impl<T> Queue<T> {
         Some((batch, tickets))
     }
 
-    /// The next submission, if it is within the limits or `anyway`; its run goes to the end of the line.
-    fn take_within(
-        &mut self,
-        anyway: bool,
-        bytes_max: usize,
-        records_max: usize,
-    ) -> Option<(usize, Submission<T>)> {
+    /// The next submission, if there is room for it; its run goes to the end of the line.
+    fn take_within(&mut self, room: Option<Limits>) -> Option<(usize, Submission<T>)> {
         let run = *self.turns.front()?;
         let waiting = self.waiting.get_mut(&run)?;
         let (bytes, submission) = waiting.front()?;
-        if !anyway && (*bytes > bytes_max || submission.rows.len() > records_max) {
+        let fits =
+            |room: Limits| *bytes <= room.bytes_max && submission.rows.len() <= room.records_max;
+        if !room.is_none_or(fits) {
             return None;
         }
         let taken = waiting.pop_front()?;

@@ -254,17 +254,20 @@ fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// Decodes all of `body`. What a length inside it may claim is bounded by the length of the body itself: a value in
-/// memory is at most some ten times its bytes, so a sixteenth of the limit is never refused and garbage never makes us
-/// allocate much more than it is long.
+/// Decodes all of `body`. What a length inside it may claim is bounded by the length of the body: a value in memory
+/// is at most some ten times its bytes, so sixteen times refuses nothing of ours, and garbage cannot make us allocate
+/// without end.
 fn decode_whole<T: Decode<()>>(body: &[u8]) -> Result<T, String> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
-    let decoded = match body.len() {
-        0..=KIB => decode_within::<T, { 16 * KIB }>(body),
-        ..=MIB => decode_within::<T, { 16 * MIB }>(body),
-        ..=BODY_BYTES_MAX => decode_within::<T, { 16 * BODY_BYTES_MAX }>(body),
-        length => return Err(format!("{length} bytes long")),
+    let decoded = if body.len() <= KIB {
+        decode_within::<T, { 16 * KIB }>(body)
+    } else if body.len() <= MIB {
+        decode_within::<T, { 16 * MIB }>(body)
+    } else if body.len() <= BODY_BYTES_MAX {
+        decode_within::<T, { 16 * BODY_BYTES_MAX }>(body)
+    } else {
+        return Err(format!("{} bytes long", body.len()));
     };
     let (value, read) = decoded.map_err(|error| error.to_string())?;
     match body.len() - read {

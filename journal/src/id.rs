@@ -18,8 +18,13 @@ impl RunId {
     /// A run's name from 40 random bits; where the bits come from is the caller's affair.
     #[must_use]
     pub const fn from_entropy(bytes: [u8; 5]) -> Self {
-        let [a, b, c, d, e] = bytes;
-        Self(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
+        let mut number = 0;
+        let mut index = 0;
+        while index < bytes.len() {
+            number = number << 8 | bytes[index] as u64;
+            index += 1;
+        }
+        Self(number)
     }
 
     /// The number as it stands in a store's keys, below 2^40.

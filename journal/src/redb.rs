@@ -8,6 +8,9 @@
 //! | `payloads` | (run, position) → zstd bytes |
 //! | `blobs` | hash → zstd bytes |
 
+#[cfg(test)]
+mod crash_tests;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -216,7 +219,7 @@ impl RedbStore {
             transaction.open_table(PAYLOADS).map_err(failed)?;
             transaction.open_table(BLOBS).map_err(failed)?;
         }
-        self.finish(transaction)
+        transaction.commit().map_err(failed)
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
@@ -253,18 +256,14 @@ impl RedbStore {
         Ok(transaction)
     }
 
-    fn finish(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
-        transaction.commit().map_err(failed)
-    }
-
     /// Runs a write. Whatever fails in it but for a refusal of ours is the last that this handle writes.
     fn writing<T>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let transaction = self.write()?;
-        let written =
-            write(&transaction).and_then(|value| self.finish(transaction).map(|()| value));
+        let written = write(&transaction)
+            .and_then(|value| transaction.commit().map_err(failed).map(|()| value));
         if let Err(StoreError::Io(_)) = &written {
             self.failed.store(true, Ordering::Release);
         }
@@ -498,6 +497,14 @@ fn database_failed(path: &Path, error: DatabaseError) -> StoreError {
             path: path_text,
             reason,
         },
+        DatabaseError::Storage(StorageError::Io(error))
+            if error.kind() == io::ErrorKind::UnexpectedEof =>
+        {
+            StoreError::Damaged {
+                path: path_text,
+                reason: "it is cut off".to_owned(),
+            }
+        }
         DatabaseError::Storage(StorageError::Io(error)) => opening_failed(path, &error),
         other => StoreError::Io(format!("{path_text}: {other}")),
     }

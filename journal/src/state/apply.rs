@@ -50,17 +50,17 @@ impl RunState {
             Record::RunStarted(started) => self.run_started(started, *at),
             Record::GenerationOpened(opened) => self.generation_opened(opened, *position),
             Record::CallScheduled(call) => {
-                self.call_scheduled(call, *position, *at).map_err(illegal)?
+                self.call_scheduled(call, *position, *at).map_err(illegal)?;
             }
             Record::AttemptStarted(started) => {
-                self.attempt_started(*started, *at).map_err(illegal)?
+                self.attempt_started(*started, *at).map_err(illegal)?;
             }
             Record::AttemptFailed(failed) => self.attempt_failed(failed, *at).map_err(illegal)?,
             Record::CallSettled(settled) => {
                 self.call_settled(settled, *position, *at)
                     .map_err(illegal)?;
             }
-            Record::TimerFired(_) => self.turns += 1,
+            Record::TimerFired(_) => self.timer_fired(),
             Record::CallRefused(refused) => {
                 self.call_refused(refused, *position, *at)
                     .map_err(illegal)?;
@@ -420,6 +420,11 @@ impl RunState {
             .saturating_add(call.usage.output_tokens);
         self.usage = self.usage.plus(usage);
         self.turns += 1;
+    }
+
+    fn timer_fired(&mut self) {
+        self.turns += 1;
+        self.script_moved();
     }
 
     fn shown(&mut self, turn: u64, ordinal: u32) {
