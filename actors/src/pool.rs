@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_journal::id::FencingToken;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorRuntime, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::agent::{self, Agent};
 use bellwether_journal::record::{Failure, Usage};
@@ -164,7 +164,7 @@ fn start(
         pool: myself.clone(),
     };
     // `instant`: the pool does not wait for the agent's start, so that a thousand starts are a thousand sends.
-    match Agent::spawn_linked_instant(None, Agent, arguments, myself.get_cell()) {
+    match ActorRuntime::spawn_linked_instant(None, Agent, arguments, myself.get_cell()) {
         Ok((agent, _)) => {
             state.tokens.insert(token, agent.get_id());
             state.agents.insert(agent.get_id(), (token, agent));

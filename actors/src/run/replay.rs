@@ -4,7 +4,6 @@
 //! recorded. Memory is bounded by a page of records and by what the script itself keeps.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_journal::error::{Damage, StoreError};

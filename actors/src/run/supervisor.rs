@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bellwether_journal::batch::Submission;
-use bellwether_journal::codec::Entry;
+use bellwether_journal::codec::{self, Entry};
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId, TimerNumber};
 use bellwether_journal::key::Digest;
@@ -85,6 +85,14 @@ pub struct Arguments {
     pub grace: Duration,
     /// When the run is stopped, in milliseconds from now.
     pub time_limit: Option<Millis>,
+}
+
+impl Arguments {
+    /// Which run this is.
+    #[must_use]
+    pub fn machine_run(&self) -> RunId {
+        self.machine.state().id
+    }
 }
 
 /// How a run begins in this engine.
@@ -828,12 +836,12 @@ fn read_work(
     run: RunId,
     scheduled: Position,
 ) -> Result<(Arc<str>, Arc<str>), StoreError> {
-    let entry = read::entry(store, run, scheduled)?;
-    let Record::CallScheduled(call) = entry.record else {
-        return Err(StoreError::Damage(Damage::new(format!(
-            "run {run}: there is no call at position {scheduled}"
-        ))));
-    };
+    let damage =
+        || Damage::new(format!("run {run}: there is no call at position {scheduled}"));
+    let rows = store.records(run, scheduled, 1)?;
+    let row = rows.first().ok_or_else(damage)?;
+    let entry = codec::decode(run, row.position, &row.bytes)?;
+    let Record::CallScheduled(call) = entry.record else { return Err(damage().into()) };
     let prompt = read::resolve(store, run, scheduled, &call.prompt)?;
     let options = read::resolve(store, run, scheduled, &call.options)?;
     Ok((prompt, options))
