@@ -807,19 +807,41 @@ impl Machine {
         self.owed.clear();
         if before || spent {
             let why = if before { "twice at the same place" } else { "too often" };
-            let error = ScriptError {
-                name: "OrchestratorError".to_owned(),
-                code: Some("QUARANTINED".to_owned()),
-                message: format!("the script's VM crashed {why}: {message}"),
-                line: 0,
-                column: 0,
-                stack: String::new(),
-            };
-            let end = Ending { result: None, error: Some(error), status: Status::Quarantined };
-            self.end(end, now, permits, out);
+            self.quarantine(format!("the script's VM crashed {why}: {message}"), now, permits, out);
         } else {
             out.act(self.state.next, Action::RebuildScript);
         }
+    }
+
+    /// The run's supervisor crashed too often: the run ends here.
+    pub fn condemn(
+        &mut self,
+        why: &str,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        self.append(Record::Recovered(Recovered { epoch: self.epoch }), now, out);
+        self.quarantine(format!("the run's supervisor crashed too often: {why}"), now, permits, out);
+    }
+
+    fn quarantine(
+        &mut self,
+        message: String,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        let error = ScriptError {
+            name: "QuarantineError".to_owned(),
+            code: Some("QUARANTINED".to_owned()),
+            message,
+            line: 0,
+            column: 0,
+            stack: String::new(),
+        };
+        let end = Ending { result: None, error: Some(error), status: Status::Quarantined };
+        self.end(end, now, permits, out);
     }
 
     fn end(&mut self, end: Ending, now: Millis, permits: &mut dyn Permits, out: &mut Output) {

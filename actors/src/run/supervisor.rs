@@ -101,6 +101,8 @@ pub enum Beginning {
     New(Vec<Record>, Vec<Packed>, orchestrator::Start),
     /// From the journal: the VM, and turns that the journal does not have whole.
     Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By),
+    /// It does not: it crashed too often, for this reason, and is quarantined.
+    Condemned(String),
 }
 
 /// What a run is told.
@@ -367,6 +369,11 @@ impl State {
                 self.tell_orchestrator(orchestrator::Message::Adopt(vm));
                 self.decide(|machine, now, permits, out| {
                     machine.go_on(fresh, by, now, permits, out);
+                });
+            }
+            Beginning::Condemned(why) => {
+                self.decide(|machine, now, permits, out| {
+                    machine.condemn(&why, now, permits, out);
                 });
             }
         }
