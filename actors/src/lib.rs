@@ -20,3 +20,4 @@ pub mod restart;
 pub mod root;
 pub mod run;
 pub mod scheduler;
+pub mod tree;

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bellwether_actors::backend::AgentBackend;
-use bellwether_actors::root::{self, Root};
+use bellwether_actors::root;
 use bellwether_actors::run::supervisor::{Arguments, Surroundings};
 use bellwether_actors::scheduler::Scheduler;
+use bellwether_actors::tree::Tree;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
-use ractor::{Actor as _, ActorRef};
 
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, StartError};
@@ -29,23 +29,21 @@ use crate::view::Archive;
 pub struct Engine(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) surroundings: Surroundings,
+    pub(crate) tree: Tree,
     pub(crate) epoch: Epoch,
     pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
     pub(crate) limits: Limits,
     #[cfg(feature = "command")]
     pub(crate) launcher: bellwether_launcher::Launcher,
-    root: ActorRef<root::Message>,
     live: Mutex<HashMap<RunId, RunHandle>>,
     /// Held while a run is being started or taken up, so that the same id is never taken twice.
     pub(crate) entering: tokio::sync::Mutex<()>,
     closing: AtomicBool,
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Its children are ended with it, and their agents with them.
-        self.root.kill();
+impl Inner {
+    pub(crate) const fn surroundings(&self) -> &Surroundings {
+        self.tree.surroundings()
     }
 }
 
@@ -72,31 +70,16 @@ impl Engine {
         let Builder { backends, clock, limits, helper, .. } = builder;
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
-        let arguments = root::Arguments {
-            store: Arc::clone(&store),
-            scheduler: scheduler.clone(),
-            clock: Arc::clone(&clock),
-            crashed: crashed(Arc::clone(&myself)),
-        };
-        let (started, writer) = tokio::sync::oneshot::channel();
-        let (root, _) = Root::spawn(None, Root, (arguments, started))
+        let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
             .await
             .map_err(|error| BuildError::Setting(error.to_string()))?;
-        let writer = writer.await.map_err(|error| BuildError::Setting(error.to_string()))?;
         let inner = Arc::new(Inner {
-            surroundings: Surroundings {
-                store,
-                journal_identity: identity,
-                writer,
-                scheduler,
-                clock,
-            },
+            tree,
             epoch,
             backends,
             limits,
             #[cfg(feature = "command")]
             launcher: crate::backend::launcher(helper),
-            root,
             live: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
@@ -148,7 +131,7 @@ impl Engine {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn unfinished(&self) -> Result<Vec<RunId>, StoreError> {
-        let store = Arc::clone(&self.0.surroundings.store);
+        let store = Arc::clone(&self.0.surroundings().store);
         let reading = tokio::task::spawn_blocking(move || {
             read::summaries(store.as_ref())
                 .filter_map(|row| match row {
@@ -178,7 +161,7 @@ impl Engine {
     /// What the journal says of runs, live ones too.
     #[must_use]
     pub fn archive(&self) -> Archive {
-        Archive::new(Arc::clone(&self.0.surroundings.store))
+        Archive::new(Arc::clone(&self.0.surroundings().store))
     }
 
     /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when
@@ -192,9 +175,8 @@ impl Engine {
         if tokio::time::timeout(deadline, stopped).await.is_err() {
             tracing::warn!("runs did not stop in time and are cut off; they can be resumed");
         }
-        let drained = self.0.root.call(root::Message::Shutdown, Some(deadline)).await;
-        if drained.is_err() {
-            tracing::debug!("the engine's actors were gone already");
+        if let Err(gone) = self.0.tree.shutdown(deadline).await {
+            tracing::debug!(%gone, "nothing was left to shut down");
         }
     }
 
@@ -210,17 +192,8 @@ impl Engine {
         arguments: Arguments,
     ) -> Result<(), StoreError> {
         let run = handle.id();
-        let gone = |error: String| StoreError::Io(format!("the engine's actors are gone: {error}"));
-        let supervised = self
-            .0
-            .root
-            .call(|reply| root::Message::Run(Box::new(arguments), reply), None)
-            .await
-            .map_err(|error| gone(error.to_string()))?;
-        let ractor::rpc::CallResult::Success(supervisor) = supervised else {
-            return Err(gone("no answer".to_owned()));
-        };
-        handle.set_supervisor(supervisor.map_err(gone)?);
+        let control = self.0.tree.run(arguments).await;
+        handle.set_control(control.map_err(|gone| StoreError::Io(gone.to_string()))?);
         self.with_live(|live| live.insert(run, handle.clone()));
         let (waiting, engine) = (handle.clone(), Arc::downgrade(&self.0));
         tokio::spawn(async move {

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bellwether_actors::observe::Report;
-use bellwether_actors::run::supervisor::Message;
+use bellwether_actors::tree::{Gone, RunControl};
 use bellwether_journal::codec;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Actor, Record, Status};
 use bellwether_journal::store::Store;
-use ractor::ActorRef;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -30,17 +29,17 @@ pub(crate) struct Shared {
     watch: Arc<Watch>,
     report: watch::Receiver<Report>,
     /// Replaced when the run's supervisor is started again; `None` for a run that this engine does not have.
-    supervisor: Mutex<Option<ActorRef<Message>>>,
+    control: Mutex<Option<RunControl>>,
 }
 
 impl RunHandle {
     pub(crate) fn new(run: RunId, store: Arc<dyn Store>, watch: Arc<Watch>) -> Self {
         let report = watch.subscribe();
-        Self(Arc::new(Shared { run, store, watch, report, supervisor: Mutex::new(None) }))
+        Self(Arc::new(Shared { run, store, watch, report, control: Mutex::new(None) }))
     }
 
-    pub(crate) fn set_supervisor(&self, supervisor: ActorRef<Message>) {
-        *self.0.supervisor.lock().unwrap_or_else(PoisonError::into_inner) = Some(supervisor);
+    pub(crate) fn set_control(&self, control: RunControl) {
+        *self.0.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
@@ -125,7 +124,7 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn pause(&self, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.tell(|reply| Message::Pause(by, None, reply)).await
+        self.control()?.pause(by, None).await.map_err(not_live)
     }
 
     /// Goes on after a pause. Returns when that is durable.
@@ -134,7 +133,7 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn resume(&self, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.tell(|reply| Message::Resume(by, reply)).await
+        self.control()?.resume(by).await.map_err(not_live)
     }
 
     /// Ends the run's agents in order within `grace`, keeps all results, and leaves the run resumable. Returns when that
@@ -144,7 +143,7 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn stop(&self, grace: Duration, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.tell(|reply| Message::Stop(Some(grace), by, None, reply)).await
+        self.control()?.stop(Some(grace), by, None).await.map_err(not_live)
     }
 
     /// Ends the run's agents at once; resumed as after a crash. Returns when that is durable and no process of the run
@@ -154,25 +153,26 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn kill(&self, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.tell(|reply| Message::Stop(None, by, None, reply)).await
+        self.control()?.stop(None, by, None).await.map_err(not_live)
     }
 
-    async fn tell(
-        &self,
-        message: impl FnOnce(ractor::RpcReplyPort<()>) -> Message,
-    ) -> Result<(), ControlError> {
-        let supervisor = self
-            .0
-            .supervisor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or(ControlError::NotLive)?;
-        match supervisor.call(message, None).await {
-            Ok(ractor::rpc::CallResult::Success(())) => Ok(()),
-            _ => Err(ControlError::NotLive),
-        }
+    /// The run's status as decided, which the journal may not have yet: what a verb changed shows here at once.
+    ///
+    /// # Errors
+    /// [`ControlError::NotLive`].
+    pub async fn decided_status(&self) -> Result<Status, ControlError> {
+        self.control()?.status().await.map_err(not_live)
     }
+
+    fn control(&self) -> Result<RunControl, ControlError> {
+        let control = self.0.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.clone().ok_or(ControlError::NotLive)
+    }
+}
+
+/// A run whose actors are gone has ended or been given up: for its caller that is one thing.
+fn not_live(_gone: Gone) -> ControlError {
+    ControlError::NotLive
 }
 
 impl fmt::Debug for RunHandle {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bellwether_actors::journal;
 use bellwether_actors::run::replay::{self, ReplayError};
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::{Damage, StoreError};
@@ -29,12 +28,9 @@ pub(crate) async fn resume(
     changed: ResumeOptions,
     condemned: Option<String>,
 ) -> Result<RunHandle, ResumeError> {
-    let surroundings = &engine.0.surroundings;
+    let surroundings = engine.0.surroundings();
     // What a supervisor that is gone had sent may still be on its way.
-    let drained = surroundings.writer.call(journal::Message::Drain, None).await;
-    if drained.is_err() {
-        return Err(StoreError::Io("the journal's writer is gone".to_owned()).into());
-    }
+    engine.0.tree.drain().await.map_err(|gone| StoreError::Io(gone.to_string()))?;
     let store = Arc::clone(&surroundings.store);
     let (state, options) = blocking(move || first_records(store.as_ref(), run))
         .await?
@@ -100,7 +96,7 @@ async fn recover(
     run: RunId,
     parts: &Parts,
 ) -> Result<replay::Recovered, ResumeError> {
-    let store = Arc::clone(&engine.0.surroundings.store);
+    let store = Arc::clone(&engine.0.surroundings().store);
     let (keys, make_vm) = (parts.keys(), parts.make_vm());
     let recovering = tokio::task::spawn_blocking(move || {
         let cancelled = AtomicBool::new(false);

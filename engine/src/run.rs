@@ -124,7 +124,7 @@ impl Parts {
         let make_vm = self.make_vm();
         let backends = self.backends.clone();
         Arguments {
-            surroundings: engine.0.surroundings.clone(),
+            surroundings: engine.0.surroundings().clone(),
             machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers),
             beginning,
             make_vm,

@@ -60,7 +60,7 @@ pub(crate) async fn start(
         Some(folder) => folder.clone(),
         None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
     };
-    let now = engine.0.surroundings.clock.now();
+    let now = engine.0.surroundings().clock.now();
     let seed = entropy::seed()?;
     let script_path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
     let packed_options = text::pack_shared(
@@ -119,7 +119,7 @@ pub(crate) async fn start(
     let keys = parts.keys();
     let watch = engine.watch(run);
     let handle =
-        RunHandle::new(run, Arc::clone(&engine.0.surroundings.store), Arc::clone(&watch));
+        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), Arc::clone(&watch));
     let state = RunState::new(run);
     let arguments =
         parts.arguments(engine, &watch, state, keys, std::collections::BTreeMap::new(), beginning);
@@ -177,7 +177,7 @@ fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
 async fn fresh_id(engine: &Engine) -> Result<RunId, StartError> {
     loop {
         let run = entropy::run_id()?;
-        let store = Arc::clone(&engine.0.surroundings.store);
+        let store = Arc::clone(&engine.0.surroundings().store);
         let taken = blocking(move || store.summary(run)).await?.is_some();
         if !taken && engine.run(run).is_none() {
             return Ok(run);
@@ -192,7 +192,7 @@ async fn known(
     source: &Arc<str>,
     args: Option<&str>,
 ) -> Result<Option<RunHandle>, StartError> {
-    let store = Arc::clone(&engine.0.surroundings.store);
+    let store = Arc::clone(&engine.0.surroundings().store);
     let (source, args) = (Arc::clone(source), args.map(str::to_owned));
     let compared = blocking(move || {
         let Some(summary) = read::summary(store.as_ref(), run)? else { return Ok(None) };
@@ -223,7 +223,7 @@ async fn known(
     Ok(Some(engine.run(run).unwrap_or_else(|| {
         let status = if status.needs_engine() { Status::Interrupted } else { status };
         let watch = Arc::new(Watch::new(run, status, true, 1));
-        RunHandle::new(run, Arc::clone(&engine.0.surroundings.store), watch)
+        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), watch)
     })))
 }
 
