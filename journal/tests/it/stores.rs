@@ -92,7 +92,7 @@ fn what_is_no_journal_is_named_and_left_alone() {
         ),
         (
             "garbage behind the start",
-            [&journal[..9], &[0xAB; 40_000]].concat(),
+            [&journal[..9], &vec![0xAB; 40_000]].concat(),
             "is damaged",
         ),
     ];
