@@ -145,7 +145,7 @@ impl StorageBackend for Disk {
     }
 }
 
-fn store(disk: Disk, quick_repair: bool) -> RedbStore {
+fn store(disk: Disk, quick_repair: QuickRepair) -> RedbStore {
     let options = Options::default()
         .cache_bytes(1 << 20)
         .quick_repair(quick_repair);
@@ -153,7 +153,7 @@ fn store(disk: Disk, quick_repair: bool) -> RedbStore {
         .set_cache_size(options.cache_bytes)
         .create_with_backend(disk)
         .unwrap();
-    RedbStore::over(database, Path::new("journal"), options)
+    RedbStore::over(database, Path::new("journal"), 0, options)
 }
 
 fn run() -> RunId {
@@ -238,7 +238,11 @@ fn check(store: &RedbStore, identity: Digest, commits: u64, epoch: u64) {
 
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_disk_dies() {
-    for quick_repair in [false, true] {
+    for quick_repair in [
+        QuickRepair::Never,
+        QuickRepair::Above(30_000),
+        QuickRepair::Always,
+    ] {
         let disk = Disk::default();
         let new = store(disk.clone(), quick_repair);
         new.write_meta(Digest([5; 16])).unwrap();

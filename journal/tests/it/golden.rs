@@ -50,7 +50,7 @@ fn describe(rows: &[Row]) -> String {
     for row in rows {
         head = codec::verify(head, &row.bytes).unwrap();
         let entry = codec::decode(run(5), row.position, &row.bytes).unwrap();
-        writeln!(text, "{} {} {:#?}", entry.position, entry.at, entry.record).unwrap();
+        writeln!(text, "{} {} {:?}", entry.position, entry.at, entry.record).unwrap();
         state.apply(&entry).unwrap();
     }
     writeln!(text, "{:#?}", state.summary()).unwrap();

@@ -1,10 +1,6 @@
 //! The journal as others use it: bytes, folds and stores together.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytes;
 mod golden;

@@ -6,11 +6,12 @@ use std::path::Path;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::Position;
 use bellwether_journal::memory::MemoryStore;
-use bellwether_journal::redb::{Options, RedbStore};
+use bellwether_journal::read;
+use bellwether_journal::redb::{Options, QuickRepair, RedbStore};
 use bellwether_journal::store::{Batch, Store as _};
 use bellwether_journal::suite;
 
-use crate::history::run;
+use crate::history::{everything, run, seal};
 
 #[test]
 fn memory_store_does_what_a_store_must() {
@@ -23,7 +24,11 @@ fn memory_store_does_what_a_store_must() {
 
 #[test]
 fn redb_store_does_what_a_store_must() {
-    for quick_repair in [false, true] {
+    for quick_repair in [
+        QuickRepair::Never,
+        QuickRepair::Above(10_000),
+        QuickRepair::Always,
+    ] {
         suite::check(|| {
             let folder = tempfile::tempdir().unwrap();
             let options = Options::default()
@@ -92,7 +97,7 @@ fn what_is_no_journal_is_named_and_left_alone() {
         ),
         (
             "garbage behind the start",
-            [&journal[..9], &[0xAB; 40_000]].concat(),
+            [&journal[..9], &vec![0xAB; 40_000]].concat(),
             "is damaged",
         ),
     ];
@@ -169,4 +174,50 @@ fn a_new_journal_is_its_owners_alone() {
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn a_damaged_file_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.redb");
+    let (rows, _) = seal(run(1), &everything());
+    let store = open(&path).unwrap();
+    for row in rows {
+        let batch = Batch {
+            payloads: vec![(run(1), row.position, vec![3; 3_000].into())],
+            records: vec![(run(1), row.position, row.bytes)],
+            ..Batch::default()
+        };
+        store.commit(&batch).unwrap();
+    }
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 11) as usize % below
+    };
+    let n: usize = std::env::var("N").map_or(300, |n| n.parse().unwrap());
+    for round in 0..n {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(20) {
+            // Half of it in the first pages, where the database keeps what matters most.
+            let range = if round % 2 == 0 { 8_192 } else { bytes.len() };
+            let at = random(range);
+            bytes[at] = random(256) as u8;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let Ok(store) = open(&path) else { continue };
+        let _ = store.identity();
+        let _ = read::load_state(&store, run(1));
+        let _ = read::verify(&store, run(1));
+        let _ = store.payloads(run(1), Position(0), 1_000, 1 << 20);
+        let _ = store.raise_epoch();
+        let _ = store.commit(&Batch {
+            payloads: vec![(run(1), Position(900), vec![3; 3_000].into())],
+            ..Batch::default()
+        });
+    }
 }
