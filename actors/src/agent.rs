@@ -79,7 +79,13 @@ impl Actor for Agent {
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
-        Arguments { backend, task, grace, progress, pool }: Arguments,
+        Arguments {
+            backend,
+            task,
+            grace,
+            progress,
+            pool,
+        }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let token = task.token;
         let cancelled = CancellationToken::new();
@@ -101,7 +107,13 @@ impl Actor for Agent {
             let _ = report.cast(pool::Message::Ended { token, end });
             myself.stop(None);
         });
-        Ok(State { token, cancelled, killed, pool, work: Work(work) })
+        Ok(State {
+            token,
+            cancelled,
+            killed,
+            pool,
+            work: Work(work),
+        })
     }
 
     async fn handle(
@@ -124,7 +136,10 @@ impl Actor for Agent {
                 tracing::error!(token = %state.token, "an agent's backend did not end when it was killed");
                 state.work.0.abort();
                 let end = End::Cancelled(Usage::default());
-                let _ = state.pool.cast(pool::Message::Ended { token: state.token, end });
+                let _ = state.pool.cast(pool::Message::Ended {
+                    token: state.token,
+                    end,
+                });
                 myself.stop(None);
             }
         }

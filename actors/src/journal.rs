@@ -123,7 +123,9 @@ impl State {
         if self.committing.is_some() || self.failed.is_some() {
             return;
         }
-        let Some((batch, waiters)) = self.queue.next_batch() else { return };
+        let Some((batch, waiters)) = self.queue.next_batch() else {
+            return;
+        };
         self.committing = Some(waiters);
         self.committing_bytes = batch.bytes();
         let store = Arc::clone(&self.store);
@@ -164,7 +166,11 @@ impl State {
 
     fn hold_back(&mut self) {
         let pending = self.queue.pending_bytes() + self.committing_bytes;
-        let limit = if self.held_back { UNDURABLE_BYTES_MAX / 2 } else { UNDURABLE_BYTES_MAX };
+        let limit = if self.held_back {
+            UNDURABLE_BYTES_MAX / 2
+        } else {
+            UNDURABLE_BYTES_MAX
+        };
         let held_back = pending > limit && self.failed.is_none();
         if held_back != self.held_back {
             self.held_back = held_back;
@@ -193,7 +199,9 @@ impl Handle {
         let failed = Arc::clone(failed);
         if self.writer.cast(Message::Append(submission)).is_err() {
             tracing::error!(run = %self.run, "the journal's writer is gone");
-            failed(Acknowledgement::Failed("the journal's writer is gone".to_owned()));
+            failed(Acknowledgement::Failed(
+                "the journal's writer is gone".to_owned(),
+            ));
         }
     }
 }

@@ -49,7 +49,11 @@ impl Actor for Orchestrator {
         _myself: ActorRef<Message>,
         listener: Listener,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { listener, vm: None, answers: Vec::new() })
+        Ok(State {
+            listener,
+            vm: None,
+            answers: Vec::new(),
+        })
     }
 
     async fn handle(

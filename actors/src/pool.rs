@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_journal::id::FencingToken;
-use ractor::{Actor, ActorId, ActorRuntime, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 
 use crate::agent::{self, Agent};
 use bellwether_journal::record::{Failure, Usage};
@@ -83,9 +83,19 @@ impl Actor for AgentPool {
     async fn pre_start(
         &self,
         _myself: ActorRef<Message>,
-        Arguments { listener, progress, grace }: Arguments,
+        Arguments {
+            listener,
+            progress,
+            grace,
+        }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { listener, progress, grace, agents: HashMap::new(), tokens: HashMap::new() })
+        Ok(State {
+            listener,
+            progress,
+            grace,
+            agents: HashMap::new(),
+            tokens: HashMap::new(),
+        })
     }
 
     async fn handle(
@@ -113,7 +123,10 @@ impl Actor for AgentPool {
                 }
             }
             Message::Cancel(token, grace) => {
-                let agent = state.tokens.get(&token).and_then(|actor| state.agents.get(actor));
+                let agent = state
+                    .tokens
+                    .get(&token)
+                    .and_then(|actor| state.agents.get(actor));
                 if let Some((_, agent)) = agent {
                     // One that is ending anyway does not hear it.
                     let _ = agent.cast(agent::Message::Cancel(grace));

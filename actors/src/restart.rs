@@ -70,7 +70,10 @@ pub const ORCHESTRATOR: Policy = supervised(Restart::Permanent);
 /// The agent pool's row.
 pub const AGENT_POOL: Policy = supervised(Restart::Permanent);
 /// An agent's row.
-pub const AGENT: Policy = Policy { restart: Restart::Temporary, ..supervised(Restart::Temporary) };
+pub const AGENT: Policy = Policy {
+    restart: Restart::Temporary,
+    ..supervised(Restart::Temporary)
+};
 
 const fn supervised(restart: Restart) -> Policy {
     Policy {
@@ -120,7 +123,9 @@ impl History {
 /// Doubles with each try up to `longest`, then takes off up to half by `jitter` (0 takes nothing).
 #[must_use]
 pub fn back_off(base: Duration, longest: Duration, tries: u32, jitter: u8) -> Duration {
-    let full = base.saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX)).min(longest);
+    let full = base
+        .saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX))
+        .min(longest);
     full - full * u32::from(jitter) / 512
 }
 
@@ -155,7 +160,12 @@ pub fn retry_after(cause: Cause<'_>, failures: u32, jitter: u8) -> Option<Millis
     if failures >= attempts {
         return None;
     }
-    let own = back_off(base, Duration::from_mins(2), failures.saturating_sub(1), jitter);
+    let own = back_off(
+        base,
+        Duration::from_mins(2),
+        failures.saturating_sub(1),
+        jitter,
+    );
     // What the other side asks for is a minimum: jitter may only add to it.
     Some(asked.map_or(own.as_millis() as Millis, |asked| {
         asked.saturating_add(asked.saturating_mul(u64::from(jitter)) / 2048)
@@ -180,14 +190,26 @@ mod tests {
             (61_600, Verdict::Restart(Duration::from_millis(200))),
             (61_700, Verdict::Escalate),
         ] {
-            assert_eq!(history.ended(&policy, Exit::Abnormal, now, 0), expected, "at {now}");
+            assert_eq!(
+                history.ended(&policy, Exit::Abnormal, now, 0),
+                expected,
+                "at {now}"
+            );
         }
     }
 
     #[test]
     fn who_is_started_again() {
         let verdict = |restart, exit| {
-            History::default().ended(&Policy { restart, ..RUN_SUPERVISOR }, exit, 0, 0)
+            History::default().ended(
+                &Policy {
+                    restart,
+                    ..RUN_SUPERVISOR
+                },
+                exit,
+                0,
+                0,
+            )
         };
         let again = Verdict::Restart(Duration::from_millis(50));
         assert_eq!(verdict(Restart::Permanent, Exit::Normal), again);
@@ -200,8 +222,9 @@ mod tests {
     #[test]
     fn back_off_doubles_to_its_end_and_jitter_takes_at_most_half() {
         let (base, longest) = (Duration::from_secs(1), Duration::from_secs(60));
-        let delays: Vec<u64> =
-            (0..8).map(|tries| back_off(base, longest, tries, 0).as_secs()).collect();
+        let delays: Vec<u64> = (0..8)
+            .map(|tries| back_off(base, longest, tries, 0).as_secs())
+            .collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert!(back_off(base, longest, 99, 255) >= longest / 2);
     }
@@ -214,9 +237,8 @@ mod tests {
             evidence: None,
             retry_after,
         };
-        let after = |kind, asked, failures| {
-            retry_after(Cause::Agent(&failure(kind, asked)), failures, 0)
-        };
+        let after =
+            |kind, asked, failures| retry_after(Cause::Agent(&failure(kind, asked)), failures, 0);
         assert_eq!(after(FailureKind::RateLimit, None, 1), Some(1_000));
         assert_eq!(after(FailureKind::RateLimit, Some(30_000), 1), Some(30_000));
         assert_eq!(after(FailureKind::RateLimit, None, 5), Some(16_000));

@@ -20,7 +20,10 @@ pub type Crashed = Arc<dyn Fn(RunId, Option<Duration>, String) + Send + Sync>;
 /// What the root is told.
 pub enum Message {
     /// Supervise a run.
-    Run(Box<supervisor::Arguments>, RpcReplyPort<Result<ActorRef<supervisor::Message>, String>>),
+    Run(
+        Box<supervisor::Arguments>,
+        RpcReplyPort<Result<ActorRef<supervisor::Message>, String>>,
+    ),
     /// A child is gone.
     Gone(ActorId, Exit, String),
     /// Answer when no run is left.
@@ -59,12 +62,23 @@ pub struct State {
 impl Actor for Root {
     type Msg = Message;
     type State = State;
-    type Arguments = (Arguments, tokio::sync::oneshot::Sender<ActorRef<journal::Message>>);
+    type Arguments = (
+        Arguments,
+        tokio::sync::oneshot::Sender<ActorRef<journal::Message>>,
+    );
 
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
-        (Arguments { store, scheduler, clock, crashed }, started): Self::Arguments,
+        (
+            Arguments {
+                store,
+                scheduler,
+                clock,
+                crashed,
+            },
+            started,
+        ): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let arguments = journal::Arguments { store, scheduler };
         let (writer, _) =
@@ -96,7 +110,9 @@ impl Actor for Root {
                         .map(|(supervisor, _)| supervisor)
                         .map_err(|error| error.to_string());
                 if let Ok(supervisor) = &spawned {
-                    state.runs.insert(supervisor.get_id(), (run, supervisor.clone()));
+                    state
+                        .runs
+                        .insert(supervisor.get_id(), (run, supervisor.clone()));
                 }
                 let _ = reply.send(spawned);
             }
@@ -106,8 +122,7 @@ impl Actor for Root {
                 let writer = state.writer.clone();
                 // Beside the mailbox: the runs that are ending still have to be heard.
                 tokio::spawn(async move {
-                    let drained =
-                        ractor::call!(writer, journal::Message::Drain);
+                    let drained = ractor::call!(writer, journal::Message::Drain);
                     if let Err(error) = drained {
                         tracing::debug!(%error, "the journal's writer was gone already");
                     }
@@ -135,9 +150,7 @@ impl Actor for Root {
         _state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, _) => {
-                (child, Exit::Normal, String::new())
-            }
+            SupervisionEvent::ActorTerminated(child, _, _) => (child, Exit::Normal, String::new()),
             SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
             _ => return Ok(()),
         };

@@ -32,7 +32,12 @@ impl Scheduler {
     #[must_use]
     pub fn new(limit: Option<usize>) -> Self {
         let waiting = VecDeque::new();
-        Self(Arc::new(Mutex::new(Permits { limit, in_use: 0, held_back: false, waiting })))
+        Self(Arc::new(Mutex::new(Permits {
+            limit,
+            in_use: 0,
+            held_back: false,
+            waiting,
+        })))
     }
 
     /// Takes a permit for `run`. If none is free, `granted` is called once when one is the run's own (never from within
@@ -97,7 +102,9 @@ impl Permits {
     fn grant(&mut self) -> Vec<Arc<Granted>> {
         let mut granted = Vec::new();
         while self.has_room() {
-            let Some((_, tell)) = self.waiting.pop_front() else { break };
+            let Some((_, tell)) = self.waiting.pop_front() else {
+                break;
+            };
             self.in_use += 1;
             granted.push(tell);
         }
@@ -132,7 +139,9 @@ mod tests {
         let tell = move |number| {
             let log = Arc::clone(&log);
             let tell: Granted = Box::new(move || {
-                log.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+                log.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(number);
             });
             Arc::new(tell)
         };
@@ -146,11 +155,17 @@ mod tests {
         let (one, two) = (tell(1), tell(2));
         assert!(scheduler.take(run(1), &one) && scheduler.take(run(1), &one));
         assert!(!scheduler.take(run(1), &one), "the limit is reached");
-        assert!(!scheduler.take(run(1), &one), "asking again changes nothing");
+        assert!(
+            !scheduler.take(run(1), &one),
+            "asking again changes nothing"
+        );
         assert!(!scheduler.take(run(2), &two));
         scheduler.give_back();
         scheduler.give_back();
-        assert_eq!(*granted.lock().unwrap_or_else(PoisonError::into_inner), [1, 2]);
+        assert_eq!(
+            *granted.lock().unwrap_or_else(PoisonError::into_inner),
+            [1, 2]
+        );
         assert_eq!(scheduler.in_use(), 2);
     }
 
@@ -164,6 +179,9 @@ mod tests {
         scheduler.forget(run(1));
         scheduler.hold_back(false);
         assert_eq!(*granted.lock().unwrap_or_else(PoisonError::into_inner), [2]);
-        assert!(scheduler.take(run(1), &tell(1)), "nobody waits and there is room");
+        assert!(
+            scheduler.take(run(1), &tell(1)),
+            "nobody waits and there is room"
+        );
     }
 }

@@ -56,7 +56,13 @@ impl Tree {
             .await
             .map_err(|error| Gone(format!(": {error}")))?;
         let writer = writer.await.map_err(|error| Gone(format!(": {error}")))?;
-        let surroundings = Surroundings { store, journal_identity, writer, scheduler, clock };
+        let surroundings = Surroundings {
+            store,
+            journal_identity,
+            writer,
+            scheduler,
+            clock,
+        };
         Ok(Self { root, surroundings })
     }
 
@@ -73,7 +79,9 @@ impl Tree {
     pub async fn run(&self, arguments: Arguments) -> Result<RunControl, Gone> {
         let message = |reply| root::Message::Run(Box::new(arguments), reply);
         let started = call(&self.root, message, None).await?;
-        started.map(RunControl).map_err(|error| Gone(format!(": {error}")))
+        started
+            .map(RunControl)
+            .map_err(|error| Gone(format!(": {error}")))
     }
 
     /// Waits until everything that was sent to the journal is durable, or has failed.
@@ -129,7 +137,12 @@ impl RunControl {
         by: By,
         reason: Option<String>,
     ) -> Result<(), Gone> {
-        call(&self.0, |reply| Message::Stop(grace, by, reason, reply), None).await
+        call(
+            &self.0,
+            |reply| Message::Stop(grace, by, reason, reply),
+            None,
+        )
+        .await
     }
 
     /// The run's status as decided, which the journal may not have yet.

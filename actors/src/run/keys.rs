@@ -16,8 +16,15 @@ use crate::backend::{AgentBackend, AgentOptions};
 const REMEMBERED_OPTIONS_MAX: usize = 256;
 
 /// Options that change the result (R02), besides the backend.
-const OPTIONS_OF_CONTENT: [&str; 7] =
-    ["schema", "model", "effort", "isolation", "agentType", "tools", "disallowedTools"];
+const OPTIONS_OF_CONTENT: [&str; 7] = [
+    "schema",
+    "model",
+    "effort",
+    "isolation",
+    "agentType",
+    "tools",
+    "disallowedTools",
+];
 
 /// The backends that a run can name.
 #[derive(Clone, Default)]
@@ -33,18 +40,25 @@ impl Backends {
         by_name: HashMap<String, Arc<dyn AgentBackend>>,
         default: impl Into<String>,
     ) -> Self {
-        Self { by_name, default: default.into() }
+        Self {
+            by_name,
+            default: default.into(),
+        }
     }
 
     fn get(&self, name: Option<&str>) -> Result<(&str, &Arc<dyn AgentBackend>), String> {
         let name = name.unwrap_or(&self.default);
-        self.by_name.get_key_value(name).map(|(name, backend)| (name.as_str(), backend)).ok_or_else(
-            || {
+        self.by_name
+            .get_key_value(name)
+            .map(|(name, backend)| (name.as_str(), backend))
+            .ok_or_else(|| {
                 let mut known: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                format!("there is no backend `{name}` (there is: {})", known.join(", "))
-            },
-        )
+                format!(
+                    "there is no backend `{name}` (there is: {})",
+                    known.join(", ")
+                )
+            })
     }
 }
 
@@ -81,7 +95,11 @@ impl Keys {
     /// Keys for a generation's calls, from the first on.
     #[must_use]
     pub fn new(backends: Backends) -> Self {
-        Self { backends, options: HashMap::new(), occurrences: HashMap::new() }
+        Self {
+            backends,
+            options: HashMap::new(),
+            occurrences: HashMap::new(),
+        }
     }
 
     /// The key of the generation's next call, and its options.
@@ -114,9 +132,7 @@ impl Keys {
         }
         match self.options.entry(Arc::clone(text)) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
-            Entry::Vacant(entry) => {
-                Arc::clone(entry.insert(Arc::new(read(&self.backends, text))))
-            }
+            Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(read(&self.backends, text)))),
         }
     }
 }
@@ -128,11 +144,13 @@ fn read(backends: &Backends, text: &Arc<str>) -> Resolved {
         .iter()
         .filter_map(|&name| Some((name.to_owned(), sorted(all.get(name)?))))
         .collect();
-    let backend = backends.get(options.backend.as_deref()).map(|(name, backend)| {
-        canonical.insert("backend".to_owned(), name.into());
-        canonical.insert("fingerprint".to_owned(), backend.fingerprint().into());
-        Arc::clone(backend)
-    });
+    let backend = backends
+        .get(options.backend.as_deref())
+        .map(|(name, backend)| {
+            canonical.insert("backend".to_owned(), name.into());
+            canonical.insert("fingerprint".to_owned(), backend.fingerprint().into());
+            Arc::clone(backend)
+        });
     Resolved {
         packed: text::pack_shared(Arc::clone(text)),
         key: all.get("key").and_then(Value::as_str).map(str::to_owned),
@@ -149,7 +167,10 @@ fn sorted(value: &Value) -> Value {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_unstable_by_key(|(name, _)| name.as_str());
             Value::Object(
-                fields.into_iter().map(|(name, field)| (name.clone(), sorted(field))).collect(),
+                fields
+                    .into_iter()
+                    .map(|(name, field)| (name.clone(), sorted(field)))
+                    .collect(),
             )
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),

@@ -123,7 +123,11 @@ pub fn recover(
             && let Some(start) = start.take()
         {
             let (vm, turn) = start(&replay.state)?;
-            let time = replay.state.generation.as_ref().map_or(0, |generation| generation.time);
+            let time = replay
+                .state
+                .generation
+                .as_ref()
+                .map_or(0, |generation| generation.time);
             replay.vm = Some(vm);
             replay.turn(0, time, turn);
         }
@@ -171,12 +175,9 @@ impl Replay {
             }
             Record::CallSettled(settled) => {
                 let answer = match &settled.outcome {
-                    Outcome::Completed(value) => Answer::Value(read::resolve(
-                        store,
-                        self.run,
-                        entry.position,
-                        value,
-                    )?),
+                    Outcome::Completed(value) => {
+                        Answer::Value(read::resolve(store, self.run, entry.position, value)?)
+                    }
                     Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => Answer::Null,
                 };
                 Some((Target::Call(settled.call), answer))
@@ -191,10 +192,12 @@ impl Replay {
             Record::TimerFired(fired) => Some((Target::Timer(fired.timer), Answer::Fired)),
             _ => None,
         };
-        let version = settlement.as_ref().and_then(|(target, _)| {
-            machine::version_of(&self.state, &entry.record, *target)
-        });
-        self.state.apply(entry).map_err(|error| Damage::new(error.to_string()))?;
+        let version = settlement
+            .as_ref()
+            .and_then(|(target, _)| machine::version_of(&self.state, &entry.record, *target));
+        self.state
+            .apply(entry)
+            .map_err(|error| Damage::new(error.to_string()))?;
         if let (Some((target, answer)), Some(version)) = (settlement, version) {
             if let Target::Timer(timer) = target {
                 // Delivered first: the turn that armed it may still be waiting here.
@@ -244,10 +247,18 @@ impl Replay {
                 Command::Call(call) => {
                     let (known, _) = self.keys.next(call);
                     let shown = shown(call);
-                    self.issued.push_back(Issued { known, context: call.context, shown });
+                    self.issued.push_back(Issued {
+                        known,
+                        context: call.context,
+                        shown,
+                    });
                 }
-                Command::Timer { timer, milliseconds } => {
-                    self.timers.insert(*timer, time.saturating_add(*milliseconds));
+                Command::Timer {
+                    timer,
+                    milliseconds,
+                } => {
+                    self.timers
+                        .insert(*timer, time.saturating_add(*milliseconds));
                 }
                 Command::ClearTimer { timer } => {
                     self.timers.remove(timer);
@@ -286,8 +297,7 @@ impl Replay {
                     Command::Call(call) => call.number < self.issued_next,
                     _ => true,
                 })
-                && (shown_count(turn) == 0
-                    || self.state.was_shown(*index, shown_count(turn) - 1));
+                && (shown_count(turn) == 0 || self.state.was_shown(*index, shown_count(turn) - 1));
             if !recorded {
                 break;
             }
@@ -298,10 +308,18 @@ impl Replay {
     fn finish(mut self) -> Result<Recovered, ReplayError> {
         if let Some((call, _, recorded)) = self.recorded.pop_front() {
             let issued = "nothing".to_owned();
-            return Err(ReplayError::Diverged { run: self.run, call, recorded, issued });
+            return Err(ReplayError::Diverged {
+                run: self.run,
+                call,
+                recorded,
+                issued,
+            });
         }
         let vm = self.vm.ok_or_else(|| {
-            Damage::new(format!("run {} has no generation: its first records are missing", self.run))
+            Damage::new(format!(
+                "run {} has no generation: its first records are missing",
+                self.run
+            ))
         })?;
         // Whoever schedules the calls that the journal does not have asks for their keys again.
         for issued in self.issued.iter().rev() {

@@ -10,24 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bellwether_journal::batch::Submission;
-use bellwether_journal::codec::{self, Entry};
-use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId, TimerNumber};
-use bellwether_journal::key::Digest;
-use bellwether_journal::read;
+use bellwether_journal::codec::Entry;
+use bellwether_journal::id::{Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
-use bellwether_journal::state::RunState;
-use bellwether_journal::store::Store;
-use bellwether_journal::text::{self, Packed};
-use bellwether_scripts::{Settlement, Turn, TurnStatus, Vm};
+use bellwether_journal::text::{self};
+use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
 
-use super::keys::{Keys, Resolved};
-use super::machine::{Action, Machine, Output, Permits, Source, Start, Work};
+use super::keys::Keys;
+use super::machine::{Machine, Permits};
+pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
+use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
 use crate::backend::{AgentBackend, Progress, Task};
-use crate::clock::Clock;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
 use crate::orchestrator::{self, Orchestrator};
@@ -39,167 +35,54 @@ use crate::scheduler::{Granted, Scheduler};
 /// with a commit of its own.
 const COMMIT_TOGETHER: Duration = Duration::from_millis(5);
 
-/// Makes a run's VM from what its records say, in recovery and after a crash of the VM.
-pub type MakeVm =
-    Arc<dyn Fn(&RunState, &dyn Store) -> Result<(Vm, Turn), StoreError> + Send + Sync>;
-
-/// Reads another workflow's script: gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
-pub type LoadScript = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
-
-/// What a run shares with its engine.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// Where records are read.
-    pub store: Arc<dyn Store>,
-    /// The journal's own name.
-    pub journal_identity: Digest,
-    /// Where records are written.
-    pub writer: ActorRef<journal::Message>,
-    /// Permits.
-    pub scheduler: Scheduler,
-    /// Time of day.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// A run's arguments.
-pub struct Arguments {
-    /// The engine's part.
-    pub surroundings: Surroundings,
-    /// Its rules.
-    pub machine: Machine,
-    /// How it begins here.
-    pub beginning: Beginning,
-    /// Makes its VM.
-    pub make_vm: MakeVm,
-    /// Gives fresh keys for a VM that is made anew.
-    pub make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
-    /// Reads other workflows.
-    pub load_script: LoadScript,
-    /// Who watches.
-    pub observer: Arc<dyn Observer>,
-    /// Where its agents' progress goes.
-    pub progress: Progress,
-    /// Where its agents work.
-    pub working_directory: PathBuf,
-    /// How long agents may take to end in order.
-    pub grace: Duration,
-    /// When the run is stopped, in milliseconds from now.
-    pub time_limit: Option<Millis>,
-}
-
-impl Arguments {
-    /// Which run this is.
-    #[must_use]
-    pub fn machine_run(&self) -> RunId {
-        self.machine.state().id
-    }
-}
-
-/// How a run begins in this engine.
-pub enum Beginning {
-    /// With these records, the texts that left them, and the VM's start.
-    New(Vec<Record>, Vec<Packed>, orchestrator::Start),
-    /// From the journal: the VM, and turns that the journal does not have whole.
-    Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By),
-    /// It does not: it crashed too often, for this reason, and is quarantined.
-    Condemned(String),
-}
-
-/// What a run is told.
-pub enum Message {
-    /// The VM's turns.
-    Turns(Vec<Turn>),
-    /// An attempt ended.
-    Ended(FencingToken, End),
-    /// What became of records.
-    Acknowledged(Acknowledgement),
-    /// A permit is the run's own now.
-    Granted,
-    /// The answers have waited long enough for their turn.
-    CommitNow,
-    /// A timer's time has come.
-    TimerDue(TimerNumber),
-    /// A call's back-off is over.
-    RetryDue(CallNumber),
-    /// Another workflow was read.
-    Loaded(CallNumber, Result<String, String>),
-    /// An attempt's prompt and options were read back from the journal.
-    Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
-    /// A new VM stands where the journal ends.
-    Rebuilt(Result<Box<replay::Recovered>, ReplayError>),
-    /// A child is gone, and everything that it sent was handled.
-    Gone(ActorId, Exit, String),
-    /// A child's back-off is over: start it again.
-    Restart(Child),
-    /// Start nothing new.
-    Pause(By, Option<String>, RpcReplyPort<()>),
-    /// Go on after a pause.
-    Resume(By, RpcReplyPort<()>),
-    /// End in order within the grace, or at once without one.
-    Stop(Option<Duration>, By, Option<String>, RpcReplyPort<()>),
-    /// What state is the run in, as decided?
-    Ask(RpcReplyPort<Status>),
-    /// The run's time is over.
-    OutOfTime(Millis),
-}
-
-/// The run's children.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Child {
-    /// Owns the VM.
-    Orchestrator,
-    /// Owns the agents.
-    AgentPool,
-}
-
 /// The supervisor of a run.
 pub struct RunSupervisor;
 
 /// What the supervisor keeps.
 pub struct State {
-    run: RunId,
-    surroundings: Surroundings,
-    machine: Machine,
-    make_vm: MakeVm,
-    make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
-    load_script: LoadScript,
-    observer: Arc<dyn Observer>,
-    progress: Progress,
-    working_directory: PathBuf,
-    grace: Duration,
-    journal: journal::Handle,
-    acknowledge: journal::Acknowledge,
-    granted: Arc<Granted>,
-    pool: Option<ActorRef<pool::Message>>,
+    pub(super) run: RunId,
+    pub(super) surroundings: Surroundings,
+    pub(super) machine: Machine,
+    pub(super) make_vm: MakeVm,
+    pub(super) make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
+    pub(super) load_script: LoadScript,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) progress: Progress,
+    pub(super) working_directory: PathBuf,
+    pub(super) grace: Duration,
+    pub(super) journal: journal::Handle,
+    pub(super) acknowledge: journal::Acknowledge,
+    pub(super) granted: Arc<Granted>,
+    pub(super) pool: Option<ActorRef<pool::Message>>,
     /// Attempts to start as soon as there is a pool again.
-    starts: Vec<(Arc<dyn AgentBackend>, Arc<Task>)>,
-    pool_history: History,
-    orchestrator: Option<ActorRef<orchestrator::Message>>,
-    orchestrator_history: History,
+    pub(super) starts: Vec<(Arc<dyn AgentBackend>, Arc<Task>)>,
+    pub(super) pool_history: History,
+    pub(super) orchestrator: Option<ActorRef<orchestrator::Message>>,
+    pub(super) orchestrator_history: History,
     /// Records decided and not yet sent to the writer.
-    output: Output,
+    pub(super) output: Output,
     /// What waits for a position to be durable.
-    effects: VecDeque<(Position, Effect)>,
+    pub(super) effects: VecDeque<(Position, Effect)>,
     /// Records that somebody wants to be told of when they are durable.
-    told_later: VecDeque<Entry>,
-    durable: Position,
+    pub(super) told_later: VecDeque<Entry>,
+    pub(super) durable: Position,
     /// Answers that the VM was given and has not answered.
-    turns_owed: usize,
-    answers: Vec<Settlement>,
-    commit_timer: bool,
-    timers: HashMap<TimerNumber, JoinHandle<()>>,
-    rebuild_after: Duration,
-    rebuild_until: Position,
+    pub(super) turns_owed: usize,
+    pub(super) answers: Vec<Settlement>,
+    pub(super) commit_timer: bool,
+    pub(super) timers: HashMap<TimerNumber, JoinHandle<()>>,
+    pub(super) rebuild_after: Duration,
+    pub(super) rebuild_until: Position,
     /// Set to end a recovery that is under way.
-    abandoned: Arc<AtomicBool>,
+    pub(super) abandoned: Arc<AtomicBool>,
     /// Who waits for the run's end.
-    stops: Vec<RpcReplyPort<()>>,
-    journal_failed: Option<String>,
-    finished: bool,
+    pub(super) stops: Vec<RpcReplyPort<()>>,
+    pub(super) journal_failed: Option<String>,
+    pub(super) finished: bool,
 }
 
 /// Something that waits for records to be durable.
-enum Effect {
+pub(super) enum Effect {
     Act(Action),
     Answer(RpcReplyPort<()>),
     Report(Report),
@@ -225,7 +108,9 @@ impl Actor for RunSupervisor {
             let _ = granted.cast(Message::Granted);
         });
         if let Some(limit) = arguments.time_limit {
-            myself.send_after(Duration::from_millis(limit), move || Message::OutOfTime(limit));
+            myself.send_after(Duration::from_millis(limit), move || {
+                Message::OutOfTime(limit)
+            });
         }
         let mut state = State {
             run,
@@ -296,7 +181,6 @@ impl Actor for RunSupervisor {
         myself.cast(Message::Gone(child.get_id(), exit, why))?;
         Ok(())
     }
-
 }
 
 impl Drop for State {
@@ -334,7 +218,6 @@ impl Permits for RunPermits<'_> {
     }
 }
 
-
 /// Whether what was decided must be sent to the writer at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Commit {
@@ -345,7 +228,7 @@ enum Commit {
 
 impl State {
     /// Lets the machine decide: with the time, the permits and the output that collects what follows.
-    fn decide<T>(
+    pub(super) fn decide<T>(
         &mut self,
         decide: impl FnOnce(&mut Machine, Millis, &mut dyn Permits, &mut Output) -> T,
     ) -> T {
@@ -386,9 +269,14 @@ impl State {
     ) -> Result<Commit, ActorProcessingErr> {
         match message {
             Message::Turns(turns) => {
-                let over = turns.last().is_none_or(|turn| turn.status != TurnStatus::Running);
-                self.turns_owed =
-                    if over { 0 } else { self.turns_owed.saturating_sub(turns.len()) };
+                let over = turns
+                    .last()
+                    .is_none_or(|turn| turn.status != TurnStatus::Running);
+                self.turns_owed = if over {
+                    0
+                } else {
+                    self.turns_owed.saturating_sub(turns.len())
+                };
                 self.decide(|machine, now, permits, out| machine.turns(turns, now, permits, out));
             }
             Message::Ended(token, end) => {
@@ -466,7 +354,11 @@ impl State {
 
     fn stop(&mut self, grace: Option<Duration>, by: By, reason: Option<String>) {
         self.grace = grace.unwrap_or(self.grace);
-        let to = if grace.is_some() { Status::Stopped } else { Status::Killed };
+        let to = if grace.is_some() {
+            Status::Stopped
+        } else {
+            Status::Killed
+        };
         self.abandoned.store(true, Ordering::Relaxed);
         self.decide(|machine, now, permits, out| {
             machine.stop(to, by, reason, now, permits, out);
@@ -474,7 +366,8 @@ impl State {
     }
 
     fn answer_when_durable(&mut self, reply: RpcReplyPort<()>) {
-        self.effects.push_back((self.machine.state().next, Effect::Answer(reply)));
+        self.effects
+            .push_back((self.machine.state().next, Effect::Answer(reply)));
     }
 
     /// Does all that can be done now.
@@ -513,7 +406,8 @@ impl State {
         let watched = self.observer.is_watching();
         for entry in self.output.entries.drain(..) {
             if let Some(report) = report_of(&entry) {
-                self.effects.push_back((entry.position.next(), Effect::Report(report)));
+                self.effects
+                    .push_back((entry.position.next(), Effect::Report(report)));
             }
             if watched {
                 self.told_later.push_back(entry);
@@ -560,144 +454,15 @@ impl State {
     /// Tells those who watch what is durable.
     fn tell(&mut self) {
         let durable = self.durable;
-        let count = self.told_later.iter().take_while(|entry| entry.position < durable).count();
+        let count = self
+            .told_later
+            .iter()
+            .take_while(|entry| entry.position < durable)
+            .count();
         if count > 0 {
             let entries: Vec<Entry> = self.told_later.drain(..count).collect();
             self.observer.durable(self.machine.state(), &entries);
         }
-    }
-
-    fn act(&mut self, myself: &ActorRef<Message>, position: Position, action: Action) {
-        match action {
-            Action::Deliver(_) => tracing::error!("an answer waited to be durable"),
-            Action::Start(start) => match start.work.clone() {
-                Work::AtHand(prompt, resolved) => self.start(*start, prompt, &resolved),
-                Work::InJournal(scheduled) => self.fetch(myself, start, scheduled),
-            },
-            Action::Load(call, source) => self.load(myself, call, source),
-            Action::RetryAfter(call, after) => {
-                myself.send_after(Duration::from_millis(after), move || Message::RetryDue(call));
-            }
-            Action::Arm(timer, at) => {
-                let wait = at.saturating_sub(self.surroundings.clock.now());
-                let myself = myself.clone();
-                let task = tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                    let _ = myself.cast(Message::TimerDue(timer));
-                });
-                if let Some(earlier) = self.timers.insert(timer, task) {
-                    earlier.abort();
-                }
-            }
-            Action::Disarm(timer) => {
-                if let Some(task) = self.timers.remove(&timer) {
-                    task.abort();
-                }
-            }
-            Action::CancelAgents => self.tell_pool(pool::Message::CancelAll(self.grace)),
-            Action::KillAgents => self.tell_pool(pool::Message::KillAll),
-            Action::DropScript => {
-                if let Some(orchestrator) = self.orchestrator.take() {
-                    orchestrator.stop(None);
-                }
-                self.answers.clear();
-                self.turns_owed = 0;
-            }
-            Action::RebuildScript => {
-                let wait = self.rebuild_after;
-                self.rebuild_until = position;
-                myself.send_after(wait, || Message::Restart(Child::Orchestrator));
-            }
-            Action::Finish => self.finish(myself),
-        }
-    }
-
-    fn tell_pool(&self, message: pool::Message) {
-        if let Some(pool) = &self.pool
-            && pool.cast(message).is_err()
-        {
-            tracing::debug!(run = %self.run, "the agent pool is gone: its end is on its way");
-        }
-    }
-
-    fn start(&mut self, start: Start, prompt: Arc<str>, resolved: &Arc<Resolved>) {
-        let backend = match &resolved.backend {
-            Ok(backend) => Arc::clone(backend),
-            Err(message) => {
-                let lost = End::Lost(message.clone());
-                self.decide(|machine, now, permits, out| {
-                    machine.ended(start.token, lost, now, permits, out);
-                });
-                return;
-            }
-        };
-        let task = Arc::new(Task {
-            token: start.token,
-            idempotency_key: start.idempotency_key,
-            previous_attempts: start.previous_attempts,
-            prompt,
-            options: resolved.options.clone(),
-            label: start.label,
-            phase: start.phase,
-            working_directory: self.working_directory.clone(),
-            journal: self.surroundings.journal_identity,
-        });
-        match &self.pool {
-            Some(pool) => {
-                if pool.cast(pool::Message::Start(backend, task)).is_err() {
-                    tracing::debug!(run = %self.run, "the agent pool is gone: its end is on its way");
-                }
-            }
-            None => self.starts.push((backend, task)),
-        }
-    }
-
-    fn fetch(&self, myself: &ActorRef<Message>, start: Box<Start>, scheduled: Position) {
-        let (store, run, myself) =
-            (Arc::clone(&self.surroundings.store), self.run, myself.clone());
-        tokio::task::spawn_blocking(move || {
-            let fetched = read_work(store.as_ref(), run, scheduled);
-            let _ = myself.cast(Message::Fetched(start, fetched));
-        });
-    }
-
-    fn load(&self, myself: &ActorRef<Message>, call: CallNumber, source: Source) {
-        let (store, run, myself) =
-            (Arc::clone(&self.surroundings.store), self.run, myself.clone());
-        let load_script = Arc::clone(&self.load_script);
-        tokio::task::spawn_blocking(move || {
-            let path = match source {
-                Source::Path(path) => Ok(path),
-                Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled)
-                    .map(|(path, _)| path)
-                    .map_err(|error| error.to_string()),
-            };
-            let script = path.and_then(|path| load_script(&path));
-            let _ = myself.cast(Message::Loaded(call, script));
-        });
-    }
-
-    /// Makes a new VM from the journal, up to where the old one was lost.
-    fn rebuild(&self, myself: &ActorRef<Message>) {
-        let (store, run, until) =
-            (Arc::clone(&self.surroundings.store), self.run, self.rebuild_until);
-        let (keys, make_vm) = ((self.make_keys)(), Arc::clone(&self.make_vm));
-        let (abandoned, myself) = (Arc::clone(&self.abandoned), myself.clone());
-        tokio::task::spawn_blocking(move || {
-            let recovered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let source = replay::Source {
-                    store: store.as_ref(),
-                    run,
-                    until,
-                    cancelled: &abandoned,
-                };
-                replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))
-            }));
-            let recovered = recovered.unwrap_or_else(|panic| {
-                Err(ReplayError::Crashed(crate::agent::text_of(panic.as_ref())))
-            });
-            let _ = myself.cast(Message::Rebuilt(recovered.map(Box::new)));
-        });
     }
 
     async fn rebuilt(
@@ -735,10 +500,18 @@ impl State {
         if self.finished {
             return Ok(());
         }
-        if self.orchestrator.as_ref().is_some_and(|actor| actor.get_id() == child) {
+        if self
+            .orchestrator
+            .as_ref()
+            .is_some_and(|actor| actor.get_id() == child)
+        {
             self.orchestrator = None;
             self.orchestrator_lost(why);
-        } else if self.pool.as_ref().is_some_and(|actor| actor.get_id() == child) {
+        } else if self
+            .pool
+            .as_ref()
+            .is_some_and(|actor| actor.get_id() == child)
+        {
             self.pool = None;
             let now = self.surroundings.clock.now();
             let verdict = self.pool_history.ended(&restart::AGENT_POOL, exit, now, 0);
@@ -761,7 +534,8 @@ impl State {
         self.turns_owed = 0;
         let now = self.surroundings.clock.now();
         let verdict =
-            self.orchestrator_history.ended(&restart::ORCHESTRATOR, Exit::Abnormal, now, 0);
+            self.orchestrator_history
+                .ended(&restart::ORCHESTRATOR, Exit::Abnormal, now, 0);
         if let Verdict::Restart(wait) = verdict {
             self.rebuild_after = wait;
         }
@@ -777,7 +551,8 @@ impl State {
             return;
         }
         self.surroundings.scheduler.forget(self.run);
-        self.effects.retain(|(_, effect)| !matches!(effect, Effect::Act(_) | Effect::Report(_)));
+        self.effects
+            .retain(|(_, effect)| !matches!(effect, Effect::Act(_) | Effect::Report(_)));
         for (_, effect) in self.effects.drain(..) {
             if let Effect::Answer(reply) = effect {
                 let _ = reply.send(());
@@ -793,7 +568,7 @@ impl State {
         self.journal_failed = Some(reason);
     }
 
-    fn finish(&mut self, myself: &ActorRef<Message>) {
+    pub(super) fn finish(&mut self, myself: &ActorRef<Message>) {
         if self.finished {
             return;
         }
@@ -834,24 +609,12 @@ fn report_of(entry: &Entry) -> Option<Report> {
         Record::RunEnded(ended) => (ended.status, None),
         _ => return None,
     };
-    Some(Report { status, reason, done: false, journal_failed: false })
-}
-
-/// A call's prompt and options, from its record.
-fn read_work(
-    store: &dyn Store,
-    run: RunId,
-    scheduled: Position,
-) -> Result<(Arc<str>, Arc<str>), StoreError> {
-    let damage =
-        || Damage::new(format!("run {run}: there is no call at position {scheduled}"));
-    let rows = store.records(run, scheduled, 1)?;
-    let row = rows.first().ok_or_else(damage)?;
-    let entry = codec::decode(run, row.position, &row.bytes)?;
-    let Record::CallScheduled(call) = entry.record else { return Err(damage().into()) };
-    let prompt = read::resolve(store, run, scheduled, &call.prompt)?;
-    let options = read::resolve(store, run, scheduled, &call.options)?;
-    Ok((prompt, options))
+    Some(Report {
+        status,
+        reason,
+        done: false,
+        journal_failed: false,
+    })
 }
 
 async fn spawn_pool(
@@ -867,8 +630,7 @@ async fn spawn_pool(
         progress: progress.clone(),
         grace,
     };
-    let (pool, _) =
-        AgentPool::spawn_linked(None, AgentPool, arguments, myself.get_cell()).await?;
+    let (pool, _) = AgentPool::spawn_linked(None, AgentPool, arguments, myself.get_cell()).await?;
     Ok(pool)
 }
 
