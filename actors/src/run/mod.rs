@@ -10,3 +10,5 @@ pub mod output;
 mod perform;
 pub mod replay;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;
