@@ -48,6 +48,12 @@ pub enum Exit {
     Abnormal,
 }
 
+/// How an actor ended that ractor says has terminated: a kill is told from an end in order by its reason alone.
+#[must_use]
+pub fn exit_of(reason: Option<&str>) -> Exit {
+    if reason == Some("killed") { Exit::Abnormal } else { Exit::Normal }
+}
+
 /// One row of the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {

@@ -7,7 +7,7 @@ use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Actor as By, Status};
 use bellwether_journal::store::Store;
 use ractor::rpc::CallResult;
-use ractor::{Actor as _, ActorRef, RpcReplyPort};
+use ractor::{Actor as _, ActorCell, ActorRef, RpcReplyPort};
 
 use crate::clock::Clock;
 use crate::journal;
@@ -70,6 +70,12 @@ impl Tree {
     #[must_use]
     pub const fn surroundings(&self) -> &Surroundings {
         &self.surroundings
+    }
+
+    /// The root itself: from it every actor of the tree can be found, to be looked at or, in tests, broken.
+    #[must_use]
+    pub fn root(&self) -> ActorCell {
+        self.root.get_cell()
     }
 
     /// Hands a run to the tree.

@@ -42,7 +42,7 @@ pub(crate) async fn resume(
     if summary.status.is_final() {
         return Err(ResumeError::Ended { run, status: summary.status });
     }
-    let identity = bellwether_scripts::identity();
+    let identity = bellwether_scripts::Vm::identity();
     let recorded = state.generation.as_ref().map(|generation| generation.vm_identity);
     if recorded != Some(identity) {
         let recorded = recorded.unwrap_or_default();

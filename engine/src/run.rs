@@ -149,19 +149,20 @@ impl Parts {
             let source = text(&generation.script)?;
             let args = generation.args.as_ref().map(text).transpose()?;
             // What was accepted once may be longer than the limits of today.
-            let parsing = VmLimits { source_bytes: usize::MAX, ..limits.clone() };
+            let mut parsing = limits.clone();
+            parsing.source_bytes = usize::MAX;
             let script = bellwether_scripts::parse(&source, &file_name(path.as_deref()), &parsing)
                 .map_err(|refusal| StoreError::from(damage(&refusal.to_string())))?;
             let args = args.as_deref();
             let start = Start {
                 script: &script,
                 args,
-                limits: limits.clone(),
+                limits: &limits,
                 seed: generation.seed,
                 time: generation.time,
                 budget_total: generation.budget_total,
             };
-            Ok(Vm::start(start))
+            Ok(Vm::start(&start))
         })
     }
 }

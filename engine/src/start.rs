@@ -81,7 +81,7 @@ pub(crate) async fn start(
         base: None,
         script: packed_script.stored.clone(),
         args: packed_args.as_ref().map(|packed| packed.stored.clone()),
-        vm_identity: bellwether_scripts::identity(),
+        vm_identity: Vm::identity(),
         seed,
         time: now,
         dirty: Vec::new(),
@@ -95,10 +95,10 @@ pub(crate) async fn start(
     let args_text = packed_args.as_ref().map(|packed| Arc::clone(&packed.text));
     let limits = vm_limits.clone();
     let start = Box::new(move || {
-        Vm::start(Start {
+        Vm::start(&Start {
             script: &script,
             args: args_text.as_deref(),
-            limits,
+            limits: &limits,
             seed,
             time: now,
             budget_total: None,

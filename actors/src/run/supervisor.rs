@@ -173,7 +173,7 @@ impl Actor for RunSupervisor {
         // The end overtakes the child's last message: what it said is handled first (`pool`).
         let (child, exit, why) = match event {
             SupervisionEvent::ActorTerminated(child, _, why) => {
-                (child, Exit::Normal, why.unwrap_or_default())
+                (child, restart::exit_of(why.as_deref()), why.unwrap_or_default())
             }
             SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
             _ => return Ok(()),
