@@ -3,9 +3,9 @@
 // can reach, so nothing here uses a method by name after this file: all of them are captured as functions first.
 
 const {
-  apply, construct, ownKeys, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, deleteProperty,
+  apply, construct, ownKeys, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, deleteProperty,
 } = Reflect;
-const { create, freeze, isFrozen } = Object;
+const { create, freeze, isFrozen, setPrototypeOf } = Object;
 const { isArray } = Array;
 const uncurry = Function.prototype.bind.bind(Function.prototype.call);
 const { parse: parseJson, stringify } = JSON;
