@@ -72,14 +72,21 @@ impl Run {
     }
 
     pub(crate) fn call(&self, prompt: &str) -> &Call {
-        match self.calls.iter().find(|call| call.prompt.as_ref() == prompt) {
+        match self
+            .calls
+            .iter()
+            .find(|call| call.prompt.as_ref() == prompt)
+        {
             Some(call) => call,
             None => panic!("no call {prompt:?} in {:?}", self.prompts()),
         }
     }
 
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        let of_level = self.logs.iter().filter(|(level, _)| *level == Level::Warning);
+        let of_level = self
+            .logs
+            .iter()
+            .filter(|(level, _)| *level == Level::Warning);
         of_level.map(|(_, text)| text.as_str()).collect()
     }
 }
@@ -117,11 +124,17 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn answering(answers: impl FnMut(&Call) -> Answer + 'a) -> Self {
-        Self { answers: Box::new(answers), ..Self::new() }
+        Self {
+            answers: Box::new(answers),
+            ..Self::new()
+        }
     }
 
     pub(crate) fn args(self, args: &'a str) -> Self {
-        Self { args: Some(args), ..self }
+        Self {
+            args: Some(args),
+            ..self
+        }
     }
 
     pub(crate) fn run(mut self, script: &Script) -> Run {
@@ -154,7 +167,13 @@ impl<'a> Host<'a> {
                 let (target, answer, version) = open.remove((self.order)(open.len()));
                 clock += 1000;
                 spent += self.tokens_a_call;
-                batch.push(Settlement { target, answer, time: clock, version, spent });
+                batch.push(Settlement {
+                    target,
+                    answer,
+                    time: clock,
+                    version,
+                    spent,
+                });
             }
             for turn in vm.deliver(&batch) {
                 self.take(turn, &mut run, &mut open, &mut occurrences);
@@ -185,7 +204,10 @@ impl<'a> Host<'a> {
                 }
                 Command::Log { level, text } => run.logs.push((*level, text.clone())),
                 Command::Phase { title } => run.phases.push(title.to_string()),
-                Command::Timer { timer, milliseconds } => {
+                Command::Timer {
+                    timer,
+                    milliseconds,
+                } => {
                     run.timers.push(*milliseconds);
                     let version = Digest::of("timer", &[&timer.0.to_le_bytes()]);
                     open.push((Target::Timer(*timer), Answer::Fired, version));
@@ -219,7 +241,9 @@ pub(crate) fn folder<'a>(files: &'a [(&'a str, &'a str)]) -> impl FnMut(&Call) -
         CallKind::Workflow => files
             .iter()
             .find(|(name, _)| *name == call.prompt.as_ref())
-            .map(|(name, source)| value(&serde_json::json!({ "source": source, "path": name }).to_string()))
+            .map(|(name, source)| {
+                value(&serde_json::json!({ "source": source, "path": name }).to_string())
+            })
             .unwrap_or_else(|| Answer::Refused {
                 code: "WORKFLOW_UNKNOWN".to_owned(),
                 message: format!("workflow('{}'): no workflow with that name", call.prompt),
