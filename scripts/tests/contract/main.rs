@@ -7,4 +7,5 @@
 )]
 
 mod agent;
+mod context;
 mod support;

@@ -106,6 +106,10 @@ pub(crate) struct Host<'a> {
     pub(crate) answers: Answers<'a>,
     /// How many settlements go into one `deliver`.
     pub(crate) grouping: usize,
+    /// A call, by prompt, that comes out as if it had run again.
+    pub(crate) repeated: Option<String>,
+    /// Whether keys are made without contexts: what a matcher without them would see.
+    pub(crate) drop_contexts: bool,
 }
 
 impl<'a> Host<'a> {
@@ -120,6 +124,8 @@ impl<'a> Host<'a> {
             order: Box::new(|_| 0),
             answers: Box::new(|call| text(&format!("done: {}", call.prompt))),
             grouping: 1,
+            repeated: None,
+            drop_contexts: false,
         }
     }
 
@@ -194,11 +200,14 @@ impl<'a> Host<'a> {
                 Command::Call(call) => {
                     assert_eq!(call.number.0 as usize, run.calls.len(), "numbers are dense");
                     let content = key::content(call.kind.name(), &call.prompt, &call.options);
-                    let occurrence = occurrences.entry((content, call.context)).or_insert(0);
-                    let key = key::key(content, call.context, *occurrence);
+                    let context = if self.drop_contexts { key::root() } else { call.context };
+                    let occurrence = occurrences.entry((content, context)).or_insert(0);
+                    let key = key::key(content, context, *occurrence);
                     *occurrence += 1;
                     let answer = (self.answers)(call);
-                    open.push((Target::Call(call.number), answer, version(key)));
+                    let repeated = self.repeated.as_deref() == Some(call.prompt.as_ref());
+                    let version = version(key, if repeated { 2 } else { 1 });
+                    open.push((Target::Call(call.number), answer, version));
                     run.keys.push(key);
                     run.calls.push(Call::clone(call));
                 }
@@ -222,9 +231,9 @@ impl<'a> Host<'a> {
     }
 }
 
-/// The version of a call that ran in the first generation of the test's one run.
-pub(crate) fn version(key: Digest) -> Digest {
-    key::version(key, RunId::from_entropy([1; 5]), Generation(1), Attempt(1))
+/// The version of a call that ran in a generation of the test's one run.
+fn version(key: Digest, generation: u32) -> Digest {
+    key::version(key, RunId::from_entropy([1; 5]), Generation(generation), Attempt(1))
 }
 
 pub(crate) fn value(json: &str) -> Answer {
