@@ -220,7 +220,11 @@ fn value(expression: &Expression<'_>) -> Result<Value, Broken> {
                     _ => match element.as_expression() {
                         Some(item) => items.push(value(item)?),
                         None => {
-                            return broken(element.span().start, "an expression in `meta`", LITERAL);
+                            return broken(
+                                element.span().start,
+                                "an expression in `meta`",
+                                LITERAL,
+                            );
                         }
                     },
                 }

@@ -72,14 +72,21 @@ impl Run {
     }
 
     pub(crate) fn call(&self, prompt: &str) -> &Call {
-        match self.calls.iter().find(|call| call.prompt.as_ref() == prompt) {
+        match self
+            .calls
+            .iter()
+            .find(|call| call.prompt.as_ref() == prompt)
+        {
             Some(call) => call,
             None => panic!("no call {prompt:?} in {:?}", self.prompts()),
         }
     }
 
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        let of_level = self.logs.iter().filter(|(level, _)| *level == Level::Warning);
+        let of_level = self
+            .logs
+            .iter()
+            .filter(|(level, _)| *level == Level::Warning);
         of_level.map(|(_, text)| text.as_str()).collect()
     }
 }
@@ -99,6 +106,10 @@ pub(crate) struct Host<'a> {
     pub(crate) answers: Answers<'a>,
     /// How many settlements go into one `deliver`.
     pub(crate) grouping: usize,
+    /// A call, by prompt, that comes out as if it had run again.
+    pub(crate) repeated: Option<String>,
+    /// Whether keys are made without contexts: what a matcher without them would see.
+    pub(crate) drop_contexts: bool,
 }
 
 impl<'a> Host<'a> {
@@ -113,15 +124,23 @@ impl<'a> Host<'a> {
             order: Box::new(|_| 0),
             answers: Box::new(|call| text(&format!("done: {}", call.prompt))),
             grouping: 1,
+            repeated: None,
+            drop_contexts: false,
         }
     }
 
     pub(crate) fn answering(answers: impl FnMut(&Call) -> Answer + 'a) -> Self {
-        Self { answers: Box::new(answers), ..Self::new() }
+        Self {
+            answers: Box::new(answers),
+            ..Self::new()
+        }
     }
 
     pub(crate) fn args(self, args: &'a str) -> Self {
-        Self { args: Some(args), ..self }
+        Self {
+            args: Some(args),
+            ..self
+        }
     }
 
     pub(crate) fn run(mut self, script: &Script) -> Run {
@@ -154,7 +173,13 @@ impl<'a> Host<'a> {
                 let (target, answer, version) = open.remove((self.order)(open.len()));
                 clock += 1000;
                 spent += self.tokens_a_call;
-                batch.push(Settlement { target, answer, time: clock, version, spent });
+                batch.push(Settlement {
+                    target,
+                    answer,
+                    time: clock,
+                    version,
+                    spent,
+                });
             }
             for turn in vm.deliver(&batch) {
                 self.take(turn, &mut run, &mut open, &mut occurrences);
@@ -175,17 +200,23 @@ impl<'a> Host<'a> {
                 Command::Call(call) => {
                     assert_eq!(call.number.0 as usize, run.calls.len(), "numbers are dense");
                     let content = key::content(call.kind.name(), &call.prompt, &call.options);
-                    let occurrence = occurrences.entry((content, call.context)).or_insert(0);
-                    let key = key::key(content, call.context, *occurrence);
+                    let context = if self.drop_contexts { key::root() } else { call.context };
+                    let occurrence = occurrences.entry((content, context)).or_insert(0);
+                    let key = key::key(content, context, *occurrence);
                     *occurrence += 1;
                     let answer = (self.answers)(call);
-                    open.push((Target::Call(call.number), answer, version(key)));
+                    let repeated = self.repeated.as_deref() == Some(call.prompt.as_ref());
+                    let version = version(key, if repeated { 2 } else { 1 });
+                    open.push((Target::Call(call.number), answer, version));
                     run.keys.push(key);
                     run.calls.push(Call::clone(call));
                 }
                 Command::Log { level, text } => run.logs.push((*level, text.clone())),
                 Command::Phase { title } => run.phases.push(title.to_string()),
-                Command::Timer { timer, milliseconds } => {
+                Command::Timer {
+                    timer,
+                    milliseconds,
+                } => {
                     run.timers.push(*milliseconds);
                     let version = Digest::of("timer", &[&timer.0.to_le_bytes()]);
                     open.push((Target::Timer(*timer), Answer::Fired, version));
@@ -200,9 +231,9 @@ impl<'a> Host<'a> {
     }
 }
 
-/// The version of a call that ran in the first generation of the test's one run.
-pub(crate) fn version(key: Digest) -> Digest {
-    key::version(key, RunId::from_entropy([1; 5]), Generation(1), Attempt(1))
+/// The version of a call that ran in a generation of the test's one run.
+fn version(key: Digest, generation: u32) -> Digest {
+    key::version(key, RunId::from_entropy([1; 5]), Generation(generation), Attempt(1))
 }
 
 pub(crate) fn value(json: &str) -> Answer {
@@ -219,7 +250,9 @@ pub(crate) fn folder<'a>(files: &'a [(&'a str, &'a str)]) -> impl FnMut(&Call) -
         CallKind::Workflow => files
             .iter()
             .find(|(name, _)| *name == call.prompt.as_ref())
-            .map(|(name, source)| value(&serde_json::json!({ "source": source, "path": name }).to_string()))
+            .map(|(name, source)| {
+                value(&serde_json::json!({ "source": source, "path": name }).to_string())
+            })
             .unwrap_or_else(|| Answer::Refused {
                 code: "WORKFLOW_UNKNOWN".to_owned(),
                 message: format!("workflow('{}'): no workflow with that name", call.prompt),
