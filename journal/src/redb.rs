@@ -10,10 +10,11 @@
 
 #[cfg(test)]
 mod crash_tests;
+mod file;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use redb::{
     StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
+use self::file::{check_magic, identity_of, opening_failed};
 use crate::error::{Damage, StoreError};
 use crate::id::{Epoch, Position, RunId};
 use crate::key::Digest;
@@ -42,9 +44,6 @@ const META_FORMAT: &str = "format";
 const META_CREATED_BY: &str = "created by";
 const META_IDENTITY: &str = "identity";
 const META_EPOCH: &str = "epoch";
-
-/// How every file of the database begins.
-const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// How a journal's file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -511,70 +510,6 @@ fn rows(
             bytes: bytes.value().to_vec(),
         })
     }))
-}
-
-/// A name that no other file has or had: what the file system says of a file that was just made.
-fn identity_of(metadata: &fs::Metadata) -> Digest {
-    let born = [metadata.ctime(), metadata.ctime_nsec()].map(i64::to_le_bytes);
-    let place = [metadata.dev(), metadata.ino()].map(u64::to_le_bytes);
-    Digest::of("redb store", &[&born[0], &born[1], &place[0], &place[1]])
-}
-
-/// Looks at what the file is before the database does, which would take an empty file for a new one.
-fn check_magic(path: &Path, file: &mut File) -> Result<(), StoreError> {
-    let not_a_journal = |reason: &str| StoreError::NotAJournal {
-        path: path.display().to_string(),
-        reason: reason.to_owned(),
-    };
-    if !file
-        .metadata()
-        .map_err(|error| opening_failed(path, &error))?
-        .is_file()
-    {
-        return Err(not_a_journal("no ordinary file"));
-    }
-    let mut start = [0; MAGIC.len()];
-    match file.read_exact(&mut start) {
-        Ok(()) if start == MAGIC => Ok(()),
-        Ok(()) => Err(not_a_journal("a file of another kind")),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-            Err(not_a_journal(if empty {
-                "an empty file"
-            } else {
-                "a file of another kind"
-            }))
-        }
-        Err(error) => Err(opening_failed(path, &error)),
-    }
-}
-
-fn opening_failed(path: &Path, error: &io::Error) -> StoreError {
-    let path_text = path.display().to_string();
-    match error.kind() {
-        io::ErrorKind::NotFound
-            if path
-                .parent()
-                .is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) =>
-        {
-            StoreError::Missing { path: path_text }
-        }
-        io::ErrorKind::NotFound => StoreError::Denied {
-            path: path_text,
-            reason: "its folder does not exist".to_owned(),
-        },
-        io::ErrorKind::IsADirectory => StoreError::NotAJournal {
-            path: path_text,
-            reason: "a folder".to_owned(),
-        },
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::NotADirectory => StoreError::Denied {
-            path: path_text,
-            reason: error.to_string(),
-        },
-        _ => StoreError::Io(format!("{path_text}: {error}")),
-    }
 }
 
 fn database_failed(path: &Path, error: DatabaseError) -> StoreError {
