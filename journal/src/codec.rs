@@ -123,6 +123,21 @@ impl Sealer {
         self.head = chain;
         Ok(row)
     }
+
+    /// As [`Sealer::seal`], and the record in its place for the fold.
+    ///
+    /// # Errors
+    /// [`RecordTooLong`]; nothing has changed then.
+    pub fn append(&mut self, at: Millis, record: Record) -> Result<(Row, Entry), RecordTooLong> {
+        let row = self.seal(at, &record)?;
+        let entry = Entry {
+            position: row.position,
+            at,
+            chain: self.head,
+            record,
+        };
+        Ok((row, entry))
+    }
 }
 
 /// The hash before a run's first record.

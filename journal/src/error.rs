@@ -81,6 +81,14 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
+    /// A record stands there already, so nothing of the batch was written. Somebody else writes this run.
+    #[error("record {position} of {run} is there already and is not written over")]
+    Occupied {
+        /// The run.
+        run: RunId,
+        /// The record's place in it.
+        position: Position,
+    },
     /// The bytes are damaged.
     #[error(transparent)]
     Damage(#[from] Damage),

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Damage, StoreError};
+use crate::error::StoreError;
 use crate::id::{Epoch, Position, RunId};
 use crate::key::Digest;
 use crate::store::{Batch, Row, Store};
@@ -90,7 +90,10 @@ impl Store for MemoryStore {
                     for (run, position, _) in &batch.records[..index] {
                         contents.records.remove(&(*run, *position));
                     }
-                    return Err(occupied(*run, *position).into());
+                    return Err(StoreError::Occupied {
+                        run: *run,
+                        position: *position,
+                    });
                 }
             }
         }
@@ -161,13 +164,6 @@ impl Store for MemoryStore {
     fn blob(&self, hash: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.contents().blobs.get(&hash).map(|bytes| bytes.to_vec()))
     }
-}
-
-/// What a commit says that would write over a record.
-pub(crate) fn occupied(run: RunId, position: Position) -> Damage {
-    Damage::new(format!(
-        "record {position} of {run} is there already and cannot be written again"
-    ))
 }
 
 /// The rows that are at most `bytes_max` bytes together, and the first one in any case.

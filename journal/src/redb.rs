@@ -10,22 +10,25 @@
 
 #[cfg(test)]
 mod crash_tests;
+mod file;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
+use self::file::{check_magic, identity_of, opening_failed};
 use crate::error::{Damage, StoreError};
 use crate::id::{Epoch, Position, RunId};
 use crate::key::Digest;
-use crate::memory::{occupied, within};
+use crate::memory::within;
 use crate::store::{Batch, Row, Store};
 
 /// The newest format of a journal's file that this program reads, and the one it writes.
@@ -41,9 +44,6 @@ const META_FORMAT: &str = "format";
 const META_CREATED_BY: &str = "created by";
 const META_IDENTITY: &str = "identity";
 const META_EPOCH: &str = "epoch";
-
-/// How every file of the database begins.
-const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// How a journal's file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,8 @@ impl Options {
 /// A journal in one file. The file belongs to one process at a time.
 #[derive(Debug)]
 pub struct RedbStore {
-    database: Database,
+    /// Always there, until the store is dropped.
+    database: Option<Database>,
     path: PathBuf,
     quick_repair: QuickRepair,
     /// The file's length when it was opened and what was committed since: near enough to say whether it is large.
@@ -145,10 +146,16 @@ impl RedbStore {
     /// [`StoreError`] says what is at `path` instead of a journal and what to do; it was left as it was.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        match Self::open_existing(path, options) {
+        match guarded(|| Self::open_existing(path, options)) {
             Err(StoreError::Missing { .. }) if options.create => Self::begin(path, options),
             opened => opened,
         }
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database
+            .as_ref()
+            .ok_or_else(|| StoreError::Io("it is closed".to_owned()))
     }
 
     /// The journal's file.
@@ -181,7 +188,7 @@ impl RedbStore {
 
     fn over(database: Database, path: &Path, file_bytes: u64, options: Options) -> Self {
         Self {
-            database,
+            database: Some(database),
             path: path.to_owned(),
             quick_repair: options.quick_repair,
             file_bytes: AtomicU64::new(file_bytes),
@@ -261,7 +268,7 @@ impl RedbStore {
             path: self.path.display().to_string(),
             reason: format!("a database of another program ({what})"),
         };
-        let read = self.database.begin_read().map_err(failed)?;
+        let read = self.database()?.begin_read().map_err(failed)?;
         let meta = match read.open_table(META) {
             Ok(meta) => meta,
             Err(TableError::Storage(error)) => return Err(failed(error)),
@@ -281,28 +288,64 @@ impl RedbStore {
     }
 
     fn write(&self) -> Result<WriteTransaction, StoreError> {
-        if self.failed.load(Ordering::Acquire) {
-            let what = "an earlier write failed; nothing more is written before it is opened anew";
-            return Err(StoreError::Io(what.to_owned()));
-        }
-        let mut transaction = self.database.begin_write().map_err(failed)?;
+        let mut transaction = self.database()?.begin_write().map_err(failed)?;
         let file_bytes = self.file_bytes.load(Ordering::Relaxed);
         transaction.set_quick_repair(self.quick_repair.is_on(file_bytes));
         Ok(transaction)
     }
 
-    /// Runs a write. Whatever fails in it but for a refusal of ours is the last that this handle writes.
+    /// Runs a write. If it fails otherwise than by our own refusal, it is the last that this handle does.
     fn writing<T>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let transaction = self.write()?;
-        let written = write(&transaction)
-            .and_then(|value| transaction.commit().map_err(failed).map(|()| value));
-        if let Err(StoreError::Io(_)) = &written {
+        if self.failed.load(Ordering::Acquire) {
+            let what = "an earlier write failed; nothing more is written before it is opened anew";
+            return Err(StoreError::Io(what.to_owned()));
+        }
+        let written = guarded(|| {
+            let transaction = self.write()?;
+            let value = write(&transaction)?;
+            transaction.commit().map_err(failed)?;
+            Ok(value)
+        });
+        if !matches!(written, Ok(_) | Err(StoreError::Occupied { .. })) {
             self.failed.store(true, Ordering::Release);
         }
         written
+    }
+
+    /// Runs a read in a transaction of its own.
+    fn reading<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        guarded(|| read(&self.database()?.begin_read().map_err(failed)?))
+    }
+}
+
+/// Runs what calls the database. On a file that was changed behind its back it may panic; that is damage like any other.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // What a panic leaves behind is inside the database, which refuses locks that a panic has poisoned.
+    panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("no reason given");
+        Err(Damage::new(format!(
+            "the database cannot make sense of its file ({text})"
+        ))
+        .into())
+    })
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // Closing writes; what fails there the next opening repairs.
+        let _ = guarded(|| {
+            drop(database);
+            Ok(())
+        });
     }
 }
 
@@ -333,11 +376,12 @@ impl Store for RedbStore {
     }
 
     fn identity(&self) -> Result<Digest, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let meta = read.open_table(META).map_err(failed)?;
-        let bytes = meta.get(META_IDENTITY).map_err(failed)?;
-        let identity = bytes.and_then(|bytes| Some(Digest(bytes.value().try_into().ok()?)));
-        Ok(identity.ok_or_else(|| Damage::new("no identity"))?)
+        self.reading(|read| {
+            let meta = read.open_table(META).map_err(failed)?;
+            let bytes = meta.get(META_IDENTITY).map_err(failed)?;
+            let identity = bytes.and_then(|bytes| Some(Digest(bytes.value().try_into().ok()?)));
+            Ok(identity.ok_or_else(|| Damage::new("no identity"))?)
+        })
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -349,7 +393,10 @@ impl Store for RedbStore {
                 for (run, position, bytes) in &batch.records {
                     let before = records.insert((run.to_u64(), position.0), bytes.as_slice());
                     if before.map_err(failed)?.is_some() {
-                        return Err(occupied(*run, *position).into());
+                        return Err(StoreError::Occupied {
+                            run: *run,
+                            position: *position,
+                        });
                     }
                 }
             }
@@ -386,31 +433,35 @@ impl Store for RedbStore {
         after: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<(RunId, Vec<u8>)>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let runs = read.open_table(RUNS).map_err(failed)?;
-        let from = after.map_or(0, |after| after.to_u64() + 1);
-        runs.range(from..)
-            .map_err(failed)?
-            .take(limit)
-            .map(|row| {
-                let (run, bytes) = row.map_err(failed)?;
-                let run = RunId::from_u64(run.value()).ok_or_else(|| Damage::new("no run id"))?;
-                Ok((run, bytes.value().to_vec()))
-            })
-            .collect()
+        self.reading(|read| {
+            let runs = read.open_table(RUNS).map_err(failed)?;
+            let from = after.map_or(0, |after| after.to_u64() + 1);
+            runs.range(from..)
+                .map_err(failed)?
+                .take(limit)
+                .map(|row| {
+                    let (run, bytes) = row.map_err(failed)?;
+                    let run =
+                        RunId::from_u64(run.value()).ok_or_else(|| Damage::new("no run id"))?;
+                    Ok((run, bytes.value().to_vec()))
+                })
+                .collect()
+        })
     }
 
     fn summary(&self, run: RunId) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let runs = read.open_table(RUNS).map_err(failed)?;
-        let bytes = runs.get(run.to_u64()).map_err(failed)?;
-        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        self.reading(|read| {
+            let runs = read.open_table(RUNS).map_err(failed)?;
+            let bytes = runs.get(run.to_u64()).map_err(failed)?;
+            Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        })
     }
 
     fn records(&self, run: RunId, from: Position, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let records = read.open_table(RECORDS).map_err(failed)?;
-        rows(&records, run, from)?.take(limit).collect()
+        self.reading(|read| {
+            let records = read.open_table(RECORDS).map_err(failed)?;
+            rows(&records, run, from)?.take(limit).collect()
+        })
     }
 
     fn payloads(
@@ -420,23 +471,26 @@ impl Store for RedbStore {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let payloads = read.open_table(PAYLOADS).map_err(failed)?;
-        within(rows(&payloads, run, from)?.take(limit), bytes_max)
+        self.reading(|read| {
+            let payloads = read.open_table(PAYLOADS).map_err(failed)?;
+            within(rows(&payloads, run, from)?.take(limit), bytes_max)
+        })
     }
 
     fn payload(&self, run: RunId, position: Position) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let payloads = read.open_table(PAYLOADS).map_err(failed)?;
-        let bytes = payloads.get((run.to_u64(), position.0)).map_err(failed)?;
-        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        self.reading(|read| {
+            let payloads = read.open_table(PAYLOADS).map_err(failed)?;
+            let bytes = payloads.get((run.to_u64(), position.0)).map_err(failed)?;
+            Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        })
     }
 
     fn blob(&self, hash: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let blobs = read.open_table(BLOBS).map_err(failed)?;
-        let bytes = blobs.get(hash.0).map_err(failed)?;
-        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        self.reading(|read| {
+            let blobs = read.open_table(BLOBS).map_err(failed)?;
+            let bytes = blobs.get(hash.0).map_err(failed)?;
+            Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        })
     }
 }
 
@@ -456,70 +510,6 @@ fn rows(
             bytes: bytes.value().to_vec(),
         })
     }))
-}
-
-/// A name that no other file has or had: what the file system says of a file that was just made.
-fn identity_of(metadata: &fs::Metadata) -> Digest {
-    let born = [metadata.ctime(), metadata.ctime_nsec()].map(i64::to_le_bytes);
-    let place = [metadata.dev(), metadata.ino()].map(u64::to_le_bytes);
-    Digest::of("redb store", &[&born[0], &born[1], &place[0], &place[1]])
-}
-
-/// Looks at what the file is before the database does, which would take an empty file for a new one.
-fn check_magic(path: &Path, file: &mut File) -> Result<(), StoreError> {
-    let not_a_journal = |reason: &str| StoreError::NotAJournal {
-        path: path.display().to_string(),
-        reason: reason.to_owned(),
-    };
-    if !file
-        .metadata()
-        .map_err(|error| opening_failed(path, &error))?
-        .is_file()
-    {
-        return Err(not_a_journal("no ordinary file"));
-    }
-    let mut start = [0; MAGIC.len()];
-    match file.read_exact(&mut start) {
-        Ok(()) if start == MAGIC => Ok(()),
-        Ok(()) => Err(not_a_journal("a file of another kind")),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-            Err(not_a_journal(if empty {
-                "an empty file"
-            } else {
-                "a file of another kind"
-            }))
-        }
-        Err(error) => Err(opening_failed(path, &error)),
-    }
-}
-
-fn opening_failed(path: &Path, error: &io::Error) -> StoreError {
-    let path_text = path.display().to_string();
-    match error.kind() {
-        io::ErrorKind::NotFound
-            if path
-                .parent()
-                .is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) =>
-        {
-            StoreError::Missing { path: path_text }
-        }
-        io::ErrorKind::NotFound => StoreError::Denied {
-            path: path_text,
-            reason: "its folder does not exist".to_owned(),
-        },
-        io::ErrorKind::IsADirectory => StoreError::NotAJournal {
-            path: path_text,
-            reason: "a folder".to_owned(),
-        },
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::NotADirectory => StoreError::Denied {
-            path: path_text,
-            reason: error.to_string(),
-        },
-        _ => StoreError::Io(format!("{path_text}: {error}")),
-    }
 }
 
 fn database_failed(path: &Path, error: DatabaseError) -> StoreError {

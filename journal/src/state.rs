@@ -68,7 +68,7 @@ pub struct RunState {
     pub orchestrator_losses: Vec<(Position, String)>,
     /// Every takeover.
     pub recoveries: Vec<Recovery>,
-    /// Of the next record: it is never earlier than the last.
+    /// When the newest record was written.
     pub last_at: Millis,
     phase_index: HashMap<Arc<str>, usize>,
 }
@@ -196,6 +196,7 @@ impl RunState {
             status: self.status,
             started_at: self.started_at.unwrap_or_default(),
             ended_at: self.ended_at,
+            updated_at: self.last_at,
             counts: self.counts,
             usage: self.usage,
             generation: generation.map_or(Generation(0), |generation| generation.number),

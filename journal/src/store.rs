@@ -76,7 +76,8 @@ pub trait Store: Send + Sync + 'static {
     /// all of the batch is there or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; after that the store refuses every further commit.
+    /// [`StoreError::Occupied`] when a record is there already; [`StoreError::Io`] or [`StoreError::Damage`], after which
+    /// the store refuses every further commit.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Summaries of runs, at most `limit`, those after `after` in the order of ids.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::error::StoreError;
 use crate::id::{Epoch, Position, RunId};
 use crate::key::Digest;
 use crate::store::{Batch, Store};
@@ -82,7 +83,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> 
     Err(text)
 }
 
-fn done<T>(result: Result<T, crate::error::StoreError>) -> Result<T, String> {
+fn done<T>(result: Result<T, StoreError>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
@@ -234,8 +235,10 @@ fn atomic<B: Bench>(bench: &mut B) -> Check {
         blobs: vec![(Digest([9; 16]), Arc::from(*b"blob"))],
         summaries: vec![(run(1), b"summary".to_vec())],
     };
-    if store.commit(&batch).is_ok() {
-        return Err("a record was written over".to_owned());
+    match store.commit(&batch) {
+        Err(StoreError::Occupied { .. }) => {}
+        Err(error) => return Err(format!("another error than `Occupied`: {error}")),
+        Ok(()) => return Err("a record was written over".to_owned()),
     }
     same(
         "records",
@@ -245,11 +248,15 @@ fn atomic<B: Bench>(bench: &mut B) -> Check {
     same("payload", &done(store.payload(run(1), Position(2)))?, &None)?;
     same("blob", &done(store.blob(Digest([9; 16])))?, &None)?;
     same("summary", &done(store.summary(run(1)))?, &None)?;
+    done(store.commit(&Batch {
+        records: vec![record(run(1), 2)],
+        ..Batch::default()
+    }))?;
     drop(store);
     same(
         "records",
         &done(bench.open().records(run(1), Position(0), 10))?.len(),
-        &1,
+        &2,
     )
 }
 

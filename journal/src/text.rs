@@ -108,8 +108,18 @@ fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
 pub fn unpack(reference: &Reference, compressed: &[u8]) -> Result<Arc<str>, Damage> {
     let damage = |what: &str| Damage::new(format!("payload {}: {what}", reference.hash));
     let capacity = usize::try_from(reference.bytes).map_err(|_| damage("impossible length"))?;
-    let bytes =
-        zstd::bulk::decompress(compressed, capacity).map_err(|error| damage(&error.to_string()))?;
+    // A damaged length must not make us allocate what it says.
+    let claimed = zstd::zstd_safe::get_frame_content_size(compressed);
+    if !matches!(claimed, Ok(Some(bytes)) if bytes == reference.bytes) {
+        return Err(damage("another length than the record says"));
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(capacity)
+        .map_err(|_| damage("impossible length"))?;
+    zstd::bulk::Decompressor::new()
+        .and_then(|mut zstd| zstd.decompress_to_buffer(compressed, &mut bytes))
+        .map_err(|error| damage(&error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| damage("no UTF-8"))?;
     if hash(&text) != reference.hash {
         return Err(damage("another text than the record names"));
@@ -137,5 +147,12 @@ mod tests {
             ..reference
         };
         assert!(unpack(&other, &bytes).is_err());
+        for length in [0, 1 << 40, u64::MAX] {
+            let other = Reference {
+                bytes: length,
+                ..reference
+            };
+            assert!(unpack(&other, &bytes).is_err(), "{length}");
+        }
     }
 }

@@ -18,6 +18,8 @@ pub struct Summary {
     pub started_at: Millis,
     /// When it ended or was stopped.
     pub ended_at: Option<Millis>,
+    /// When its newest record was written.
+    pub updated_at: Millis,
     /// Its agents, by how they stand.
     pub counts: Counts,
     /// What all attempts used.
@@ -59,6 +61,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// One agent more, which stands so.
+    pub fn add(&mut self, status: CallStatus) {
+        self.issue();
+        self.settle(status);
+    }
+
     pub(super) fn issue(&mut self) {
         self.total += 1;
         self.pending += 1;

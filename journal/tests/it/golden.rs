@@ -53,7 +53,20 @@ fn describe(rows: &[Row]) -> String {
         writeln!(text, "{} {} {:?}", entry.position, entry.at, entry.record).unwrap();
         state.apply(&entry).unwrap();
     }
-    writeln!(text, "{:#?}", state.summary()).unwrap();
+    let RunState {
+        status,
+        counts,
+        usage,
+        epoch,
+        recoveries,
+        ..
+    } = &state;
+    writeln!(
+        text,
+        "{status:?} {counts:?} {usage:?} {epoch} {}",
+        recoveries.len()
+    )
+    .unwrap();
     text
 }
 
