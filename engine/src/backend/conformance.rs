@@ -6,49 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_actors::backend::{
-    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Ended, Progress, ProgressEvent, Task,
+    AgentBackend, AgentOutcome, AttemptContext, Ended, Progress, ProgressEvent,
 };
-use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
-use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Failure, FailureKind, Usage};
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-/// A task for the call with this number.
-pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
-    let schema = schema.map(|schema| RawValue::from_string(schema.to_owned()).unwrap());
-    Arc::new(Task {
-        token: FencingToken {
-            epoch: Epoch(3),
-            run: RunId::from_entropy([1, 2, 3, 4, 5]),
-            generation: Generation(1),
-            call: CallNumber(call),
-            attempt: Attempt(1),
-        },
-        idempotency_key: Digest::of("test", &[]),
-        previous_attempts: Vec::new(),
-        prompt: "Fix it.".into(),
-        options: AgentOptions {
-            schema,
-            ..AgentOptions::default()
-        },
-        label: None,
-        phase: None,
-        working_directory: std::env::temp_dir(),
-        journal: Digest::of("journal", &[&std::process::id().to_le_bytes()]),
-    })
-}
-
-/// A context that nobody cancels.
-pub(crate) fn context() -> AttemptContext {
-    AttemptContext {
-        cancelled: CancellationToken::new(),
-        killed: CancellationToken::new(),
-        grace: Duration::from_secs(60),
-        progress: Progress::none(),
-    }
-}
+use super::fixtures::{context, task};
 
 /// A context and the progress that comes through it.
 pub(crate) fn watched() -> (AttemptContext, mpsc::Receiver<ProgressEvent>) {
@@ -167,9 +130,9 @@ async fn ends_when_told(make: &dyn Fn(Behaviour, Option<Duration>) -> Arc<dyn Ag
     assert_eq!(ended, Ended::cancelled());
 
     for (behaviour, grace, kill) in [
-        (Behaviour::Waits, Duration::from_secs(3600), false),
+        (Behaviour::Waits, Duration::from_hours(1), false),
         (Behaviour::IsDeaf, Duration::from_millis(20), false),
-        (Behaviour::IsDeaf, Duration::from_secs(3600), true),
+        (Behaviour::IsDeaf, Duration::from_hours(1), true),
     ] {
         let backend = make(behaviour, None);
         let (mut context, mut progress) = watched();

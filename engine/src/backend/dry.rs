@@ -14,6 +14,7 @@
 //! Of several types the first that is not null is taken, of `oneOf` and `anyOf` the first; `allOf` is merged, a local
 //! `$ref` is followed. A `pattern` is not looked at. The same schema gives the same value, always.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bellwether_actors::backend::{AgentBackend, AttemptContext, Ended, Task};
@@ -219,7 +220,10 @@ impl Maker<'_> {
             let anything = Value::Bool(true);
             let item = prefix.get(index as usize).or(rest).unwrap_or(&anything);
             items.push(self.at(item, path, depth, |path| {
-                path.push_str(&format!("[{index}]"))
+                {
+                    // Writing to a String cannot fail.
+                    let _ = write!(path, "[{index}]");
+                }
             }));
             if self.nodes > NODES_MAX {
                 break;
@@ -421,7 +425,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::backend::conformance::{context, task};
+    use crate::backend::fixtures::{context, task};
 
     #[test]
     fn every_rule_has_its_value() {

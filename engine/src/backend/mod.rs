@@ -4,5 +4,7 @@
 pub mod command;
 pub mod dry;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "command"))]
 mod conformance;
+#[cfg(test)]
+mod fixtures;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +10,7 @@ use bellwether_actors::backend::{AgentOutcome, AttemptContext, Ended, Task};
 use bellwether_journal::id::Epoch;
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::FailureKind;
-use bellwether_launcher::{Order, Running};
+use bellwether_launcher::{Message, Order, Running};
 
 use super::answer::{Answer, Parts};
 use super::once::report;
@@ -80,30 +79,45 @@ impl Pool {
     }
 }
 
-/// The process, if it runs and has written nothing since its last answer.
+/// The process, if it runs and has written nothing since its last answer. Nothing blocks: the descriptors do not since
+/// they were in a runtime.
 fn if_silent(running: Running) -> Option<Running> {
     let Running {
         stdin,
         stdout,
         mut control,
-        decoder,
+        mut decoder,
         process,
     } = running;
     let mut stdout = File::from(stdout);
-    // Both do not block since they were in a runtime.
-    let silent = is_silent(&mut stdout) && is_silent(&mut control);
-    let stdout = OwnedFd::from(stdout);
-    silent.then_some(Running {
+    if !would_block(&stdout.read(&mut [0])) {
+        return None;
+    }
+    let mut bytes = [0; 256];
+    loop {
+        match control.read(&mut bytes) {
+            Ok(read) if read > 0 => decoder.push(bytes.get(..read).unwrap_or_default()),
+            other if would_block(&other) => break,
+            _ => return None,
+        }
+    }
+    // The news of its start may come after its first answer.
+    while let Some(message) = decoder.next_message().ok()? {
+        if !matches!(message, Message::Hello | Message::Started { .. }) {
+            return None;
+        }
+    }
+    Some(Running {
         stdin,
-        stdout,
+        stdout: stdout.into(),
         control,
         decoder,
         process,
     })
 }
 
-fn is_silent(source: &mut impl Read) -> bool {
-    matches!(source.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+fn would_block(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) -> Ended {

@@ -39,11 +39,13 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
             news = process.next(&mut input, &mut output.bytes) => match news {
                 News::Output => {
                     output.take_events(&mut |event| report(task, context, event));
-                    if output.bytes.len() > limit && stops.stop != Some(Stop::Killed) {
-                        stops.stop = Some(Stop::TooMuchOutput);
+                    if output.bytes.len() > limit {
                         process.close_stdout();
                         output = Output::default();
-                        process.order(Order::Kill).await;
+                        if stops.stop.is_none() {
+                            stops.stop = Some(Stop::TooMuchOutput);
+                            process.order(Order::Kill).await;
+                        }
                     }
                 }
                 News::Closed => {}
@@ -76,7 +78,7 @@ pub(super) fn report(task: &Task, context: &AttemptContext, event: &str) {
 fn conclude(over: &Over, output: &str, shared: &Shared, program: &str) -> Ended {
     let answer = match over {
         Over::Ended { .. } => answer::read(output, &*shared.now),
-        Over::NotStarted { .. } | Over::LauncherKilled { .. } => return over.crash(program),
+        Over::NotStarted { .. } | Over::LauncherLost { .. } => return over.crash(program),
     };
     match (answer, over) {
         (Answer::Error(failure, usage), _) => error(failure, usage, over),

@@ -28,6 +28,8 @@ pub(super) struct Process {
     control: UnixStream,
     decoder: Decoder,
     launcher: LauncherProcess,
+    /// The launcher has said something.
+    greeted: bool,
 }
 
 /// What happened next.
@@ -50,9 +52,11 @@ pub(super) enum Over {
     NotStarted {
         errno: i32,
     },
-    /// Somebody killed the launcher; the agent and its descendants were then found and killed.
-    LauncherKilled {
+    /// The launcher ended without a last word: somebody killed it, or (without a greeting) it was none. The agent and
+    /// its descendants were then found and killed.
+    LauncherLost {
         left: usize,
+        greeted: bool,
     },
 }
 
@@ -82,6 +86,7 @@ impl Process {
             control: UnixStream::from_std(control)?,
             decoder,
             launcher: process,
+            greeted: false,
         })
     }
 
@@ -105,6 +110,7 @@ impl Process {
             control,
             decoder,
             launcher,
+            greeted,
         } = self;
         loop {
             if input.is_done() && input.then_close {
@@ -113,7 +119,7 @@ impl Process {
             output.reserve(READ_BYTES);
             tokio::select! {
                 biased;
-                over = end(control, decoder, launcher) => return News::Over(over),
+                over = end(control, decoder, launcher, greeted) => return News::Over(over),
                 read = read(stdout, output) => match read {
                     Ok(0) | Err(_) => {
                         *stdout = None;
@@ -143,7 +149,7 @@ impl Process {
         while output.len() <= limit {
             match io::Read::read(&mut file, &mut bytes) {
                 Ok(read) if read > 0 => {
-                    output.extend_from_slice(bytes.get(..read).unwrap_or_default())
+                    output.extend_from_slice(bytes.get(..read).unwrap_or_default());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => return,
@@ -207,6 +213,7 @@ async fn end(
     control: &mut UnixStream,
     decoder: &mut Decoder,
     launcher: &mut LauncherProcess,
+    greeted: &mut bool,
 ) -> Over {
     let mut bytes = [0; 1024];
     loop {
@@ -225,7 +232,10 @@ async fn end(
             }
             Ok(Some(Message::StartFailed { errno })) => return Over::NotStarted { errno },
             // What is new in a later version is no end.
-            Ok(Some(_)) => continue,
+            Ok(Some(_)) => {
+                *greeted = true;
+                continue;
+            }
             Ok(None) => {}
             Err(_) => break,
         }
@@ -238,8 +248,10 @@ async fn end(
     launcher.kill();
     let attempt = launcher.marker().clone();
     let report = tokio::task::spawn_blocking(move || sweep_attempt(&attempt)).await;
-    Over::LauncherKilled {
-        left: report.map_or(1, |report| report.left.len()),
+    let left = report.map_or(1, |report| report.left.len());
+    Over::LauncherLost {
+        left,
+        greeted: *greeted,
     }
 }
 
@@ -300,7 +312,7 @@ impl<'a> Stops<'a> {
         let stop = self.stop.as_ref()?;
         let left = match over {
             Over::Ended { survivors, .. } => survivors.len(),
-            Over::LauncherKilled { left } => *left,
+            Over::LauncherLost { left, .. } => *left,
             Over::NotStarted { .. } => 0,
         };
         let evidence = over.evidence();
@@ -357,8 +369,12 @@ impl Over {
                 format!("the agent {}{separator}{last}", describe(*exit))
             }
             Self::NotStarted { errno } => not_started(program, *errno),
-            Self::LauncherKilled { .. } => {
+            Self::LauncherLost { greeted: true, .. } => {
                 "the agent's launcher was killed, and the agent with it".to_owned()
+            }
+            Self::LauncherLost { greeted: false, .. } => {
+                "the agent's launcher ended before it began: does the program call `bellwether::child_main()` first?"
+                    .to_owned()
             }
         };
         failed(FailureKind::Crash, message, self.evidence())
