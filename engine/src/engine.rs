@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
     pub(crate) limits: Limits,
     #[cfg(feature = "command")]
-    pub(crate) launcher: bellwether_launcher::Launcher,
+    pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
     live: Mutex<HashMap<RunId, RunHandle>>,
     /// Held while a run is being started or taken up, so that the same id is never taken twice.
     pub(crate) entering: tokio::sync::Mutex<()>,
@@ -62,7 +62,7 @@ impl Engine {
             let identity = opened.identity()?;
             let epoch = opened.raise_epoch()?;
             #[cfg(feature = "command")]
-            crate::backend::sweep(identity, epoch);
+            crate::processes::sweep(identity, epoch);
             Ok::<_, StoreError>((identity, epoch))
         });
         let (identity, epoch) =
@@ -79,7 +79,7 @@ impl Engine {
             backends,
             limits,
             #[cfg(feature = "command")]
-            launcher: crate::backend::launcher(helper),
+            launcher: crate::processes::launcher(helper),
             live: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
@@ -161,7 +161,10 @@ impl Engine {
     /// What the journal says of runs, live ones too.
     #[must_use]
     pub fn archive(&self) -> Archive {
-        Archive::new(Arc::clone(&self.0.surroundings().store))
+        let engine = Arc::downgrade(&self.0);
+        Archive::new(Arc::clone(&self.0.surroundings().store)).with_live(move |run| {
+            engine.upgrade().is_some_and(|engine| Engine(engine).run(run).is_some())
+        })
     }
 
     /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when

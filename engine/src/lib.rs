@@ -16,6 +16,8 @@ mod event;
 mod handle;
 mod observe;
 mod options;
+#[cfg(feature = "command")]
+mod processes;
 mod resume;
 mod run;
 mod start;

@@ -95,7 +95,7 @@ pub(crate) fn agent(call: CallNumber) -> String {
 
 fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
     let run_id = run.to_string();
-    let at = crate::view::timestamp(entry.at);
+    let at = crate::view::Timestamp(entry.at).to_string();
     let call_of = |call: CallNumber| {
         state.call(call).filter(|state| state.kind == CallKind::Agent)
     };
@@ -103,7 +103,7 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
         let call = call_of(number)?;
         Some(Event::AgentEnded {
             run_id: run.to_string(),
-            at: crate::view::timestamp(entry.at),
+            at: crate::view::Timestamp(entry.at).to_string(),
             agent: agent(number),
             label: call.label.as_deref().map(str::to_owned),
             phase: call.phase.as_deref().map(str::to_owned),

@@ -84,7 +84,8 @@ fn command_backend(
     command: &[String],
     options: &StartOptions,
 ) -> Result<Arc<dyn AgentBackend>, String> {
-    crate::backend::command_of(&engine.0.launcher, command, options.agent_input)
+    let clock = &engine.0.surroundings().clock;
+    crate::processes::command_backend(&engine.0.launcher, clock, command, options.agent_input)
 }
 
 #[cfg(not(feature = "command"))]

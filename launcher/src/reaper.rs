@@ -40,15 +40,11 @@ impl Reaper {
 fn reap(receiver: &Receiver<Child>) {
     let mut dying: Vec<Child> = Vec::new();
     let mut pause = FIRST_LOOK;
-    let mut open = true;
-    while open || !dying.is_empty() {
+    loop {
         let arrived = if dying.is_empty() {
             receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else if open {
-            receiver.recv_timeout(pause)
         } else {
-            std::thread::sleep(pause);
-            Err(RecvTimeoutError::Disconnected)
+            receiver.recv_timeout(pause)
         };
         match arrived {
             Ok(child) => {
@@ -56,12 +52,14 @@ fn reap(receiver: &Receiver<Child>) {
                 pause = FIRST_LOOK;
             }
             Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(LAST_LOOK),
-            Err(RecvTimeoutError::Disconnected) => {
-                open = false;
-                pause = (pause * 2).min(LAST_LOOK);
-            }
+            // None will come any more.
+            Err(RecvTimeoutError::Disconnected) => break,
         }
         // An error means that it is reaped already, which is as good.
         dying.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+    for mut child in dying {
+        // As above.
+        let _ = child.wait();
     }
 }
