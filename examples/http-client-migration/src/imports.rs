@@ -48,8 +48,9 @@ pub fn module_style(parsed: &Parsed<'_, '_>, file: &Path, package_is_module: boo
         _ if parsed.program.body.iter().any(is_module_statement) => ModuleStyle::Import,
         _ if unbound("require") || unbound("module") || unbound("exports") => ModuleStyle::Require,
         "ts" | "tsx" | "jsx" => ModuleStyle::Import,
-        _ if package_is_module => ModuleStyle::Import,
+        // A browser's script, whatever the package says: nobody loads it as a module.
         _ if unbound("window") || unbound("document") => ModuleStyle::Script,
+        _ if package_is_module => ModuleStyle::Import,
         _ => ModuleStyle::Require,
     }
 }

@@ -8,3 +8,8 @@ pub mod sites;
 pub mod source;
 pub mod tokens;
 pub mod verify;
+pub mod agent;
+pub mod clock;
+pub mod discover;
+pub mod ledger;
+pub mod repository;
