@@ -64,7 +64,7 @@ if (!found) throw new Error(`nothing could be discovered under ${args.path}; the
 const { root, base, client } = found
 log(`${found.files.length} of ${found.scanned} files use the global fetch(); ${found.withoutGlobalFetch} more only speak of it`)
 
-if (!found.clientExists) {
+if (!found.clientExists && found.files.length > 0) {
   await agent(order(`Write the HTTP client ${client}.`, { task: 'client', root, client }), { label: 'client' })
 }
 

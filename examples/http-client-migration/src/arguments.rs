@@ -13,6 +13,9 @@ pub fn unsuitable_arguments(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) 
     if call.optional {
         return Some("is guarded by ?., so the code provides for a missing fetch".to_owned());
     }
+    if let Some(method) = sends_code(parsed, call) {
+        return Some(format!("runs in another process: {method}() sends this function there as text"));
+    }
     if call.type_arguments.is_some() {
         return Some("has type arguments, so fetch has a type of its own here".to_owned());
     }
@@ -27,6 +30,24 @@ pub fn unsuitable_arguments(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) 
     }
     let options = call.arguments.get(1).and_then(Argument::as_expression).map(bare);
     options.and_then(unsuitable_options)
+}
+
+/// Methods of browser drivers that take a function and run its text in the page.
+pub const CODE_SENDERS: [&str; 6] =
+    ["evaluate", "evaluateHandle", "$eval", "$$eval", "waitForFunction", "addInitScript"];
+
+/// The method that sends the function around a call to another process, where an import of this
+/// file does not exist.
+fn sends_code(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) -> Option<&'static str> {
+    parsed.semantic.nodes().ancestor_kinds(call.node_id.get()).find_map(|kind| match kind {
+        AstKind::CallExpression(outer) => match &outer.callee {
+            Expression::StaticMemberExpression(member) => {
+                CODE_SENDERS.into_iter().find(|method| member.property.name == *method)
+            }
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// How an expression is seen to be a `Request`, if it is.

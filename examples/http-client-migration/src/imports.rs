@@ -287,7 +287,7 @@ fn top(parsed: &Parsed<'_, '_>) -> usize {
 
 /// Comments that tools read at the top of a file.
 fn is_about_file(comment: &str) -> bool {
-    const MARKS: [&str; 7] =
-        ["@ts-", "eslint", "@jsx", "@jest-environment", "@license", "@flow", "opyright"];
+    const MARKS: [&str; 8] =
+        ["@ts-", "eslint", "@jsx", "@jest-environment", "@license", "@flow", "opyright", "/// <"];
     MARKS.iter().any(|mark| comment.contains(mark))
 }

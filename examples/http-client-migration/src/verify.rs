@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arguments::CODE_SENDERS;
 use crate::source::line_of;
 use crate::tokens::{Role, Tokens};
 
@@ -178,7 +179,10 @@ impl Walk<'_> {
         let is_module = ["import", "export", "require", "module"]
             .iter()
             .any(|word| (0..tokens.words.len()).any(|index| tokens.at(index) == *word));
-        if is_plain && is_module && !self.replaces_fetch && unfit(tokens, behind).is_none() {
+        let sends_code = (0..old).any(|index| {
+            CODE_SENDERS.contains(&tokens.at(index)) && tokens.at(index + 1) == "("
+        });
+        if is_plain && is_module && !sends_code && !self.replaces_fetch && unfit(tokens, behind).is_none() {
             self.refute(new, "a plain call of the global fetch was refused without need".to_owned());
         }
     }

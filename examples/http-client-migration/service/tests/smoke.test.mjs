@@ -7,3 +7,9 @@ for (const path of ["/", "/health", "/api/orders?limit=1"]) {
     if (response.status !== 200) throw new Error(`fetch(${path}): ${response.status}`);
   });
 }
+
+test("the page can reach its API", async ({ page }) => {
+  // This function runs in the browser, where nothing of this file exists.
+  const status = await page.evaluate(async () => (await fetch("/api/session")).status);
+  if (status !== 200) throw new Error(`fetch in the page: ${status}`);
+});
