@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::discover::{client_text, discover, package_is_module};
 use crate::edit::{Migration, migrate};
 use crate::ledger::{self, Entry, Event};
 use crate::repository::Repository;
 use crate::verify::verify;
-use crate::clock;
 
 /// How an agent works, besides its task.
 #[derive(Clone, Debug, Default)]
@@ -40,21 +40,43 @@ struct Task {
 #[serde(rename_all = "camelCase", tag = "task")]
 enum Order {
     /// List the files to migrate.
-    Discover { path: String, client: Option<String> },
+    Discover {
+        path: String,
+        client: Option<String>,
+    },
     /// Write the client's module, where there is none.
     Client { root: PathBuf, client: String },
     /// Migrate a file.
-    Migrate { root: PathBuf, base: String, client: String, file: String },
+    Migrate {
+        root: PathBuf,
+        base: String,
+        client: String,
+        file: String,
+    },
     /// Check a migrated file.
-    Verify { root: PathBuf, base: String, client: String, file: String, refused: Vec<usize> },
+    Verify {
+        root: PathBuf,
+        base: String,
+        client: String,
+        file: String,
+        refused: Vec<usize>,
+    },
     /// Put a file back.
-    Restore { root: PathBuf, base: String, file: String },
+    Restore {
+        root: PathBuf,
+        base: String,
+        file: String,
+    },
 }
 
 impl Order {
     /// The order in a prompt: its last line that is one.
     fn from_prompt(prompt: &str) -> Result<Self> {
-        let line = prompt.lines().rev().map(str::trim).find(|line| line.starts_with('{'));
+        let line = prompt
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| line.starts_with('{'));
         let line = line.context("the prompt has no line with a JSON order")?;
         serde_json::from_str(line).context("the prompt's order is not one of mine")
     }
@@ -73,7 +95,9 @@ impl Order {
         match self {
             Self::Discover { path, .. } => path,
             Self::Client { client, .. } => client,
-            Self::Migrate { file, .. } | Self::Verify { file, .. } | Self::Restore { file, .. } => file,
+            Self::Migrate { file, .. } | Self::Verify { file, .. } | Self::Restore { file, .. } => {
+                file
+            }
         }
     }
 }
@@ -117,7 +141,8 @@ pub fn answer(task: &str, manner: &Manner) -> Value {
 }
 
 fn work(task: &str, manner: &Manner) -> Result<Value> {
-    let task: Task = serde_json::from_str(task).context("the task is not the JSON object of the protocol")?;
+    let task: Task =
+        serde_json::from_str(task).context("the task is not the JSON object of the protocol")?;
     let order = Order::from_prompt(&task.prompt)?;
     note(manner, &task, &order, Event::Start)?;
     clock::pause(manner.pace);
@@ -147,7 +172,10 @@ fn perform(order: &Order, working_folder: &Path) -> Result<Value> {
     match order {
         Order::Discover { path, client } => {
             let repository = Repository::open(&working_folder.join(path))?;
-            Ok(serde_json::to_value(discover(&repository, client.as_deref())?)?)
+            Ok(serde_json::to_value(discover(
+                &repository,
+                client.as_deref(),
+            )?)?)
         }
         Order::Client { root, client } => {
             let repository = Repository::open(root)?;
@@ -157,16 +185,31 @@ fn perform(order: &Order, working_folder: &Path) -> Result<Value> {
             }
             Ok(json!({ "file": client, "created": created }))
         }
-        Order::Migrate { root, base, client, file } => {
+        Order::Migrate {
+            root,
+            base,
+            client,
+            file,
+        } => {
             let answer = migrate_file(&Repository::open(root)?, base, client, file)?;
             Ok(serde_json::to_value(answer)?)
         }
-        Order::Verify { root, base, client, file, refused } => {
+        Order::Verify {
+            root,
+            base,
+            client,
+            file,
+            refused,
+        } => {
             let repository = Repository::open(root)?;
             let (old, new) = (repository.original(base, file)?, repository.read(file)?);
             let findings = verify(Path::new(file), &old, &new, Path::new(client), refused);
             let findings = findings.map_err(anyhow::Error::msg)?;
-            let verdict = if findings.refutations.is_empty() { "passed" } else { "refuted" };
+            let verdict = if findings.refutations.is_empty() {
+                "passed"
+            } else {
+                "refuted"
+            };
             Ok(json!({
                 "file": file,
                 "verdict": verdict,
@@ -200,7 +243,11 @@ fn migrate_file(repository: &Repository, base: &str, client: &str, file: &str) -
     let is_module = package_is_module(repository, file);
     let migration: Migration = migrate(Path::new(file), &old, Path::new(client), is_module)
         .map_err(|problem| {
-            anyhow::anyhow!("{file}:{} does not parse: {}", problem.line, problem.message)
+            anyhow::anyhow!(
+                "{file}:{} does not parse: {}",
+                problem.line,
+                problem.message
+            )
         })?;
     let state = if migration.text == old {
         "unchanged"
@@ -216,6 +263,12 @@ fn migrate_file(repository: &Repository, base: &str, client: &str, file: &str) -
         repository.write(file, &migration.text)?;
     }
     let (changes, refused) = (&migration.changes, &migration.refused);
-    let answer = Migrated { file, state, calls: migration.calls, changes, refused };
+    let answer = Migrated {
+        file,
+        state,
+        calls: migration.calls,
+        changes,
+        refused,
+    };
     Ok(serde_json::to_value(answer)?)
 }

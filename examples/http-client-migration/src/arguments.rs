@@ -14,7 +14,9 @@ pub fn unsuitable_arguments(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) 
         return Some("is guarded by ?., so the code provides for a missing fetch".to_owned());
     }
     if let Some(method) = sends_code(parsed, call) {
-        return Some(format!("runs in another process: {method}() sends this function there as text"));
+        return Some(format!(
+            "runs in another process: {method}() sends this function there as text"
+        ));
     }
     if call.type_arguments.is_some() {
         return Some("has type arguments, so fetch has a type of its own here".to_owned());
@@ -28,26 +30,40 @@ pub fn unsuitable_arguments(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) 
     if let Some(what) = request_object(parsed, bare(address)) {
         return Some(format!("gets {what}, which carries its own options"));
     }
-    let options = call.arguments.get(1).and_then(Argument::as_expression).map(bare);
+    let options = call
+        .arguments
+        .get(1)
+        .and_then(Argument::as_expression)
+        .map(bare);
     options.and_then(unsuitable_options)
 }
 
 /// Methods of browser drivers that take a function and run its text in the page.
-pub const CODE_SENDERS: [&str; 6] =
-    ["evaluate", "evaluateHandle", "$eval", "$$eval", "waitForFunction", "addInitScript"];
+pub const CODE_SENDERS: [&str; 6] = [
+    "evaluate",
+    "evaluateHandle",
+    "$eval",
+    "$$eval",
+    "waitForFunction",
+    "addInitScript",
+];
 
 /// The method that sends the function around a call to another process, where an import of this
 /// file does not exist.
 fn sends_code(parsed: &Parsed<'_, '_>, call: &CallExpression<'_>) -> Option<&'static str> {
-    parsed.semantic.nodes().ancestor_kinds(call.node_id.get()).find_map(|kind| match kind {
-        AstKind::CallExpression(outer) => match &outer.callee {
-            Expression::StaticMemberExpression(member) => {
-                CODE_SENDERS.into_iter().find(|method| member.property.name == *method)
-            }
+    parsed
+        .semantic
+        .nodes()
+        .ancestor_kinds(call.node_id.get())
+        .find_map(|kind| match kind {
+            AstKind::CallExpression(outer) => match &outer.callee {
+                Expression::StaticMemberExpression(member) => CODE_SENDERS
+                    .into_iter()
+                    .find(|method| member.property.name == *method),
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    })
+        })
 }
 
 /// How an expression is seen to be a `Request`, if it is.
@@ -73,19 +89,20 @@ fn request_object(parsed: &Parsed<'_, '_>, address: &Expression<'_>) -> Option<&
 }
 
 /// A variable or a parameter that is declared to hold a `Request`.
-fn named_request(
-    parsed: &Parsed<'_, '_>,
-    name: &IdentifierReference<'_>,
-) -> Option<&'static str> {
+fn named_request(parsed: &Parsed<'_, '_>, name: &IdentifierReference<'_>) -> Option<&'static str> {
     let scoping = parsed.semantic.scoping();
     let nodes = parsed.semantic.nodes();
-    let symbol = scoping.get_reference(name.reference_id.get()?).symbol_id()?;
+    let symbol = scoping
+        .get_reference(name.reference_id.get()?)
+        .symbol_id()?;
     let declaration = scoping.symbol_declaration(symbol);
-    let mut ancestors = std::iter::once(nodes.kind(declaration)).chain(nodes.ancestor_kinds(declaration));
+    let mut ancestors =
+        std::iter::once(nodes.kind(declaration)).chain(nodes.ancestor_kinds(declaration));
     let (annotation, init) = ancestors.find_map(|kind| match kind {
-        AstKind::VariableDeclarator(declarator) => {
-            Some((declarator.type_annotation.as_ref(), declarator.init.as_ref()))
-        }
+        AstKind::VariableDeclarator(declarator) => Some((
+            declarator.type_annotation.as_ref(),
+            declarator.init.as_ref(),
+        )),
         AstKind::FormalParameter(parameter) => Some((parameter.type_annotation.as_ref(), None)),
         AstKind::Function(_) | AstKind::Program(_) => Some((None, None)),
         _ => None,
@@ -115,7 +132,9 @@ fn unsuitable_options(options: &Expression<'_>) -> Option<String> {
         };
         match property.key.static_name()?.as_ref() {
             "duplex" => Some("streams its request body, which can be sent only once".to_owned()),
-            "keepalive" => Some("must outlive the page (keepalive), which retries cannot".to_owned()),
+            "keepalive" => {
+                Some("must outlive the page (keepalive), which retries cannot".to_owned())
+            }
             _ => None,
         }
     })

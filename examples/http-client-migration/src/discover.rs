@@ -13,8 +13,22 @@ use crate::source::{EXTENSIONS, parse};
 
 /// Folders of other people's code and of generated code.
 const SKIPPED_FOLDERS: [&str; 16] = [
-    "node_modules", "bower_components", "jspm_packages", "vendor", "vendored", "third_party",
-    "dist", "build", "out", "target", "coverage", ".next", ".nuxt", ".output", ".cache", ".yarn",
+    "node_modules",
+    "bower_components",
+    "jspm_packages",
+    "vendor",
+    "vendored",
+    "third_party",
+    "dist",
+    "build",
+    "out",
+    "target",
+    "coverage",
+    ".next",
+    ".nuxt",
+    ".output",
+    ".cache",
+    ".yarn",
 ];
 
 /// Files above this are generated or data.
@@ -94,9 +108,14 @@ pub fn discover(repository: &Repository, client: Option<&str>) -> Result<Discove
     if known.is_none() && tracked.iter().any(|one| one.path == client) {
         bail!("{client} exists and exports no {EXPORT}; name the client's module in args.client");
     }
-    let client_exists = tracked.iter().any(|one| one.path == client) || repository.read(&client).is_ok();
+    let client_exists =
+        tracked.iter().any(|one| one.path == client) || repository.read(&client).is_ok();
     let skipped = survey.skipped.into_iter();
-    let skipped = skipped.map(|(reason, (files, first))| Skipped { reason, files, first });
+    let skipped = skipped.map(|(reason, (files, first))| Skipped {
+        reason,
+        files,
+        first,
+    });
     Ok(Discovery {
         root: repository.root().to_string_lossy().into_owned(),
         base,
@@ -121,7 +140,10 @@ struct Survey {
 
 impl Survey {
     fn skip(&mut self, reason: &str, path: &str) {
-        self.skipped.entry(reason.to_owned()).or_insert_with(|| (0, path.to_owned())).0 += 1;
+        self.skipped
+            .entry(reason.to_owned())
+            .or_insert_with(|| (0, path.to_owned()))
+            .0 += 1;
     }
 
     fn add(&mut self, repository: &Repository, one: &Tracked, is_changed: bool) {
@@ -165,15 +187,22 @@ impl Survey {
             self.skip("has uncommitted changes; commit or stash them first", path);
         } else {
             self.requiring += usize::from(style == ModuleStyle::Require);
-            self.found.push(Found { file: path.to_owned(), lines });
+            self.found.push(Found {
+                file: path.to_owned(),
+                lines,
+            });
         }
     }
 }
 
 /// JavaScript or TypeScript that runs.
 fn is_source(path: &str) -> bool {
-    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
-    let is_declaration = [".d.ts", ".d.mts", ".d.cts"].iter().any(|ending| path.ends_with(ending));
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    let is_declaration = [".d.ts", ".d.mts", ".d.cts"]
+        .iter()
+        .any(|ending| path.ends_with(ending));
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) && !is_declaration
 }
 
@@ -196,7 +225,12 @@ fn known_client(
     };
     let exports = |path: &str| {
         repository.read(path).is_ok_and(|text| {
-            [format!("export const {EXPORT}"), format!("exports.{EXPORT}")].iter().any(|mark| text.contains(mark))
+            [
+                format!("export const {EXPORT}"),
+                format!("exports.{EXPORT}"),
+            ]
+            .iter()
+            .any(|mark| text.contains(mark))
         })
     };
     let mut fitting: Vec<&str> = tracked.iter().map(|one| one.path.as_str()).collect();
@@ -208,8 +242,13 @@ fn known_client(
 /// Where a client's module would go.
 fn place_for_client(tracked: &[Tracked], survey: &Survey) -> String {
     let any = |test: &dyn Fn(&str) -> bool| tracked.iter().any(|one| test(&one.path));
-    let folder = if any(&|path| path.starts_with("src/")) { "src/lib" } else { "lib" };
-    let is_typescript = any(&|path| path == "tsconfig.json" || path.ends_with(".ts") && is_source(path));
+    let folder = if any(&|path| path.starts_with("src/")) {
+        "src/lib"
+    } else {
+        "lib"
+    };
+    let is_typescript =
+        any(&|path| path == "tsconfig.json" || path.ends_with(".ts") && is_source(path));
     let ending = match (is_typescript, survey.requiring * 2 > survey.found.len()) {
         (true, _) => "ts",
         (false, true) => "cjs",
@@ -220,7 +259,10 @@ fn place_for_client(tracked: &[Tracked], survey: &Survey) -> String {
 
 /// The text of a client's module for a repository that has none.
 pub fn client_text(client: &str) -> &'static str {
-    match Path::new(client).extension().and_then(|extension| extension.to_str()) {
+    match Path::new(client)
+        .extension()
+        .and_then(|extension| extension.to_str())
+    {
         Some("ts" | "mts" | "tsx" | "cts") => include_str!("../service/src/lib/http-client.ts"),
         Some("cjs") => include_str!("../client/http-client.cjs"),
         _ => include_str!("../client/http-client.js"),
@@ -234,6 +276,8 @@ pub fn package_is_module(repository: &Repository, file: &str) -> bool {
         let path = folder.join("package.json");
         repository.read(&path.to_string_lossy()).ok()
     });
-    let package = nearest.filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok()).next();
+    let package = nearest
+        .filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+        .next();
     package.is_some_and(|package| package["type"] == "module")
 }

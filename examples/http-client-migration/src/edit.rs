@@ -94,7 +94,10 @@ fn apply(
     };
     for site in sites {
         match &site.verdict {
-            Verdict::Migrate { edits: pieces, calls } => {
+            Verdict::Migrate {
+                edits: pieces,
+                calls,
+            } => {
                 migration.calls += calls;
                 edits.extend(pieces);
             }
@@ -112,7 +115,13 @@ fn apply(
     let import = imports::plan(parsed, file, client, style);
     let mut pieces: Vec<(usize, usize, String)> = edits
         .iter()
-        .map(|(span, what)| (span.start as usize, span.end as usize, replacement(*what, &import.name)))
+        .map(|(span, what)| {
+            (
+                span.start as usize,
+                span.end as usize,
+                replacement(*what, &import.name),
+            )
+        })
         .collect();
     pieces.sort_by_key(|(start, ..)| *start);
     migration.changes = changed_lines(parsed.text, &pieces);
@@ -137,7 +146,10 @@ fn replacement(what: Replacement, client: &str) -> String {
 fn splice(text: &str, from: usize, to: usize, pieces: &[(usize, usize, String)]) -> String {
     let mut result = String::with_capacity(to - from + 64);
     let mut position = from;
-    for (start, end, new) in pieces.iter().filter(|(start, end, _)| *start >= from && *end <= to) {
+    for (start, end, new) in pieces
+        .iter()
+        .filter(|(start, end, _)| *start >= from && *end <= to)
+    {
         result.push_str(&text[position..*start]);
         result.push_str(new);
         position = *end;
@@ -152,13 +164,29 @@ fn changed_lines(text: &str, pieces: &[(usize, usize, String)]) -> Vec<Change> {
     let mut start = 0;
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let end = start + line.len();
-        if pieces.iter().any(|(piece, ..)| (start..end).contains(piece)) {
+        if pieces
+            .iter()
+            .any(|(piece, ..)| (start..end).contains(piece))
+        {
             // A piece may run over the line's end: `globalThis` and `.fetch` on the next.
-            let reach = pieces.iter().filter(|(piece, ..)| (start..end).contains(piece));
-            let reach = reach.map(|(_, stop, _)| *stop).max().unwrap_or(end).max(end);
+            let reach = pieces
+                .iter()
+                .filter(|(piece, ..)| (start..end).contains(piece));
+            let reach = reach
+                .map(|(_, stop, _)| *stop)
+                .max()
+                .unwrap_or(end)
+                .max(end);
             let after = splice(text, start, reach, pieces);
-            let (before, after) = (text[start..reach].trim().to_owned(), after.trim().to_owned());
-            changes.push(Change { line: index + 1, before, after });
+            let (before, after) = (
+                text[start..reach].trim().to_owned(),
+                after.trim().to_owned(),
+            );
+            changes.push(Change {
+                line: index + 1,
+                before,
+                after,
+            });
         }
         start = end;
     }

@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{
-    Argument, Expression, ImportDeclaration, ImportDeclarationSpecifier, ModuleExportName, Statement,
+    Argument, Expression, ImportDeclaration, ImportDeclarationSpecifier, ModuleExportName,
+    Statement,
 };
 use oxc_span::{GetSpan, Span};
 
@@ -35,12 +36,21 @@ pub struct ClientImport {
 
 /// The module style of a file. `package_is_module` is what the nearest `package.json` says.
 pub fn module_style(parsed: &Parsed<'_, '_>, file: &Path, package_is_module: bool) -> ModuleStyle {
-    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = file
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     let unbound = |name: &str| {
-        parsed.semantic.scoping().root_unresolved_references().get(name).is_some()
+        parsed
+            .semantic
+            .scoping()
+            .root_unresolved_references()
+            .get(name)
+            .is_some()
     };
     let is_module_statement = |statement: &Statement<'_>| {
-        statement.is_module_declaration() || matches!(statement, Statement::TSImportEqualsDeclaration(_))
+        statement.is_module_declaration()
+            || matches!(statement, Statement::TSImportEqualsDeclaration(_))
     };
     match extension {
         "mjs" | "mts" => ModuleStyle::Import,
@@ -57,14 +67,26 @@ pub fn module_style(parsed: &Parsed<'_, '_>, file: &Path, package_is_module: boo
 
 /// Plans the import of the client's module at `client` into the file at `file`, both relative to
 /// the same root.
-pub fn plan(parsed: &Parsed<'_, '_>, file: &Path, client: &Path, style: ModuleStyle) -> ClientImport {
+pub fn plan(
+    parsed: &Parsed<'_, '_>,
+    file: &Path,
+    client: &Path,
+    style: ModuleStyle,
+) -> ClientImport {
     if let Some(name) = existing(parsed, file, client) {
-        return ClientImport { name, insertion: None };
+        return ClientImport {
+            name,
+            insertion: None,
+        };
     }
     let name = free_name(parsed);
     let quote = quote(parsed.text);
     let specifier = specifier(parsed, file, client);
-    let end = if ends_with_semicolons(parsed) { ";" } else { "" };
+    let end = if ends_with_semicolons(parsed) {
+        ";"
+    } else {
+        ""
+    };
     let statement = match (style, name == EXPORT) {
         (ModuleStyle::Require, true) => {
             format!("const {{ {EXPORT} }} = require({quote}{specifier}{quote}){end}")
@@ -73,20 +95,38 @@ pub fn plan(parsed: &Parsed<'_, '_>, file: &Path, client: &Path, style: ModuleSt
             format!("const {{ {EXPORT}: {name} }} = require({quote}{specifier}{quote}){end}")
         }
         (_, true) => format!("import {{ {EXPORT} }} from {quote}{specifier}{quote}{end}"),
-        (_, false) => format!("import {{ {EXPORT} as {name} }} from {quote}{specifier}{quote}{end}"),
+        (_, false) => {
+            format!("import {{ {EXPORT} as {name} }} from {quote}{specifier}{quote}{end}")
+        }
     };
-    ClientImport { name, insertion: Some(place(parsed, style, &statement)) }
+    ClientImport {
+        name,
+        insertion: Some(place(parsed, style, &statement)),
+    }
 }
 
 /// The name under which the file has the client already, if nothing hides it anywhere.
 fn existing(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> Option<String> {
-    let of_client = parsed.program.body.iter().filter_map(|statement| match statement {
-        Statement::ImportDeclaration(import) if leads_to(file, &import.source.value, client) => Some(import),
-        _ => None,
-    });
-    let name = of_client.filter_map(|import| imported_name(import)).next()?;
+    let of_client = parsed
+        .program
+        .body
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::ImportDeclaration(import)
+                if leads_to(file, &import.source.value, client) =>
+            {
+                Some(import)
+            }
+            _ => None,
+        });
+    let name = of_client
+        .filter_map(|import| imported_name(import))
+        .next()?;
     let scoping = parsed.semantic.scoping();
-    let bound = scoping.symbol_names().filter(|symbol| *symbol == name).count();
+    let bound = scoping
+        .symbol_names()
+        .filter(|symbol| *symbol == name)
+        .count();
     (bound == 1).then_some(name)
 }
 
@@ -95,15 +135,21 @@ pub fn imported_name(import: &ImportDeclaration<'_>) -> Option<String> {
     if import.import_kind.is_type() {
         return None;
     }
-    import.specifiers.as_ref()?.iter().find_map(|specifier| match specifier {
-        ImportDeclarationSpecifier::ImportSpecifier(specifier) if !specifier.import_kind.is_type() => {
-            let ModuleExportName::IdentifierName(imported) = &specifier.imported else {
-                return None;
-            };
-            (imported.name == EXPORT).then(|| specifier.local.name.to_string())
-        }
-        _ => None,
-    })
+    import
+        .specifiers
+        .as_ref()?
+        .iter()
+        .find_map(|specifier| match specifier {
+            ImportDeclarationSpecifier::ImportSpecifier(specifier)
+                if !specifier.import_kind.is_type() =>
+            {
+                let ModuleExportName::IdentifierName(imported) = &specifier.imported else {
+                    return None;
+                };
+                (imported.name == EXPORT).then(|| specifier.local.name.to_string())
+            }
+            _ => None,
+        })
 }
 
 /// Whether `specifier`, written in `file`, leads to `client`; endings may be left out or be those
@@ -132,7 +178,8 @@ pub fn leads_to(file: &Path, specifier: &str, client: &Path) -> bool {
 fn without_ending(path: &Path) -> String {
     let text = path.to_string_lossy();
     let ending = crate::source::EXTENSIONS.iter().find_map(|extension| {
-        text.strip_suffix(extension).and_then(|rest| rest.strip_suffix('.'))
+        text.strip_suffix(extension)
+            .and_then(|rest| rest.strip_suffix('.'))
     });
     ending.unwrap_or(&text).to_owned()
 }
@@ -145,7 +192,9 @@ fn free_name(parsed: &Parsed<'_, '_>) -> String {
             || scoping.root_unresolved_references().get(name).is_some()
     };
     let numbered = (2..).map(|number| format!("sharedHttpClient{number}"));
-    let names = [EXPORT.to_owned(), "sharedHttpClient".to_owned()].into_iter().chain(numbered);
+    let names = [EXPORT.to_owned(), "sharedHttpClient".to_owned()]
+        .into_iter()
+        .chain(numbered);
     let mut free = names.filter(|name| !taken(name));
     free.next().unwrap_or_else(|| EXPORT.to_owned())
 }
@@ -154,21 +203,33 @@ fn free_name(parsed: &Parsed<'_, '_>) -> String {
 /// file's other imports have.
 fn specifier(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> String {
     let path = relative(file, client);
-    let actual = client.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let actual = client
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     let compiled = match actual {
         "ts" | "tsx" | "jsx" => "js",
         "mts" => "mjs",
         "cts" => "cjs",
         other => other,
     };
-    let endings = sources(parsed).into_iter().filter(|source| source.starts_with('.'));
+    let endings = sources(parsed)
+        .into_iter()
+        .filter(|source| source.starts_with('.'));
     let endings: Vec<Option<String>> = endings
         .map(|source| {
-            let extension = Path::new(&source).extension().and_then(|extension| extension.to_str());
-            extension.filter(|extension| crate::source::EXTENSIONS.contains(extension)).map(str::to_owned)
+            let extension = Path::new(&source)
+                .extension()
+                .and_then(|extension| extension.to_str());
+            extension
+                .filter(|extension| crate::source::EXTENSIONS.contains(extension))
+                .map(str::to_owned)
         })
         .collect();
-    let own = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let own = file
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     let ending = match endings.iter().flatten().next() {
         Some(ending) if ending.ends_with("ts") || ending == "tsx" => actual,
         Some(_) => compiled,
@@ -176,22 +237,40 @@ fn specifier(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> String {
         None if endings.is_empty() && matches!(own, "mjs" | "mts") => compiled,
         None => "",
     };
-    if ending.is_empty() { path } else { format!("{path}.{ending}") }
+    if ending.is_empty() {
+        path
+    } else {
+        format!("{path}.{ending}")
+    }
 }
 
 /// From the folder of `file` to `client`, without its ending.
 fn relative(file: &Path, client: &Path) -> String {
     let normal = |path: &Path| -> Vec<String> {
-        path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+        path.components()
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect()
     };
     let from = normal(file.parent().unwrap_or(Path::new("")));
     let to = without_ending(client);
     let to: Vec<String> = to.split('/').map(str::to_owned).collect();
-    let shared = from.iter().zip(&to).take_while(|(left, right)| left == right).count();
+    let shared = from
+        .iter()
+        .zip(&to)
+        .take_while(|(left, right)| left == right)
+        .count();
     let shared = shared.min(to.len().saturating_sub(1));
     let ups = vec!["..".to_owned(); from.len() - shared];
-    let start = if ups.is_empty() { vec![".".to_owned()] } else { ups };
-    start.into_iter().chain(to.into_iter().skip(shared)).collect::<Vec<_>>().join("/")
+    let start = if ups.is_empty() {
+        vec![".".to_owned()]
+    } else {
+        ups
+    };
+    start
+        .into_iter()
+        .chain(to.into_iter().skip(shared))
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// What the file imports and requires.
@@ -204,12 +283,19 @@ fn sources(parsed: &Parsed<'_, '_>) -> Vec<String> {
         },
         _ => None,
     };
-    parsed.semantic.nodes().iter().filter_map(|node| source(node.kind())).collect()
+    parsed
+        .semantic
+        .nodes()
+        .iter()
+        .filter_map(|node| source(node.kind()))
+        .collect()
 }
 
 /// The quotation mark that the file uses first.
 fn quote(text: &str) -> char {
-    text.chars().find(|letter| matches!(letter, '"' | '\'')).unwrap_or('"')
+    text.chars()
+        .find(|letter| matches!(letter, '"' | '\''))
+        .unwrap_or('"')
 }
 
 /// Whether the file ends its statements with semicolons; one without statements does.
@@ -217,7 +303,9 @@ fn ends_with_semicolons(parsed: &Parsed<'_, '_>) -> bool {
     let simple = |statement: &&Statement<'_>| {
         matches!(
             statement,
-            Statement::ImportDeclaration(_) | Statement::VariableDeclaration(_) | Statement::ExpressionStatement(_)
+            Statement::ImportDeclaration(_)
+                | Statement::VariableDeclaration(_)
+                | Statement::ExpressionStatement(_)
         )
     };
     let first = parsed.program.body.iter().find(simple);
@@ -228,15 +316,23 @@ fn ends_with_semicolons(parsed: &Parsed<'_, '_>) -> bool {
 fn place(parsed: &Parsed<'_, '_>, style: ModuleStyle, statement: &str) -> (usize, String) {
     let text = parsed.text;
     let line_break = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let last = parsed.program.body.iter().rev().find_map(|candidate| match candidate {
-        Statement::ImportDeclaration(import) => Some(import.span),
-        Statement::VariableDeclaration(declaration) if style == ModuleStyle::Require => {
-            let requires = |init: &Expression<'_>| init.is_require_call();
-            let all = declaration.declarations.iter().all(|one| one.init.as_ref().is_some_and(requires));
-            all.then_some(declaration.span)
-        }
-        _ => None,
-    });
+    let last = parsed
+        .program
+        .body
+        .iter()
+        .rev()
+        .find_map(|candidate| match candidate {
+            Statement::ImportDeclaration(import) => Some(import.span),
+            Statement::VariableDeclaration(declaration) if style == ModuleStyle::Require => {
+                let requires = |init: &Expression<'_>| init.is_require_call();
+                let all = declaration
+                    .declarations
+                    .iter()
+                    .all(|one| one.init.as_ref().is_some_and(requires));
+                all.then_some(declaration.span)
+            }
+            _ => None,
+        });
     if let Some(last) = last {
         return after(text, last, line_break, statement);
     }
@@ -261,9 +357,21 @@ fn after(text: &str, span: Span, line_break: &str, statement: &str) -> (usize, S
 /// about the file rather than about its first statement.
 fn top(parsed: &Parsed<'_, '_>) -> usize {
     let text = parsed.text;
-    let first = parsed.program.body.first().map_or(text.len(), |statement| statement.span().start as usize);
-    let skip_line = |offset: usize| text[offset..].find('\n').map_or(text.len(), |index| offset + index + 1);
-    let mut offset = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let first = parsed
+        .program
+        .body
+        .first()
+        .map_or(text.len(), |statement| statement.span().start as usize);
+    let skip_line = |offset: usize| {
+        text[offset..]
+            .find('\n')
+            .map_or(text.len(), |index| offset + index + 1)
+    };
+    let mut offset = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
     if let Some(hashbang) = &parsed.program.hashbang {
         offset = skip_line(hashbang.span.end as usize);
     }
@@ -274,7 +382,10 @@ fn top(parsed: &Parsed<'_, '_>) -> usize {
         }
         let below = skip_line(span.end as usize);
         let is_alone = text[span.end as usize..below].trim().is_empty();
-        let blank_follows = text[below..].lines().next().is_none_or(|line| line.trim().is_empty());
+        let blank_follows = text[below..]
+            .lines()
+            .next()
+            .is_none_or(|line| line.trim().is_empty());
         if is_alone && (blank_follows || is_about_file(span.source_text(text))) {
             offset = below;
             if blank_follows && below < first {
@@ -287,7 +398,15 @@ fn top(parsed: &Parsed<'_, '_>) -> usize {
 
 /// Comments that tools read at the top of a file.
 fn is_about_file(comment: &str) -> bool {
-    const MARKS: [&str; 8] =
-        ["@ts-", "eslint", "@jsx", "@jest-environment", "@license", "@flow", "opyright", "/// <"];
+    const MARKS: [&str; 8] = [
+        "@ts-",
+        "eslint",
+        "@jsx",
+        "@jest-environment",
+        "@license",
+        "@flow",
+        "opyright",
+        "/// <",
+    ];
     MARKS.iter().any(|mark| comment.contains(mark))
 }

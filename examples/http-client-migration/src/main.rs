@@ -1,5 +1,9 @@
 //! The agents of the migration and its demonstration, as one program.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the demonstration speaks to a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the demonstration speaks to a terminal"
+)]
 
 mod demo;
 
@@ -48,8 +52,15 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: AgentArguments) -> ExitCode {
-    let AgentArguments { lines, ledger, pace } = arguments;
-    let manner = Manner { ledger, pace: Duration::from_millis(pace) };
+    let AgentArguments {
+        lines,
+        ledger,
+        pace,
+    } = arguments;
+    let manner = Manner {
+        ledger,
+        pace: Duration::from_millis(pace),
+    };
     let (input, output) = (io::stdin().lock(), io::stdout().lock());
     let end = if lines {
         agent::lines(input, output, &manner)

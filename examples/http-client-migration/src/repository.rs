@@ -29,9 +29,14 @@ impl Repository {
     /// No such folder, or no git repository.
     pub fn open(folder: &Path) -> Result<Self> {
         let repository = Self::unchecked(folder)?;
-        repository.git(&["rev-parse", "--is-inside-work-tree"]).with_context(|| {
-            format!("{} is not in a git repository, which the check needs", folder.display())
-        })?;
+        repository
+            .git(&["rev-parse", "--is-inside-work-tree"])
+            .with_context(|| {
+                format!(
+                    "{} is not in a git repository, which the check needs",
+                    folder.display()
+                )
+            })?;
         Ok(repository)
     }
 
@@ -55,7 +60,9 @@ impl Repository {
     /// # Errors
     /// A repository without a commit.
     pub fn head(&self) -> Result<String> {
-        let head = self.git(&["rev-parse", "--verify", "HEAD"]).context("there is no commit yet")?;
+        let head = self
+            .git(&["rev-parse", "--verify", "HEAD"])
+            .context("there is no commit yet")?;
         Ok(String::from_utf8_lossy(&head).trim().to_owned())
     }
 
@@ -65,12 +72,17 @@ impl Repository {
     /// git fails.
     pub fn tracked(&self) -> Result<Vec<Tracked>> {
         let listing = self.git(&["ls-files", "-z", "--stage"])?;
-        let entries = listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+        let entries = listing
+            .split(|byte| *byte == 0)
+            .filter(|entry| !entry.is_empty());
         Ok(entries
             .filter_map(|entry| {
                 let entry = std::str::from_utf8(entry).ok()?;
                 let (stage, path) = entry.split_once('\t')?;
-                Some(Tracked { path: path.to_owned(), is_file: stage.starts_with("100") })
+                Some(Tracked {
+                    path: path.to_owned(),
+                    is_file: stage.starts_with("100"),
+                })
             })
             .collect())
     }
@@ -80,7 +92,14 @@ impl Repository {
     /// # Errors
     /// git fails.
     pub fn changed(&self) -> Result<Vec<String>> {
-        self.list(&["diff", "--name-only", "-z", "--relative", "--no-ext-diff", "HEAD"])
+        self.list(&[
+            "diff",
+            "--name-only",
+            "-z",
+            "--relative",
+            "--no-ext-diff",
+            "HEAD",
+        ])
     }
 
     /// Files that are neither tracked nor ignored.
@@ -93,8 +112,12 @@ impl Repository {
 
     fn list(&self, arguments: &[&str]) -> Result<Vec<String>> {
         let listing = self.git(arguments)?;
-        let names = listing.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+        let names = listing
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
+        Ok(names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect())
     }
 
     /// A file as it was in the commit `base`, with the line endings that a checkout gives it.
@@ -149,7 +172,11 @@ impl Repository {
     /// git cannot be started or fails; its own words are in the message.
     pub fn git(&self, arguments: &[&str]) -> Result<Vec<u8>> {
         let mut command = Command::new("git");
-        command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
+        command
+            .arg("-C")
+            .arg(&self.root)
+            .args(arguments)
+            .stdin(Stdio::null());
         // Called from a git hook, these would lead to another repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
             command.env_remove(name);

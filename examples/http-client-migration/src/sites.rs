@@ -70,7 +70,11 @@ pub fn find(parsed: &Parsed<'_, '_>) -> Vec<Site> {
     refuse_all_if_replaced(&mut found);
     let site = |(span, verdict): (Span, Verdict)| {
         let line = line_of(parsed.text, span.start as usize);
-        Site { line, text: line_text(parsed.text, line).to_owned(), verdict }
+        Site {
+            line,
+            text: line_text(parsed.text, line).to_owned(),
+            verdict,
+        }
     };
     found.into_iter().map(site).collect()
 }
@@ -98,11 +102,15 @@ fn unbound(parsed: &Parsed<'_, '_>, name: &str) -> Vec<NodeId> {
     let Some(references) = scoping.root_unresolved_references().get(name) else {
         return Vec::new();
     };
-    let used = references.iter().map(|reference| scoping.get_reference(*reference));
+    let used = references
+        .iter()
+        .map(|reference| scoping.get_reference(*reference));
     // `typeof fetch` in a type names the function's type and calls nothing.
-    used.filter(|reference| reference.is_value() && !reference.is_type() && !reference.flags().is_value_as_type())
-        .map(oxc_semantic::Reference::node_id)
-        .collect()
+    used.filter(|reference| {
+        reference.is_value() && !reference.is_type() && !reference.flags().is_value_as_type()
+    })
+    .map(oxc_semantic::Reference::node_id)
+    .collect()
 }
 
 /// `globalThis.fetch`, `window["fetch"]` and `const { fetch } = self`, when `node_id` is such an
@@ -113,9 +121,10 @@ fn member_of_global(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Option<(Span, V
     let inner = nodes.kind(outer).span();
     let parent_id = nodes.parent_id(outer);
     let (is_fetch, optional) = match nodes.kind(parent_id) {
-        AstKind::StaticMemberExpression(member) => {
-            (member.object.span() == inner && member.property.name == "fetch", member.optional)
-        }
+        AstKind::StaticMemberExpression(member) => (
+            member.object.span() == inner && member.property.name == "fetch",
+            member.optional,
+        ),
         AstKind::ComputedMemberExpression(member) => {
             let named = member.expression.is_specific_string_literal("fetch");
             (member.object.span() == inner && named, member.optional)
@@ -123,7 +132,9 @@ fn member_of_global(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Option<(Span, V
         AstKind::VariableDeclarator(declarator) => {
             return destructured(parsed, declarator, parent_id, cast);
         }
-        AstKind::AssignmentExpression(_) | AstKind::AssignmentPattern(_) | AstKind::FormalParameter(_) => {
+        AstKind::AssignmentExpression(_)
+        | AstKind::AssignmentPattern(_)
+        | AstKind::FormalParameter(_) => {
             let span = nodes.kind(parent_id).span();
             let takes_fetch = has_word(span.source_text(parsed.text), "fetch");
             let reason = "is taken out of the global object in an assignment or a default";
@@ -156,7 +167,10 @@ fn destructured(
         return None;
     };
     let is_fetch = |key: &PropertyKey<'_>| key.static_name().is_some_and(|name| name == "fetch");
-    let property = pattern.properties.iter().find(|property| is_fetch(&property.key))?;
+    let property = pattern
+        .properties
+        .iter()
+        .find(|property| is_fetch(&property.key))?;
     let verdict = match (&property.value, &declarator.init) {
         _ if cast => refuse("the global object is cast to another type"),
         _ if pattern.properties.len() > 1 || pattern.rest.is_some() => {
@@ -170,7 +184,10 @@ fn destructured(
                     } else {
                         (property.key.span(), Replacement::Key)
                     };
-                    Verdict::Migrate { edits: vec![key, (init.span(), Replacement::Client)], calls }
+                    Verdict::Migrate {
+                        edits: vec![key, (init.span(), Replacement::Client)],
+                        calls,
+                    }
                 }
                 Err(reason) => Verdict::Refuse(reason),
             }
@@ -212,7 +229,10 @@ fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
         AstKind::CallExpression(call) if call.callee.span() == span => {
             match unsuitable_arguments(parsed, call) {
                 Some(reason) => Verdict::Refuse(reason),
-                None => Verdict::Migrate { edits: vec![(piece, Replacement::Request)], calls: 1 },
+                None => Verdict::Migrate {
+                    edits: vec![(piece, Replacement::Request)],
+                    calls: 1,
+                },
             }
         }
         AstKind::CallExpression(call) => {
@@ -223,18 +243,30 @@ fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
         AstKind::AssignmentExpression(assignment) if assignment.left.span() == span => {
             Verdict::Refuse(format!("{REPLACES}, perhaps with a mock or a wrapper"))
         }
-        AstKind::AssignmentExpression(_) => refuse("is assigned, so what is called is decided at run time"),
+        AstKind::AssignmentExpression(_) => {
+            refuse("is assigned, so what is called is decided at run time")
+        }
         AstKind::StaticMemberExpression(member) => match member.property.name.as_str() {
             "bind" | "call" | "apply" => {
                 Verdict::Refuse(format!("is used through .{}()", member.property.name))
             }
             other => Verdict::Refuse(format!("has its property .{other} used")),
         },
-        AstKind::UnaryExpression(unary) if unary.operator.is_typeof() || unary.operator.is_not() => Verdict::Guard,
+        AstKind::UnaryExpression(unary)
+            if unary.operator.is_typeof() || unary.operator.is_not() =>
+        {
+            Verdict::Guard
+        }
         AstKind::UnaryExpression(_) => Verdict::Refuse(format!("{REPLACES}: it is deleted")),
         AstKind::BinaryExpression(_) | AstKind::IfStatement(_) => Verdict::Guard,
-        AstKind::LogicalExpression(logical) if logical.operator.is_and() && logical.left.span() == span => Verdict::Guard,
-        AstKind::ConditionalExpression(conditional) if conditional.test.span() == span => Verdict::Guard,
+        AstKind::LogicalExpression(logical)
+            if logical.operator.is_and() && logical.left.span() == span =>
+        {
+            Verdict::Guard
+        }
+        AstKind::ConditionalExpression(conditional) if conditional.test.span() == span => {
+            Verdict::Guard
+        }
         AstKind::LogicalExpression(_) | AstKind::ConditionalExpression(_) => {
             refuse("is chosen by a condition, so what is called is decided at run time")
         }
@@ -244,10 +276,12 @@ fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
         AstKind::ObjectProperty(_) => refuse("is handed over in an object (dependency injection)"),
         AstKind::NewExpression(_) => refuse("is passed as a value to a constructor"),
         AstKind::TaggedTemplateExpression(_) => refuse("is used as a template tag"),
-        AstKind::ReturnStatement(_) | AstKind::ExpressionStatement(_) | AstKind::ArrowFunctionExpression(_) => {
-            refuse("is returned as a value")
+        AstKind::ReturnStatement(_)
+        | AstKind::ExpressionStatement(_)
+        | AstKind::ArrowFunctionExpression(_) => refuse("is returned as a value"),
+        AstKind::ExportSpecifier(_) | AstKind::ExportDefaultDeclaration(_) => {
+            refuse("is exported: callers are in other files")
         }
-        AstKind::ExportSpecifier(_) | AstKind::ExportDefaultDeclaration(_) => refuse("is exported: callers are in other files"),
         _ => refuse("is used as a value"),
     }
 }
@@ -263,10 +297,15 @@ fn alias(
         return refuse("is destructured");
     };
     if declarator.type_annotation.is_some() {
-        return refuse("is aliased under a type of its own, which the client's request() need not fit");
+        return refuse(
+            "is aliased under a type of its own, which the client's request() need not fit",
+        );
     }
     match alias_calls(parsed, local.symbol_id.get(), declarator_id) {
-        Ok(calls) => Verdict::Migrate { edits: vec![(piece, Replacement::Request)], calls },
+        Ok(calls) => Verdict::Migrate {
+            edits: vec![(piece, Replacement::Request)],
+            calls,
+        },
         Err(reason) => Verdict::Refuse(reason),
     }
 }
@@ -287,7 +326,10 @@ fn alias_calls(
         return Err(format!("is aliased as {name}, which is assigned again"));
     }
     let declaration = nodes.parent_id(declarator_id);
-    if matches!(nodes.parent_kind(declaration), AstKind::ExportNamedDeclaration(_)) {
+    if matches!(
+        nodes.parent_kind(declaration),
+        AstKind::ExportNamedDeclaration(_)
+    ) {
         return Err(format!("is exported as {name}: callers are in other files"));
     }
     let mut calls = 0;
@@ -300,11 +342,17 @@ fn alias_calls(
         match nodes.parent_kind(reference.node_id()) {
             AstKind::CallExpression(call) if call.callee.span() == span => {
                 if let Some(reason) = unsuitable_arguments(parsed, call) {
-                    return Err(format!("is aliased as {name}, and on line {line}: {reason}"));
+                    return Err(format!(
+                        "is aliased as {name}, and on line {line}: {reason}"
+                    ));
                 }
                 calls += 1;
             }
-            _ => return Err(format!("is aliased as {name}, which line {line} uses as a value")),
+            _ => {
+                return Err(format!(
+                    "is aliased as {name}, which line {line} uses as a value"
+                ));
+            }
         }
     }
     Ok(calls)

@@ -43,28 +43,53 @@ pub fn parse<T>(
     read: impl FnOnce(&Parsed<'_, '_>) -> T,
 ) -> Result<T, SyntaxProblem> {
     let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, text, source_type(path)?)
-        .with_config(TokensParserConfig)
-        .parse();
+    let kind = source_type(path)?;
+    // First without tokens: the parser's bookkeeping of tokens is not made for broken files.
+    let parsed = Parser::new(&allocator, text, kind).parse();
     if let Some(first) = parsed.diagnostics.iter().next() {
-        let offset = first.labels.first().map_or(0, |label| label.offset() as usize);
-        return Err(SyntaxProblem { line: line_of(text, offset), message: first.to_string() });
+        let offset = first
+            .labels
+            .first()
+            .map_or(0, |label| label.offset() as usize);
+        return Err(SyntaxProblem {
+            line: line_of(text, offset),
+            message: first.to_string(),
+        });
     }
     if parsed.panicked {
-        return Err(SyntaxProblem { line: 1, message: "the parser gave up".to_owned() });
+        return Err(SyntaxProblem {
+            line: 1,
+            message: "the parser gave up".to_owned(),
+        });
     }
+    let parsed = Parser::new(&allocator, text, kind)
+        .with_config(TokensParserConfig)
+        .parse();
     let program = allocator.alloc(parsed.program);
-    let semantic = SemanticBuilder::new().with_build_nodes(true).build(program).semantic;
+    let semantic = SemanticBuilder::new()
+        .with_build_nodes(true)
+        .build(program)
+        .semantic;
     let text = program.source_text;
-    Ok(read(&Parsed { text, program, semantic: &semantic, tokens: &parsed.tokens }))
+    Ok(read(&Parsed {
+        text,
+        program,
+        semantic: &semantic,
+        tokens: &parsed.tokens,
+    }))
 }
 
 /// The language of `path`. JSX is read in `.js` too, as bundlers do; whether a file is a module
 /// is decided by what stands in it, unless its ending says so.
 fn source_type(path: &Path) -> Result<SourceType, SyntaxProblem> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let kind = SourceType::from_extension(extension)
-        .map_err(|error| SyntaxProblem { line: 1, message: error.to_string() })?;
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    let kind = SourceType::from_extension(extension).map_err(|error| SyntaxProblem {
+        line: 1,
+        message: error.to_string(),
+    })?;
     Ok(match extension {
         "js" | "jsx" => kind.with_unambiguous(true).with_jsx(true),
         "ts" | "tsx" => kind.with_unambiguous(true),
@@ -80,5 +105,8 @@ pub fn line_of(text: &str, offset: usize) -> usize {
 
 /// The text of `line`, from 1, without the white space around it.
 pub fn line_text(text: &str, line: usize) -> &str {
-    text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim()
+    text.lines()
+        .nth(line.saturating_sub(1))
+        .unwrap_or_default()
+        .trim()
 }

@@ -70,7 +70,9 @@ impl Tokens {
 
     /// The token's text; empty past the end.
     pub fn at(&self, index: usize) -> &str {
-        self.words.get(index).map_or("", |word| &self.text[word.start..word.end])
+        self.words
+            .get(index)
+            .map_or("", |word| &self.text[word.start..word.end])
     }
 
     /// The token's role.
@@ -80,13 +82,23 @@ impl Tokens {
 
     /// The line, from 1, of a token, or the last line past the end.
     pub fn line(&self, index: usize) -> usize {
-        line_of(&self.text, self.words.get(index).map_or(self.text.len(), |word| word.start))
+        line_of(
+            &self.text,
+            self.words
+                .get(index)
+                .map_or(self.text.len(), |word| word.start),
+        )
     }
 
     /// What stands between a token and the one before it: white space and comments.
     pub fn gap_before(&self, index: usize) -> (usize, usize) {
-        let start = index.checked_sub(1).and_then(|before| self.words.get(before));
-        let end = self.words.get(index).map_or(self.text.len(), |word| word.start);
+        let start = index
+            .checked_sub(1)
+            .and_then(|before| self.words.get(before));
+        let end = self
+            .words
+            .get(index)
+            .map_or(self.text.len(), |word| word.start);
         (start.map_or(0, |word| word.end), end)
     }
 }
@@ -97,7 +109,11 @@ fn read(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> Tokens {
     for statement in &parsed.program.body {
         if let Some((name, symbol)) = client_statement(statement, file, client) {
             let Span { start, end, .. } = statement.span();
-            imports.push(ClientStatement { start: start as usize, end: end as usize, name });
+            imports.push(ClientStatement {
+                start: start as usize,
+                end: end as usize,
+                name,
+            });
             symbols.extend(symbol);
         } else if let Statement::ImportDeclaration(import) = statement {
             // The client beside other names of its module: the statement is the author's own.
@@ -107,7 +123,11 @@ fn read(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> Tokens {
         }
     }
     let roles = roles(parsed, &symbols);
-    let is_outside = |start: usize| !imports.iter().any(|one| (one.start..one.end).contains(&start));
+    let is_outside = |start: usize| {
+        !imports
+            .iter()
+            .any(|one| (one.start..one.end).contains(&start))
+    };
     let words = parsed.tokens.iter().filter_map(|token| {
         let (start, end) = (token.start() as usize, token.end() as usize);
         let role = roles.get(&start).copied().unwrap_or(Role::Plain);
@@ -152,7 +172,10 @@ fn client_statement(
             let [property] = pattern.properties.as_slice() else {
                 return None;
             };
-            let named = property.key.static_name().is_some_and(|name| name == EXPORT);
+            let named = property
+                .key
+                .static_name()
+                .is_some_and(|name| name == EXPORT);
             let BindingPattern::BindingIdentifier(local) = &property.value else {
                 return None;
             };
@@ -168,9 +191,15 @@ fn imported_symbol(
     import: &oxc_ast::ast::ImportDeclaration<'_>,
 ) -> Option<SymbolId> {
     let name = imported_name(import)?;
-    let locals = import.specifiers.as_ref()?.iter().map(|specifier| specifier.local());
+    let locals = import
+        .specifiers
+        .as_ref()?
+        .iter()
+        .map(|specifier| specifier.local());
     let scoping = parsed.semantic.scoping();
-    locals.filter_map(|local| local.symbol_id.get()).find(|symbol| scoping.symbol_name(*symbol) == name)
+    locals
+        .filter_map(|local| local.symbol_id.get())
+        .find(|symbol| scoping.symbol_name(*symbol) == name)
 }
 
 /// The roles of the file's references, by where they begin.

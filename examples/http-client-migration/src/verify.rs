@@ -52,8 +52,15 @@ pub fn verify(
         Ok(after) => after,
         Err(problem) => {
             let reason = format!("the file no longer parses: {}", problem.message);
-            let refutation = Refutation { file: name, line: problem.line, reason };
-            return Ok(Findings { refutations: vec![refutation], ..Findings::default() });
+            let refutation = Refutation {
+                file: name,
+                line: problem.line,
+                reason,
+            };
+            return Ok(Findings {
+                refutations: vec![refutation],
+                ..Findings::default()
+            });
         }
     };
     let mut walk = Walk {
@@ -84,13 +91,23 @@ impl Walk<'_> {
     fn imports(&mut self) {
         let (old, new) = (self.before.imports.len(), self.after.imports.len());
         if new > old + 1 || new < old {
-            let line = self.after.imports.last().map_or(1, |one| line_of(&self.after.text, one.start));
-            self.refute_line(line, format!("the client is imported {new} times, before {old} times"));
+            let line = self
+                .after
+                .imports
+                .last()
+                .map_or(1, |one| line_of(&self.after.text, one.start));
+            self.refute_line(
+                line,
+                format!("the client is imported {new} times, before {old} times"),
+            );
         }
         for import in &self.after.imports {
             if self.before.unbound.contains(&import.name) {
                 let line = line_of(&self.after.text, import.start);
-                let reason = format!("the import takes the name {}, which meant a global", import.name);
+                let reason = format!(
+                    "the import takes the name {}, which meant a global",
+                    import.name
+                );
                 self.refute_line(line, reason);
             }
         }
@@ -131,7 +148,10 @@ impl Walk<'_> {
         let same = !self.before.at(old).is_empty() && self.before.at(old) == self.after.at(new);
         let same_role = self.before.role(old) == self.after.role(new);
         if same && !same_role {
-            self.refute(new, format!("{} no longer means what it meant", self.after.at(new)));
+            self.refute(
+                new,
+                format!("{} no longer means what it meant", self.after.at(new)),
+            );
         }
         same.then_some((1, 1))
     }
@@ -147,15 +167,25 @@ impl Walk<'_> {
     fn call(&mut self, behind: usize, new: usize, old: usize) {
         let tokens = self.before;
         if self.replaces_fetch {
-            self.refute(new, "migrated in a file that replaces the global fetch".to_owned());
+            self.refute(
+                new,
+                "migrated in a file that replaces the global fetch".to_owned(),
+            );
         }
-        let before = |distance: usize| old.checked_sub(distance).map_or("", |index| tokens.at(index));
+        let before = |distance: usize| {
+            old.checked_sub(distance)
+                .map_or("", |index| tokens.at(index))
+        };
         let is_name = before(1) == "=" && matches!(before(3), "const" | "let" | "var" | ",");
-        let in_brackets = before(1) == "(" && tokens.at(behind) == ")" && tokens.at(behind + 1) == "(";
+        let in_brackets =
+            before(1) == "(" && tokens.at(behind) == ")" && tokens.at(behind + 1) == "(";
         let open = if in_brackets { behind + 1 } else { behind };
         if tokens.at(open) != "(" {
             if !is_name {
-                self.refute(new, "a use that is no call was moved to the client".to_owned());
+                self.refute(
+                    new,
+                    "a use that is no call was moved to the client".to_owned(),
+                );
             }
             return;
         }
@@ -179,11 +209,18 @@ impl Walk<'_> {
         let is_module = ["import", "export", "require", "module"]
             .iter()
             .any(|word| (0..tokens.words.len()).any(|index| tokens.at(index) == *word));
-        let sends_code = (0..old).any(|index| {
-            CODE_SENDERS.contains(&tokens.at(index)) && tokens.at(index + 1) == "("
-        });
-        if is_plain && is_module && !sends_code && !self.replaces_fetch && unfit(tokens, behind).is_none() {
-            self.refute(new, "a plain call of the global fetch was refused without need".to_owned());
+        let sends_code = (0..old)
+            .any(|index| CODE_SENDERS.contains(&tokens.at(index)) && tokens.at(index + 1) == "(");
+        if is_plain
+            && is_module
+            && !sends_code
+            && !self.replaces_fetch
+            && unfit(tokens, behind).is_none()
+        {
+            self.refute(
+                new,
+                "a plain call of the global fetch was refused without need".to_owned(),
+            );
         }
     }
 
@@ -236,7 +273,12 @@ impl Walk<'_> {
         } else {
             "white space changed"
         };
-        let common = texts.0.bytes().zip(texts.1.bytes()).take_while(|(a, b)| a == b).count();
+        let common = texts
+            .0
+            .bytes()
+            .zip(texts.1.bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
         let line = line_of(&self.after.text, start + common);
         self.refute_line(line, reason.to_owned());
     }
@@ -245,7 +287,8 @@ impl Walk<'_> {
     fn describe(&self, old: usize, new: usize) -> String {
         let (was, is) = (self.before.at(old), self.after.at(new));
         let quoted = |text: &str| text.starts_with(['"', '\'', '`']) || text.starts_with('}');
-        if was == "await" && is == self.before.at(old + 1) || was == "await" && self.is_request(new) {
+        if was == "await" && is == self.before.at(old + 1) || was == "await" && self.is_request(new)
+        {
             "an await was lost".to_owned()
         } else if was == "fetch" && self.before.role(old) != Role::GlobalFetch {
             format!("a fetch that is not the global one became {}", short(is))
@@ -266,10 +309,18 @@ impl Walk<'_> {
             let Some(length) = global_fetch(self.after, index) else {
                 continue;
             };
-            let text = self.after.text.lines().nth(self.after.line(index) - 1).unwrap_or_default();
+            let text = self
+                .after
+                .text
+                .lines()
+                .nth(self.after.line(index) - 1)
+                .unwrap_or_default();
             let stood = |line: &usize| self.before.text.lines().nth(line - 1) == Some(text);
             if !is_test(self.after, index, index + length) && !self.refused.iter().any(stood) {
-                self.refute(index, "a global fetch remains and nobody says why".to_owned());
+                self.refute(
+                    index,
+                    "a global fetch remains and nobody says why".to_owned(),
+                );
             }
         }
     }
@@ -279,7 +330,11 @@ impl Walk<'_> {
     }
 
     fn refute_line(&mut self, line: usize, reason: String) {
-        let refutation = Refutation { file: self.file.clone(), line, reason };
+        let refutation = Refutation {
+            file: self.file.clone(),
+            line,
+            reason,
+        };
         if !self.findings.refutations.contains(&refutation) {
             self.findings.refutations.push(refutation);
         }
@@ -303,7 +358,11 @@ fn global_fetch(tokens: &Tokens, index: usize) -> Option<usize> {
 
 /// Whether the use at `start..behind` only asks whether there is a `fetch`.
 fn is_test(tokens: &Tokens, start: usize, behind: usize) -> bool {
-    let before = |distance: usize| start.checked_sub(distance).map_or("", |index| tokens.at(index));
+    let before = |distance: usize| {
+        start
+            .checked_sub(distance)
+            .map_or("", |index| tokens.at(index))
+    };
     const COMPARES: [&str; 5] = ["===", "!==", "==", "!=", "in"];
     matches!(before(1), "typeof" | "!")
         || COMPARES.contains(&before(1))
@@ -357,7 +416,11 @@ fn without_imports<'t>(gap: &'t str, offset: usize, tokens: &Tokens) -> Gap<'t> 
     let end = offset + gap.len();
     let mut pieces = Vec::new();
     let mut position = 0;
-    for import in tokens.imports.iter().filter(|one| one.start >= offset && one.end <= end) {
+    for import in tokens
+        .imports
+        .iter()
+        .filter(|one| one.start >= offset && one.end <= end)
+    {
         pieces.push(&gap[position..import.start - offset]);
         position = import.end - offset;
     }
@@ -371,18 +434,23 @@ fn without_line_breaks(expected: &str, pieces: &[&str]) -> bool {
         let (left, right) = (pieces[..cut].concat(), pieces[cut..].concat());
         let lefts = std::iter::successors(Some(left.as_str()), |text| cut_end(text)).take(2);
         lefts.into_iter().any(|left| {
-            let rights = std::iter::successors(Some(right.as_str()), |text| cut_start(text)).take(3);
-            rights.into_iter().any(|right| format!("{left}{right}") == expected)
+            let rights =
+                std::iter::successors(Some(right.as_str()), |text| cut_start(text)).take(3);
+            rights
+                .into_iter()
+                .any(|right| format!("{left}{right}") == expected)
         })
     })
 }
 
 fn cut_end(text: &str) -> Option<&str> {
-    text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text))
+    text.strip_suffix('\n')
+        .map(|text| text.strip_suffix('\r').unwrap_or(text))
 }
 
 fn cut_start(text: &str) -> Option<&str> {
-    text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n'))
+    text.strip_prefix("\r\n")
+        .or_else(|| text.strip_prefix('\n'))
 }
 
 /// A token's text, cut to a readable length.

@@ -24,7 +24,8 @@ pub(crate) struct Engine {
 impl Engine {
     /// The program given, or the one beside this one.
     pub(crate) fn find(program: Option<&Path>, workspace: &Workspace) -> Result<Self> {
-        let beside = env::current_exe()?.with_file_name(format!("bellwether{}", env::consts::EXE_SUFFIX));
+        let beside =
+            env::current_exe()?.with_file_name(format!("bellwether{}", env::consts::EXE_SUFFIX));
         let program = program.map_or(beside, Path::to_owned);
         if !program.is_file() {
             bail!(
@@ -33,7 +34,11 @@ impl Engine {
             );
         }
         let program = fs::canonicalize(program)?;
-        Ok(Self { program, journal: workspace.journal.clone(), folder: workspace.folder.clone() })
+        Ok(Self {
+            program,
+            journal: workspace.journal.clone(),
+            folder: workspace.folder.clone(),
+        })
     }
 
     /// The program's path.
@@ -79,9 +84,14 @@ impl Engine {
         command.arg("--journal").arg(&self.journal);
         command.args(["--foreground", "--yes", "--events", "--json"]);
         let errors = self.folder.join(format!("{name}.stderr"));
-        command.stdout(Stdio::piped()).stderr(File::create(&errors)?);
+        command
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors)?);
         let mut child = command.spawn().context("cannot start bellwether")?;
-        let output = child.stdout.take().context("bellwether has no standard output")?;
+        let output = child
+            .stdout
+            .take()
+            .context("bellwether has no standard output")?;
         let said = Arc::new(Mutex::new(Said::default()));
         let mut copy = File::create(self.folder.join(format!("{name}.events")))?;
         let reader = thread::spawn({
@@ -90,17 +100,29 @@ impl Engine {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
                     // The copy is for reading afterwards: without it the story goes on.
                     let _ = writeln!(copy, "{line}");
-                    said.lock().unwrap_or_else(PoisonError::into_inner).hear(&line);
+                    said.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .hear(&line);
                 }
             }
         });
-        Ok(Run { child, said, reader: Some(reader), errors })
+        Ok(Run {
+            child,
+            said,
+            reader: Some(reader),
+            errors,
+        })
     }
 
     /// What a verb says as JSON.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<Value> {
         let mut command = self.command();
-        let output = command.args(words).arg("--journal").arg(&self.journal).arg("--json").output()?;
+        let output = command
+            .args(words)
+            .arg("--journal")
+            .arg(&self.journal)
+            .arg("--json")
+            .output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("bellwether {}: {}", words.join(" "), errors.trim()))
@@ -128,7 +150,10 @@ impl Said {
             return;
         };
         if self.id.is_none() {
-            self.id = value.get("runId").and_then(Value::as_str).map(str::to_owned);
+            self.id = value
+                .get("runId")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
         }
         self.last = Some(value);
     }
@@ -167,19 +192,31 @@ impl Run {
 
     /// The run's id, if it was said.
     pub(crate) fn id(&self) -> Option<String> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .id
+            .clone()
     }
 
     /// The object that a run that has ended printed last.
     pub(crate) fn final_object(&mut self) -> Result<Final> {
         self.listen_to_the_end();
         let status = self.child.wait()?;
-        let last = self.said.lock().unwrap_or_else(PoisonError::into_inner).last.take();
+        let last = self
+            .said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last
+            .take();
         match last {
             Some(object) if object.get("status").is_some() && object.get("result").is_some() => {
                 Ok(Final { object, status })
             }
-            _ => bail!("the resumed run gave no result ({status})\n{}", self.last_words()),
+            _ => bail!(
+                "the resumed run gave no result ({status})\n{}",
+                self.last_words()
+            ),
         }
     }
 

@@ -47,8 +47,12 @@ pub(crate) struct Resumed {
 
 /// Files whose check has ended, by the ledger.
 pub(crate) fn files_done(entries: &[Entry]) -> usize {
-    let ends = entries.iter().filter(|entry| entry.event == Event::Finish && entry.task == "verify");
-    ends.map(|entry| entry.file.as_str()).collect::<BTreeSet<_>>().len()
+    let ends = entries
+        .iter()
+        .filter(|entry| entry.event == Event::Finish && entry.task == "verify");
+    ends.map(|entry| entry.file.as_str())
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 /// Waits until no agent of the ledger is alive, or the time is up; gives the number that is.
@@ -57,7 +61,10 @@ pub(crate) fn wait_for_agents(path: &Path, patience: Duration) -> Result<usize> 
     loop {
         let entries = ledger::read(path)?;
         let processes: BTreeSet<u32> = entries.iter().map(|entry| entry.process).collect();
-        let alive = processes.into_iter().filter(|process| is_agent(*process)).count();
+        let alive = processes
+            .into_iter()
+            .filter(|process| is_agent(*process))
+            .count();
         if alive == 0 || started.elapsed() > patience {
             return Ok(alive);
         }
@@ -72,7 +79,9 @@ fn is_agent(process: u32) -> bool {
         return false;
     };
     // The state stands behind the name, which is in brackets and may hold anything.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     let runs_this = match (fs::read_link(folder.join("exe")), std::env::current_exe()) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
         _ => true,
@@ -84,14 +93,25 @@ fn is_agent(process: u32) -> bool {
 pub(crate) fn killed(run: String, shown: &Value, entries: &[Entry]) -> Result<Killed> {
     let calls = calls(shown).context("`bellwether show --json` lists no agents")?;
     let completed = calls.iter().filter(|call| call.status == "completed");
-    let files_done = completed.clone().filter(|call| call.label.starts_with("verify ")).count();
+    let files_done = completed
+        .clone()
+        .filter(|call| call.label.starts_with("verify "))
+        .count();
     let completed: BTreeSet<String> = completed.map(|call| call.id.clone()).collect();
-    let begun: BTreeSet<&str> = entries.iter().map(|entry| entry.agent_id.as_str()).collect();
+    let begun: BTreeSet<&str> = entries
+        .iter()
+        .map(|entry| entry.agent_id.as_str())
+        .collect();
     let in_flight = begun.iter().filter(|id| !completed.contains(**id)).count();
-    let status = shown.pointer("/status").or_else(|| shown.pointer("/run/status"));
+    let status = shown
+        .pointer("/status")
+        .or_else(|| shown.pointer("/run/status"));
     Ok(Killed {
         run,
-        status: status.and_then(Value::as_str).unwrap_or("unknown").to_owned(),
+        status: status
+            .and_then(Value::as_str)
+            .unwrap_or("unknown")
+            .to_owned(),
         files_done,
         in_flight,
         lines: entries.len(),
@@ -108,10 +128,15 @@ struct Call {
 
 /// The calls of a run, wherever in the answer their list stands.
 fn calls(shown: &Value) -> Option<Vec<Call>> {
-    let lists = ["/agents", "/calls", "/run/agents"].iter().filter_map(|place| shown.pointer(place));
+    let lists = ["/agents", "/calls", "/run/agents"]
+        .iter()
+        .filter_map(|place| shown.pointer(place));
     let list = lists.filter_map(Value::as_array).next()?;
     let text = |call: &Value, names: &[&str]| {
-        let found = names.iter().find_map(|name| call.get(*name)).and_then(Value::as_str);
+        let found = names
+            .iter()
+            .find_map(|name| call.get(*name))
+            .and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
     };
     let read = |call: &Value| Call {
@@ -125,7 +150,10 @@ fn calls(shown: &Value) -> Option<Vec<Call>> {
 /// Measures the resume by the ledger's lines behind the kill, and takes the engine's own count.
 pub(crate) fn resumed(killed: &Killed, resumed_at: u64, entries: &[Entry], end: &Final) -> Resumed {
     let later = entries.get(killed.lines..).unwrap_or_default();
-    let begun: Vec<&Entry> = later.iter().filter(|entry| entry.event == Event::Start).collect();
+    let begun: Vec<&Entry> = later
+        .iter()
+        .filter(|entry| entry.event == Event::Start)
+        .collect();
     let first = begun.iter().map(|entry| entry.at).min();
     let mut attempts: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.event == Event::Start) {
@@ -133,14 +161,22 @@ pub(crate) fn resumed(killed: &Killed, resumed_at: u64, entries: &[Entry], end: 
     }
     Resumed {
         seconds: first.map(|at| at.saturating_sub(resumed_at) as f64 / 1e6),
-        ran_again: begun.iter().filter(|entry| killed.completed.contains(&entry.agent_id)).count(),
+        ran_again: begun
+            .iter()
+            .filter(|entry| killed.completed.contains(&entry.agent_id))
+            .count(),
         reused: end.agents("reused"),
         most_attempts: attempts.into_values().max().unwrap_or_default(),
     }
 }
 
 /// What did not hold of what the demonstration shows.
-pub(crate) fn check(killed: &Killed, resumed: &Resumed, end: &Final, plan: &Discovery) -> Vec<String> {
+pub(crate) fn check(
+    killed: &Killed,
+    resumed: &Resumed,
+    end: &Final,
+    plan: &Discovery,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let mut hold = |holds: bool, failure: String| {
         if !holds {
@@ -148,10 +184,19 @@ pub(crate) fn check(killed: &Killed, resumed: &Resumed, end: &Final, plan: &Disc
         }
     };
     let files = plan.files.len();
-    hold(killed.status == "interrupted", format!("after the kill the run is {}", killed.status));
+    hold(
+        killed.status == "interrupted",
+        format!("after the kill the run is {}", killed.status),
+    );
     let is_middle = (1..files).contains(&killed.files_done);
-    hold(is_middle, format!("killed with {} of {files} files done", killed.files_done));
-    hold(resumed.ran_again == 0, format!("{} completed agents ran again", resumed.ran_again));
+    hold(
+        is_middle,
+        format!("killed with {} of {files} files done", killed.files_done),
+    );
+    hold(
+        resumed.ran_again == 0,
+        format!("{} completed agents ran again", resumed.ran_again),
+    );
     let completed = killed.completed.len() as u64;
     let reused = resumed.reused;
     hold(
@@ -159,8 +204,14 @@ pub(crate) fn check(killed: &Killed, resumed: &Resumed, end: &Final, plan: &Disc
         format!("{completed} calls were completed at the kill, and {reused:?} reused"),
     );
     let most = resumed.most_attempts;
-    hold(most <= 2, format!("an agent began {most} times for one call, with one kill"));
+    hold(
+        most <= 2,
+        format!("an agent began {most} times for one call, with one kill"),
+    );
     let status = end.object["status"].as_str().unwrap_or("unknown");
-    hold(status == "completed" && end.status.success(), format!("the run is {status}, {}", end.status));
+    hold(
+        status == "completed" && end.status.success(),
+        format!("the run is {status}, {}", end.status),
+    );
     failures
 }

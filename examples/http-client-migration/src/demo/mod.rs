@@ -104,10 +104,16 @@ fn kill_at_half(
     let done = loop {
         if started.elapsed() > PATIENCE {
             run.kill()?;
-            bail!("half of the files were not done in {} s", PATIENCE.as_secs());
+            bail!(
+                "half of the files were not done in {} s",
+                PATIENCE.as_secs()
+            );
         }
         if let Some(status) = run.ended()? {
-            bail!("the engine ended before it was killed: {status}\n{}", run.last_words());
+            bail!(
+                "the engine ended before it was killed: {status}\n{}",
+                run.last_words()
+            );
         }
         let done = measure::files_done(&ledger::read(&workspace.ledger)?);
         if done >= shown + 10 {
@@ -119,15 +125,25 @@ fn kill_at_half(
         }
         clock::pause(Duration::from_millis(2));
     };
-    println!("  {done} of {} files done: kill -9 {}", plan.files.len(), run.process());
+    println!(
+        "  {done} of {} files done: kill -9 {}",
+        plan.files.len(),
+        run.process()
+    );
     run.kill()?;
     let killed_at = clock::now();
     let left = measure::wait_for_agents(&workspace.ledger, Duration::from_secs(10))?;
     if left > 0 {
         bail!("{left} agent processes outlived their engine");
     }
-    println!("  no agent process is left {:.0} ms later", killed_at.elapsed().as_secs_f64() * 1e3);
-    let id = run.id().or_else(|| engine.latest()).context("the engine never said the run's id")?;
+    println!(
+        "  no agent process is left {:.0} ms later",
+        killed_at.elapsed().as_secs_f64() * 1e3
+    );
+    let id = run
+        .id()
+        .or_else(|| engine.latest())
+        .context("the engine never said the run's id")?;
     let shown = engine.ask(&["show", &id])?;
     measure::killed(id, &shown, &ledger::read(&workspace.ledger)?)
 }

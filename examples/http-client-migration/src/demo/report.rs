@@ -16,7 +16,9 @@ use super::workspace::{Workspace, shown};
 
 /// The kill and the resume in one line.
 pub(crate) fn sentence(killed: &Killed, resumed: &Resumed, plan: &Discovery) -> String {
-    let reused = resumed.reused.map_or_else(|| "?".to_owned(), |reused| reused.to_string());
+    let reused = resumed
+        .reused
+        .map_or_else(|| "?".to_owned(), |reused| reused.to_string());
     let took = resumed.seconds.map_or_else(
         || "resumed with nothing left to do".to_owned(),
         |seconds| format!("resumed in {seconds:.2} s"),
@@ -38,7 +40,10 @@ pub(crate) fn check_files(
     end: &Final,
 ) -> Result<Vec<String>> {
     let mut failures = Vec::new();
-    let refused = end.report()["refused"].as_array().cloned().unwrap_or_default();
+    let refused = end.report()["refused"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for found in &plan.files {
         let file = found.file.as_str();
         let lines: Vec<usize> = refused
@@ -46,21 +51,40 @@ pub(crate) fn check_files(
             .filter(|refusal| refusal["file"] == file)
             .filter_map(|refusal| refusal["line"].as_u64().map(|line| line as usize))
             .collect();
-        let (old, new) = (repository.original(&plan.base, file)?, repository.read(file)?);
+        let (old, new) = (
+            repository.original(&plan.base, file)?,
+            repository.read(file)?,
+        );
         match verify(Path::new(file), &old, &new, Path::new(&plan.client), &lines) {
             Ok(findings) => failures.extend(
-                findings.refutations.iter().map(|one| format!("{}:{}: {}", one.file, one.line, one.reason)),
+                findings
+                    .refutations
+                    .iter()
+                    .map(|one| format!("{}:{}: {}", one.file, one.line, one.reason)),
             ),
             Err(reason) => failures.push(format!("{file}: {reason}")),
         }
     }
     let changed = repository.changed()?;
     let is_planned = |path: &String| plan.files.iter().any(|found| found.file == *path);
-    failures.extend(changed.iter().filter(|path| !is_planned(path)).map(|path| format!("{path} changed")));
-    failures.extend(repository.untracked()?.iter().map(|path| format!("{path} was left behind")));
+    failures.extend(
+        changed
+            .iter()
+            .filter(|path| !is_planned(path))
+            .map(|path| format!("{path} changed")),
+    );
+    failures.extend(
+        repository
+            .untracked()?
+            .iter()
+            .map(|path| format!("{path} was left behind")),
+    );
     let reported = end.report()["changed"].as_u64();
     if reported != Some(changed.len() as u64) {
-        failures.push(format!("{} files changed, the report says {reported:?}", changed.len()));
+        failures.push(format!(
+            "{} files changed, the report says {reported:?}",
+            changed.len()
+        ));
     }
     Ok(failures)
 }
@@ -91,7 +115,12 @@ pub(crate) fn print(
         let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
         println!("  {}:{}: {}", text("file"), one["line"], text("reason"));
     }
-    for one in report["unfinished"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for one in report["unfinished"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         println!("  {one}: not finished");
     }
     println!("\nthree hunks of the patch:");
@@ -125,7 +154,12 @@ fn three_hunks(patch: &str) -> Vec<String> {
     };
     hunks.retain(is_telling);
     let step = (hunks.len() / 3).max(1);
-    hunks.into_iter().skip(step / 2).step_by(step).take(3).collect()
+    hunks
+        .into_iter()
+        .skip(step / 2)
+        .step_by(step)
+        .take(3)
+        .collect()
 }
 
 /// Three commands to try, each tried here first; gives those that do not work.
@@ -136,11 +170,20 @@ pub(crate) fn next_commands(engine: &Engine, workspace: &Workspace, run: &str) -
     let mut failures = Vec::new();
     println!("\nto try next:");
     for command in words {
-        let all = [&[program.as_str()], command, &["--journal", journal.as_str()]].concat();
+        let all = [
+            &[program.as_str()],
+            command,
+            &["--journal", journal.as_str()],
+        ]
+        .concat();
         let line = shlex::try_join(all.iter().copied()).unwrap_or_else(|_| all.join(" "));
         println!("  {line}");
         let mut tried = Command::new(&program);
-        tried.args(&all[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        tried
+            .args(&all[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         match tried.status() {
             Ok(status) if status.success() => {}
             Ok(status) => failures.push(format!("`{line}` gives {status}")),

@@ -48,16 +48,30 @@ impl Workspace {
 
     /// One commit, with an identity of its own and nobody's hooks.
     fn commit(&self) -> Result<()> {
-        let init = ["init", "--quiet", "--initial-branch=main", "--template=", "."];
+        let init = [
+            "init",
+            "--quiet",
+            "--initial-branch=main",
+            "--template=",
+            ".",
+        ];
         let start = Repository::unchecked(&self.service)?;
         start.git(&init)?;
         start.git(&["add", "--all", "."])?;
         start.git(&[
-            "-c", "user.name=Parcel desk",
-            "-c", "user.email=desk@parcels.example",
-            "-c", "core.hooksPath=/dev/null",
-            "-c", "commit.gpgSign=false",
-            "commit", "--quiet", "--no-verify", "-m", "The service, with fetch() all over",
+            "-c",
+            "user.name=Parcel desk",
+            "-c",
+            "user.email=desk@parcels.example",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "commit.gpgSign=false",
+            "commit",
+            "--quiet",
+            "--no-verify",
+            "-m",
+            "The service, with fetch() all over",
         ])?;
         Ok(())
     }
@@ -74,10 +88,16 @@ impl Workspace {
 /// The first folder of its kind that is free, under the folder of the build.
 fn free_folder() -> Result<PathBuf> {
     let program = env::current_exe().context("cannot find this program's place")?;
-    let target = program.ancestors().nth(2).context("this program lies in no build folder")?;
+    let target = program
+        .ancestors()
+        .nth(2)
+        .context("this program lies in no build folder")?;
     let parent = target.join("http-client-migration");
     let folders = (1..).map(|number| parent.join(number.to_string()));
-    folders.into_iter().find(|folder| !folder.exists()).context("no folder is free")
+    folders
+        .into_iter()
+        .find(|folder| !folder.exists())
+        .context("no folder is free")
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -96,7 +116,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// A path as it is typed from here.
 pub(crate) fn shown(path: &Path) -> String {
-    let here = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
+    let here = env::current_dir()
+        .and_then(fs::canonicalize)
+        .unwrap_or_default();
     let relative = path.strip_prefix(&here).unwrap_or(path);
     relative.display().to_string()
 }
