@@ -206,6 +206,9 @@ fn is_source(path: &str) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) && !is_declaration
 }
 
+/// File names that a client's module goes by.
+const NAMES: [&str; 3] = ["http-client", "httpClient", "HttpClient"];
+
 /// The client's module: the one that was named, or one that looks like it.
 fn known_client(
     repository: &Repository,
@@ -218,7 +221,6 @@ fn known_client(
         }
         return Ok(Some(named.to_owned()));
     }
-    const NAMES: [&str; 3] = ["http-client", "httpClient", "HttpClient"];
     let has_name = |path: &str| {
         let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str());
         stem.is_some_and(|stem| NAMES.contains(&stem))
@@ -247,14 +249,21 @@ fn place_for_client(tracked: &[Tracked], survey: &Survey) -> String {
     } else {
         "lib"
     };
-    let is_typescript =
-        any(&|path| path == "tsconfig.json" || path.ends_with(".ts") && is_source(path));
-    let ending = match (is_typescript, survey.requiring * 2 > survey.found.len()) {
+    let has_types = any(&|path| path == "tsconfig.json" || is_typescript(path));
+    let ending = match (has_types, survey.requiring * 2 > survey.found.len()) {
         (true, _) => "ts",
         (false, true) => "cjs",
         (false, false) => "js",
     };
     format!("{folder}/http-client.{ending}")
+}
+
+/// TypeScript that runs.
+fn is_typescript(path: &str) -> bool {
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    is_source(path) && matches!(extension, Some("ts" | "tsx"))
 }
 
 /// The text of a client's module for a repository that has none.
@@ -272,12 +281,10 @@ pub fn client_text(client: &str) -> &'static str {
 /// Whether the `package.json` nearest to `file` makes its `.js` files modules.
 pub fn package_is_module(repository: &Repository, file: &str) -> bool {
     let folders = Path::new(file).ancestors().skip(1);
-    let nearest = folders.filter_map(|folder| {
+    let mut nearest = folders.filter_map(|folder| {
         let path = folder.join("package.json");
         repository.read(&path.to_string_lossy()).ok()
     });
-    let package = nearest
-        .filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
-        .next();
+    let package = nearest.find_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     package.is_some_and(|package| package["type"] == "module")
 }

@@ -105,7 +105,7 @@ fn apply(
             Verdict::Refuse(reason) => migration.refused.push(Refusal {
                 line: site.line,
                 text: site.text.clone(),
-                reason: reason.clone(),
+                reason: format!("fetch {reason}"),
             }),
         }
     }

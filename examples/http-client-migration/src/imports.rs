@@ -107,7 +107,7 @@ pub fn plan(
 
 /// The name under which the file has the client already, if nothing hides it anywhere.
 fn existing(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> Option<String> {
-    let of_client = parsed
+    let mut of_client = parsed
         .program
         .body
         .iter()
@@ -119,9 +119,7 @@ fn existing(parsed: &Parsed<'_, '_>, file: &Path, client: &Path) -> Option<Strin
             }
             _ => None,
         });
-    let name = of_client
-        .filter_map(|import| imported_name(import))
-        .next()?;
+    let name = of_client.find_map(|import| imported_name(import))?;
     let scoping = parsed.semantic.scoping();
     let bound = scoping
         .symbol_names()
@@ -163,11 +161,8 @@ pub fn leads_to(file: &Path, specifier: &str, client: &Path) -> bool {
     for component in folder.components().chain(Path::new(specifier).components()) {
         match component {
             Component::Normal(part) => parts.extend(part.to_str()),
-            Component::ParentDir => {
-                if parts.pop().is_none() {
-                    return false;
-                }
-            }
+            // Above the root, where the client is not.
+            Component::ParentDir if parts.pop().is_none() => return false,
             _ => {}
         }
     }

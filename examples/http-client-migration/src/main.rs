@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use http_client_migration::agent::{self, Manner};
 
-/// Moves a repository from fetch() to one HTTP client by a fan-out of agents.
+/// Moves a repository from `fetch()` to one HTTP client by a fan-out of agents.
 #[derive(Debug, Parser)]
 #[command(name = "http-client-migration")]
 struct Arguments {

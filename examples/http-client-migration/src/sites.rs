@@ -90,7 +90,7 @@ fn refuse_all_if_replaced(found: &mut [(Span, Verdict)]) {
     }
     for (_, verdict) in found {
         if matches!(verdict, Verdict::Migrate { .. }) {
-            let reason = "this file replaces the global fetch, on which the client itself is built";
+            let reason = "is called in a file that replaces the global one, on which the client itself is built";
             *verdict = Verdict::Refuse(reason.to_owned());
         }
     }
@@ -328,7 +328,7 @@ fn alias_calls(
     let declaration = nodes.parent_id(declarator_id);
     if matches!(
         nodes.parent_kind(declaration),
-        AstKind::ExportNamedDeclaration(_)
+        AstKind::ExportDeclaration(_)
     ) {
         return Err(format!("is exported as {name}: callers are in other files"));
     }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::Program;
+use oxc_parser::Parser;
+pub use oxc_parser::Token;
 use oxc_parser::config::TokensParserConfig;
-use oxc_parser::{Parser, Token};
 use oxc_semantic::{Semantic, SemanticBuilder};
 use oxc_span::SourceType;
 
@@ -100,7 +101,10 @@ fn source_type(path: &Path) -> Result<SourceType, SyntaxProblem> {
 /// The line, from 1, on which the byte at `offset` stands.
 pub fn line_of(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + before
+        .split(|byte| *byte == b'\n')
+        .count()
+        .saturating_sub(1)
 }
 
 /// The text of `line`, from 1, without the white space around it.

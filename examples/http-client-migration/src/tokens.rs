@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use oxc_ast::AstKind;
-use oxc_ast::ast::{BindingPattern, Expression, Statement};
+use oxc_ast::ast::{BindingPattern, Expression, ImportDeclarationSpecifier, Statement};
 use oxc_semantic::SymbolId;
 use oxc_span::{GetSpan, Span};
 
@@ -195,7 +195,7 @@ fn imported_symbol(
         .specifiers
         .as_ref()?
         .iter()
-        .map(|specifier| specifier.local());
+        .map(ImportDeclarationSpecifier::local);
     let scoping = parsed.semantic.scoping();
     locals
         .filter_map(|local| local.symbol_id.get())

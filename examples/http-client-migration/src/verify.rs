@@ -176,7 +176,9 @@ impl Walk<'_> {
             old.checked_sub(distance)
                 .map_or("", |index| tokens.at(index))
         };
-        let is_name = before(1) == "=" && matches!(before(3), "const" | "let" | "var" | ",");
+        let is_name = before(1) == "="
+            && matches!(before(3), "const" | "let" | "var" | ",")
+            && before(4) != "export";
         let in_brackets =
             before(1) == "(" && tokens.at(behind) == ")" && tokens.at(behind + 1) == "(";
         let open = if in_brackets { behind + 1 } else { behind };
@@ -287,8 +289,7 @@ impl Walk<'_> {
     fn describe(&self, old: usize, new: usize) -> String {
         let (was, is) = (self.before.at(old), self.after.at(new));
         let quoted = |text: &str| text.starts_with(['"', '\'', '`']) || text.starts_with('}');
-        if was == "await" && is == self.before.at(old + 1) || was == "await" && self.is_request(new)
-        {
+        if was == "await" && (is == self.before.at(old + 1) || self.is_request(new)) {
             "an await was lost".to_owned()
         } else if was == "fetch" && self.before.role(old) != Role::GlobalFetch {
             format!("a fetch that is not the global one became {}", short(is))
@@ -356,6 +357,9 @@ fn global_fetch(tokens: &Tokens, index: usize) -> Option<usize> {
     }
 }
 
+/// Operators beside which a use is only compared.
+const COMPARES: [&str; 5] = ["===", "!==", "==", "!=", "in"];
+
 /// Whether the use at `start..behind` only asks whether there is a `fetch`.
 fn is_test(tokens: &Tokens, start: usize, behind: usize) -> bool {
     let before = |distance: usize| {
@@ -363,7 +367,6 @@ fn is_test(tokens: &Tokens, start: usize, behind: usize) -> bool {
             .checked_sub(distance)
             .map_or("", |index| tokens.at(index))
     };
-    const COMPARES: [&str; 5] = ["===", "!==", "==", "!=", "in"];
     matches!(before(1), "typeof" | "!")
         || COMPARES.contains(&before(1))
         || COMPARES.contains(&tokens.at(behind))

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{CLIENT, migrated, service_files};
 use http_client_migration::edit::migrate;
-use http_client_migration::source::parse;
+use http_client_migration::source::{Token, parse};
 use http_client_migration::verify::verify;
 
 #[test]
@@ -106,7 +106,7 @@ fn strings_and_comments(file: &str, text: &str) -> Vec<String> {
         let strings = parsed
             .tokens
             .iter()
-            .map(|token| token.span())
+            .map(Token::span)
             .filter(|span| parsed.text[span.start as usize..].starts_with(['"', '\'']));
         let spans = comments.chain(strings);
         spans

@@ -128,10 +128,10 @@ struct Call {
 
 /// The calls of a run, wherever in the answer their list stands.
 fn calls(shown: &Value) -> Option<Vec<Call>> {
-    let lists = ["/agents", "/calls", "/run/agents"]
+    let mut lists = ["/calls", "/agents"]
         .iter()
         .filter_map(|place| shown.pointer(place));
-    let list = lists.filter_map(Value::as_array).next()?;
+    let list = lists.find_map(Value::as_array)?;
     let text = |call: &Value, names: &[&str]| {
         let found = names
             .iter()
@@ -140,9 +140,9 @@ fn calls(shown: &Value) -> Option<Vec<Call>> {
         found.unwrap_or_default().to_owned()
     };
     let read = |call: &Value| Call {
-        id: text(call, &["agentId", "id", "agent"]),
+        id: text(call, &["agent", "agentId"]),
         label: text(call, &["label"]),
-        status: text(call, &["status", "outcome"]),
+        status: text(call, &["state", "status"]),
     };
     Some(list.iter().map(read).collect())
 }

@@ -142,11 +142,12 @@ fn three_hunks(patch: &str) -> Vec<String> {
             file = path;
         } else if line.starts_with("@@") {
             hunks.push(format!("{file}\n{line}"));
-        } else if line.starts_with([' ', '+', '-']) && !line.starts_with("---") {
-            if let Some(hunk) = hunks.last_mut() {
-                hunk.push('\n');
-                hunk.push_str(line.trim_end());
-            }
+        } else if line.starts_with([' ', '+', '-'])
+            && !line.starts_with("---")
+            && let Some(hunk) = hunks.last_mut()
+        {
+            hunk.push('\n');
+            hunk.push_str(line.trim_end());
         }
     }
     let is_telling = |hunk: &String| {
