@@ -1,6 +1,5 @@
 //! The agents of the migration and its demonstration, as one program.
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "the demonstration speaks to a terminal"
 )]

@@ -106,11 +106,9 @@ fn unbound(parsed: &Parsed<'_, '_>, name: &str) -> Vec<NodeId> {
         .iter()
         .map(|reference| scoping.get_reference(*reference));
     // `typeof fetch` in a type names the function's type and calls nothing.
-    used.filter(|reference| {
-        reference.is_value() && !reference.is_type() && !reference.flags().is_value_as_type()
-    })
-    .map(oxc_semantic::Reference::node_id)
-    .collect()
+    used.filter(|reference| reference.is_value() && !reference.flags().is_value_as_type())
+        .map(oxc_semantic::Reference::node_id)
+        .collect()
 }
 
 /// `globalThis.fetch`, `window["fetch"]` and `const { fetch } = self`, when `node_id` is such an

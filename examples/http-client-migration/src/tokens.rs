@@ -214,7 +214,7 @@ fn roles(parsed: &Parsed<'_, '_>, clients: &[SymbolId]) -> HashMap<usize, Role> 
             continue;
         };
         let reference = scoping.get_reference(id);
-        if reference.is_type() || reference.flags().is_value_as_type() {
+        if !reference.is_value() || reference.flags().is_value_as_type() {
             continue;
         }
         let role = match (reference.symbol_id(), name.name.as_str()) {

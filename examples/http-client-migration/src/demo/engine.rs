@@ -235,6 +235,16 @@ impl Run {
     }
 }
 
+/// Whatever goes wrong here, no engine is left behind.
+impl Drop for Run {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct Final {

@@ -1,6 +1,14 @@
 //! The demonstration: a migration whose engine is killed in the middle, with every number of its
 //! report measured.
 
+/// Prints a line; a reader that has gone away (`| head`) is no reason to end in the middle.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($arguments)*);
+    }};
+}
+
 mod engine;
 mod measure;
 mod report;
@@ -45,9 +53,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     match demonstrate(arguments) {
         Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
         Ok(failures) => {
-            println!();
+            say!("");
             for failure in failures {
-                println!("DID NOT HOLD: {failure}");
+                say!("DID NOT HOLD: {failure}");
             }
             ExitCode::FAILURE
         }
@@ -64,12 +72,12 @@ fn demonstrate(arguments: &DemoArguments) -> Result<Vec<String>> {
     let workspace = Workspace::prepare(arguments.folder.as_deref())?;
     let repository = Repository::open(&workspace.service)?;
     let plan = discover(&repository, None)?;
-    println!(
+    say!(
         "Copied a service of {} JavaScript and TypeScript files to {}",
         plan.scanned + 1,
         workspace::shown(&workspace.service)
     );
-    println!(
+    say!(
         "{} of them call the global fetch(); two agents each (migrate, verify), {} at once, each \
          slowed down to {} ms.",
         plan.files.len(),
@@ -79,7 +87,7 @@ fn demonstrate(arguments: &DemoArguments) -> Result<Vec<String>> {
     let engine = Engine::find(arguments.bellwether.as_deref(), &workspace)?;
     let killed = kill_at_half(arguments, &engine, &workspace, &plan)?;
     let (resumed, end) = resume(&engine, &workspace, &killed)?;
-    println!("{}", report::sentence(&killed, &resumed, &plan));
+    say!("{}", report::sentence(&killed, &resumed, &plan));
 
     let mut failures = measure::check(&killed, &resumed, &end, &plan);
     let took = started.elapsed();
@@ -118,14 +126,14 @@ fn kill_at_half(
         let done = measure::files_done(&ledger::read(&workspace.ledger)?);
         if done >= shown + 10 {
             shown = done - done % 10;
-            println!("  {done} of {} files done", plan.files.len());
+            say!("  {done} of {} files done", plan.files.len());
         }
         if done >= half {
             break done;
         }
         clock::pause(Duration::from_millis(2));
     };
-    println!(
+    say!(
         "  {done} of {} files done: kill -9 {}",
         plan.files.len(),
         run.process()
@@ -136,7 +144,7 @@ fn kill_at_half(
     if left > 0 {
         bail!("{left} agent processes outlived their engine");
     }
-    println!(
+    say!(
         "  no agent process is left {:.0} ms later",
         killed_at.elapsed().as_secs_f64() * 1e3
     );
@@ -150,7 +158,7 @@ fn kill_at_half(
 
 /// Resumes the run and waits for its end.
 fn resume(engine: &Engine, workspace: &Workspace, killed: &Killed) -> Result<(Resumed, Final)> {
-    println!("  bellwether resume {}", killed.run);
+    say!("  bellwether resume {}", killed.run);
     let resumed_at = clock::microseconds();
     let mut run = engine.resume(workspace, &killed.run)?;
     let started = clock::now();

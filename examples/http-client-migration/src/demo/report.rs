@@ -100,7 +100,7 @@ pub(crate) fn print(
 ) -> Result<()> {
     let report = end.report();
     let refused = report["refused"].as_array().cloned().unwrap_or_default();
-    println!(
+    say!(
         "\n{} files changed of {}, {} calls migrated, {} uses refused, {} refuted; {} tokens compared; {:.1} s in all",
         report["changed"],
         plan.files.len(),
@@ -110,10 +110,10 @@ pub(crate) fn print(
         report["checked"],
         took.as_secs_f64(),
     );
-    println!("\nrefused:");
+    say!("\nrefused:");
     for one in &refused {
         let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-        println!("  {}:{}: {}", text("file"), one["line"], text("reason"));
+        say!("  {}:{}: {}", text("file"), one["line"], text("reason"));
     }
     for one in report["unfinished"]
         .as_array()
@@ -121,15 +121,15 @@ pub(crate) fn print(
         .flatten()
         .filter_map(Value::as_str)
     {
-        println!("  {one}: not finished");
+        say!("  {one}: not finished");
     }
-    println!("\nthree hunks of the patch:");
+    say!("\nthree hunks of the patch:");
     let text = repository.git(&["diff", "--no-ext-diff", "--no-color", "--unified=1", "HEAD"])?;
     for hunk in three_hunks(&String::from_utf8_lossy(&text)) {
-        println!("\n{hunk}");
+        say!("\n{hunk}");
     }
-    println!("\nthe full patch: {}", shown(patch));
-    println!("everything else: {}", shown(&workspace.folder));
+    say!("\nthe full patch: {}", shown(patch));
+    say!("everything else: {}", shown(&workspace.folder));
     Ok(())
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn next_commands(engine: &Engine, workspace: &Workspace, run: &str) -
     let journal = shown(&workspace.journal);
     let words: [&[&str]; 3] = [&["show", run], &["result", run], &["journal", "dump", run]];
     let mut failures = Vec::new();
-    println!("\nto try next:");
+    say!("\nto try next:");
     for command in words {
         let all = [
             &[program.as_str()],
@@ -178,7 +178,7 @@ pub(crate) fn next_commands(engine: &Engine, workspace: &Workspace, run: &str) -
         ]
         .concat();
         let line = shlex::try_join(all.iter().copied()).unwrap_or_else(|_| all.join(" "));
-        println!("  {line}");
+        say!("  {line}");
         let mut tried = Command::new(&program);
         tried
             .args(&all[1..])
