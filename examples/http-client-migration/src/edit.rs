@@ -47,7 +47,8 @@ pub struct Refusal {
 }
 
 /// Migrates `text`, the content of `file`, to the client in the module `client`; both paths are
-/// relative to the same root. `package_is_module`: the nearest `package.json` says `"type": "module"`.
+/// relative to the same root. `package_is_module`: the nearest `package.json` says that `.js` files
+/// are modules.
 ///
 /// # Errors
 /// A file that does not parse.

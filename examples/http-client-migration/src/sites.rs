@@ -84,13 +84,17 @@ const REPLACES: &str = "replaces the global fetch";
 /// A file that puts its own function in the place of `fetch` wraps it: a client which ends in
 /// `fetch` would be called by the wrapper and call the wrapper, for ever.
 fn refuse_all_if_replaced(found: &mut [(Span, Verdict)]) {
-    let replaces = |(_, verdict): &(Span, Verdict)| matches!(verdict, Verdict::Refuse(reason) if reason.starts_with(REPLACES));
+    let replaces = |(_, verdict): &(Span, Verdict)| match verdict {
+        Verdict::Refuse(reason) => reason.starts_with(REPLACES),
+        Verdict::Migrate { .. } | Verdict::Guard => false,
+    };
     if !found.iter().any(replaces) {
         return;
     }
     for (_, verdict) in found {
         if matches!(verdict, Verdict::Migrate { .. }) {
-            let reason = "is called in a file that replaces the global one, on which the client itself is built";
+            let reason =
+                "is called in a file that replaces the global one, which the client itself calls";
             *verdict = Verdict::Refuse(reason.to_owned());
         }
     }

@@ -29,7 +29,7 @@ impl Engine {
         let program = program.map_or(beside, Path::to_owned);
         if !program.is_file() {
             bail!(
-                "there is no {}: build it with `cargo build --release -p bellwether-cli`, or run ./demo",
+                "there is no {}: run ./demo, or `cargo build --release -p bellwether-cli` first",
                 program.display()
             );
         }

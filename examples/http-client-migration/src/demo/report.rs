@@ -101,7 +101,8 @@ pub(crate) fn print(
     let report = end.report();
     let refused = report["refused"].as_array().cloned().unwrap_or_default();
     say!(
-        "\n{} files changed of {}, {} calls migrated, {} uses refused, {} refuted; {} tokens compared; {:.1} s in all",
+        "\n{} files changed of {}, {} calls migrated, {} uses refused, {} refuted; \
+         {} tokens compared; {:.1} s in all",
         report["changed"],
         plan.files.len(),
         report["calls"],
