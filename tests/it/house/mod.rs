@@ -40,7 +40,7 @@ fn files() -> Vec<PathBuf> {
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             if kind.is_dir() && !hidden && !SKIPPED_FOLDERS.contains(&name.as_str()) {
                 folders.push(entry.path());
-            } else if kind.is_file() {
+            } else if kind.is_file() && name != ".git" {
                 let path = entry.path();
                 found.push(path.strip_prefix(&root).unwrap_or(&path).to_owned());
             }
