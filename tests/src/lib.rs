@@ -12,4 +12,4 @@ pub mod project;
 use std::time::Duration;
 
 /// How long anything may take before a test is given up. Far above what it takes on a busy machine.
-pub const GUARD: Duration = Duration::from_secs(120);
+pub const GUARD: Duration = Duration::from_mins(2);
