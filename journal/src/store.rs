@@ -32,10 +32,25 @@ impl Batch {
     /// Bytes that the batch carries, without keys.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.records.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>()
-            + self.payloads.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>()
-            + self.blobs.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
-            + self.summaries.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        self.records
+            .iter()
+            .map(|(_, _, bytes)| bytes.len())
+            .sum::<usize>()
+            + self
+                .payloads
+                .iter()
+                .map(|(_, _, bytes)| bytes.len())
+                .sum::<usize>()
+            + self
+                .blobs
+                .iter()
+                .map(|(_, bytes)| bytes.len())
+                .sum::<usize>()
+            + self
+                .summaries
+                .iter()
+                .map(|(_, bytes)| bytes.len())
+                .sum::<usize>()
     }
 }
 

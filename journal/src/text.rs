@@ -76,15 +76,28 @@ pub fn pack_shared(text: Arc<str>) -> Packed {
 
 fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
     if text.len() <= INLINE_BYTES_MAX {
-        return Packed { stored: Text::Inline(Arc::clone(&text)), text, compressed: None };
+        return Packed {
+            stored: Text::Inline(Arc::clone(&text)),
+            text,
+            compressed: None,
+        };
     }
-    let reference = Reference { hash: hash(&text), bytes: text.len() as u64 };
+    let reference = Reference {
+        hash: hash(&text),
+        bytes: text.len() as u64,
+    };
     // Compressing into memory at a valid level cannot fail; if it ever does, the text stays in its record.
     match zstd::bulk::compress(text.as_bytes(), COMPRESSION_LEVEL) {
-        Ok(bytes) => {
-            Packed { stored: place(reference), text, compressed: Some(Arc::from(bytes)) }
-        }
-        Err(_) => Packed { stored: Text::Inline(Arc::clone(&text)), text, compressed: None },
+        Ok(bytes) => Packed {
+            stored: place(reference),
+            text,
+            compressed: Some(Arc::from(bytes)),
+        },
+        Err(_) => Packed {
+            stored: Text::Inline(Arc::clone(&text)),
+            text,
+            compressed: None,
+        },
     }
 }
 
@@ -95,8 +108,8 @@ fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
 pub fn unpack(reference: &Reference, compressed: &[u8]) -> Result<Arc<str>, Damage> {
     let damage = |what: &str| Damage::new(format!("payload {}: {what}", reference.hash));
     let capacity = usize::try_from(reference.bytes).map_err(|_| damage("impossible length"))?;
-    let bytes = zstd::bulk::decompress(compressed, capacity)
-        .map_err(|error| damage(&error.to_string()))?;
+    let bytes =
+        zstd::bulk::decompress(compressed, capacity).map_err(|error| damage(&error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| damage("no UTF-8"))?;
     if hash(&text) != reference.hash {
         return Err(damage("another text than the record names"));
@@ -119,7 +132,10 @@ mod tests {
         };
         assert_eq!(unpack(&reference, &bytes), Ok(long));
         assert!(unpack(&reference, b"garbage").is_err());
-        let other = Reference { hash: Digest::default(), ..reference };
+        let other = Reference {
+            hash: Digest::default(),
+            ..reference
+        };
         assert!(unpack(&other, &bytes).is_err());
     }
 }
