@@ -4,10 +4,13 @@
 //! Nothing here sleeps or measures. Who waits, waits for a thing itself: a line of output, the end of a process, a byte
 //! in a named pipe. The time limits are guards that end a test which hangs.
 
+pub mod bench;
+pub mod campaign;
 pub mod fake_agent;
 pub mod fifo;
 pub mod program;
 pub mod project;
+pub mod random;
 
 use std::time::Duration;
 
