@@ -368,3 +368,6 @@ pub(crate) fn layer(
     }
     Ok(layer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,8 @@ fn line(event: &Event, screen: Screen) -> Option<String> {
         None => agent.to_owned(),
     };
     match event {
+        // How it ended is told at the end, with all that belongs to it.
+        Event::Status { status, .. } if status.is_final() => None,
         Event::Status { status, reason, .. } => {
             let why = reason
                 .as_ref()

@@ -120,7 +120,7 @@ mod tests {
             [
                 "NAME         AGENTS  STATE",
                 "short             5  <x>",
-                "a name that…   1200  <x>",
+                "a name tha…    1200  <x>",
             ]
         );
     }
