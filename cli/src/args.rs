@@ -17,18 +17,23 @@ use crate::output::ColorChoice;
 #[command(
     name = "bellwether",
     version,
-    propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = "Examples:
   bellwether run review.js --backend dry
-  bellwether run migrate.js --agent-command 'claude -p' --agent-input prompt
+  bellwether run fix.js --agent-command 'claude -p' --agent-input prompt
   bellwether resume
   bellwether show last
 
-Exit codes: 0 completed, 1 failed, 2 usage or refused script, 3 stopped, paused or waiting,
-4 agents failed, 5 journal or host unusable, 130/143 ended by a signal."
+Exit codes:
+  0  the run completed
+  1  it failed, was killed, or is quarantined
+  2  wrong usage, or a script that was refused
+  3  it is stopped, paused or waiting
+  4  it ended, but agents failed
+  5  the journal or its host cannot be used
+  130, 143  a signal ended the command; the run is stopped"
 )]
 pub(crate) struct Arguments {
     /// Options of every command.
@@ -43,13 +48,13 @@ pub(crate) struct Arguments {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Display")]
 pub(crate) struct Global {
-    /// When to use colours
+    /// When to use colours; `auto` is on a terminal without `NO_COLOR`
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", global = true)]
     pub(crate) color: ColorChoice,
     /// Show only results and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Show what the program does; twice or thrice for more (RUST_LOG overrides)
+    /// Show what the program does; twice or thrice for more (`RUST_LOG` overrides)
     #[arg(long, short, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
 }
@@ -68,7 +73,7 @@ pub(crate) enum Command {
     /// Print a run's result
     Result(OneRun),
     /// Print a run's log
-    Logs(OneRun),
+    Logs(Logs),
     /// Stop a live run; it keeps its results and can be resumed
     Stop(Stop),
     /// Look into the journal
@@ -155,11 +160,12 @@ pub(crate) struct AttachFlags {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bellwether run hello.js --backend dry
-  bellwether run review.js --args '{\"path\": \"src\"}' --agent-command 'codex exec -' --agent-input prompt
-  git diff --name-only | jq -R . | jq -s . | bellwether run fix.js --args-file - --json
+  bellwether run fix.js --args '{\"path\": \"src\"}' --agent-command ./agent
+  bellwether run fix.js --agent-command 'codex exec -' --agent-input prompt
+  git ls-files | jq -R . | jq -s . | bellwether run fix.js --args-file -
 
-The value that the script returns goes to stdout, progress to stderr. Ctrl-C stops the run in
-order; it can be resumed.")]
+The value that the script returns goes to stdout, progress to stderr.
+Ctrl-C stops the run in order; it can be resumed.")]
 pub(crate) struct Run {
     /// The script's file
     pub(crate) script: PathBuf,
@@ -198,8 +204,9 @@ pub(crate) struct Run {
   bellwether resume r-7k2m          a unique beginning of its id is enough
   bellwether resume last --concurrency 4
 
-What was completed is taken from the journal; agents that were at work when the run was cut off
-are started again. The journal holds all that a run needs, its script too.")]
+What was completed is taken from the journal; agents that were at work when
+the run was cut off are started again. The journal holds all that a run
+needs, its script too.")]
 pub(crate) struct Resume {
     /// The run: its id, a unique beginning of it, or `last` [default: last]
     pub(crate) run: Option<String>,
@@ -218,7 +225,7 @@ pub(crate) struct Resume {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bellwether ps
-  bellwether ps --all --json | jq '.[] | select(.status == \"interrupted\") | .runId'")]
+  bellwether ps --all --json | jq '.[].runId'")]
 pub(crate) struct Ps {
     /// All runs, not only the unfinished and the latest
     #[arg(long, short)]
@@ -244,7 +251,20 @@ pub(crate) struct Show {
     pub(crate) common: Common,
 }
 
-/// `result`, `logs`
+/// `logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// Go on until the run is no longer at work (with `--json`: one object a line)
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `result`, `journal dump`
 #[derive(Debug, Args)]
 pub(crate) struct OneRun {
     /// The run: its id, a unique beginning of it, or `last` [default: last]
@@ -287,11 +307,14 @@ pub(crate) enum Config {
 /// `config show`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Files, the later deciding: ~/.config/bellwether/config.toml (personal),
-.bellwether/config.toml (project), BELLWETHER_* (environment), flags,
-/etc/bellwether/managed.toml (administrator).
+    after_help = "Where settings come from, the later deciding over the earlier:
+  person       ~/.config/bellwether/config.toml
+  project      .bellwether/config.toml
+  environment  BELLWETHER_*, such as BELLWETHER_BACKEND
+  flag         of this command
+  managed      /etc/bellwether/managed.toml, by an administrator
 
-Flags of `run` may be given, to see what they would change."
+Flags of `run` may be given here, to see what they would change."
 )]
 pub(crate) struct ConfigShow {
     /// Journal and form.

@@ -11,17 +11,6 @@ pub(crate) fn now_text() -> String {
         .unwrap_or_default()
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemClock.now()
-}
-
-/// Milliseconds since 1970 of an RFC 3339 time; `None` for any other text.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
-    let time: Timestamp = text.parse().ok()?;
-    u64::try_from(time.as_millisecond()).ok()
-}
-
 /// A length of time for a table: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 4h`.
 pub(crate) fn elapsed(milliseconds: u64) -> String {
     let seconds = milliseconds / 1_000;
@@ -47,6 +36,15 @@ pub(crate) fn date_and_clock(text: &str) -> String {
         (Some(date), Some(clock)) => format!("{date} {clock}"),
         _ => text.to_owned(),
     }
+}
+
+/// `YYYY-MM-DD HH:MM` of an RFC 3339 time in UTC.
+pub(crate) fn date_and_minute(text: &str) -> String {
+    let mut text = date_and_clock(text);
+    if text.len() == 19 {
+        text.truncate(16);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -77,7 +75,7 @@ mod tests {
             date_and_clock("2026-01-02T03:04:05Z"),
             "2026-01-02 03:04:05"
         );
-        assert_eq!(milliseconds("1970-01-01T00:00:01.5Z"), Some(1_500));
-        assert!(milliseconds(&now_text()).is_some());
+        assert_eq!(date_and_minute("2026-01-02T03:04:05Z"), "2026-01-02 03:04");
+        assert!(now_text().parse::<Timestamp>().is_ok());
     }
 }

@@ -106,7 +106,7 @@ fn flags_become_the_highest_layer_of_settings_a_user_has() {
         [
             (Key::Journal, Value::Path("/here/j".into())),
             (Key::Backend, Value::Text("dry".to_owned())),
-            (Key::Timeout, Value::Duration(Duration::from_secs(120))),
+            (Key::Timeout, Value::Duration(Duration::from_mins(2))),
             (Key::Concurrency, Value::Count(0)),
         ]
     );

@@ -128,8 +128,15 @@ pub(super) async fn attach(
     progress.finish();
 
     let reader = session.reader.clone();
-    let read = tokio::task::spawn_blocking(move || reader.outcome(run)).await;
-    session.leave().await;
+    let closing = async {
+        let read = tokio::task::spawn_blocking(move || reader.outcome(run)).await;
+        session.leave().await;
+        read
+    };
+    let read = tokio::select! {
+        read = closing => read,
+        signal = signals.next() => leave_at_once(signal, screen, &resume),
+    };
     let text = read.unwrap_or_else(|_| Err(CommandError::host("reading the outcome met a bug")))?;
     let outcome: Outcome = parse(&text)?;
     show(&outcome, &text, screen, flags, common);

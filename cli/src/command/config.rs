@@ -1,16 +1,17 @@
 //! `bellwether config`
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::Place;
 use crate::args::ConfigShow;
 use crate::config::file;
+use crate::config::key::Value;
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::output::table::{self, Cell};
 use crate::output::{self, Screen};
 
-pub(super) fn show(flags: ConfigShow, screen: Screen) -> Result<ExitCode> {
+pub(super) fn show(flags: &ConfigShow, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(
         screen,
         &flags.common.journal,
@@ -19,28 +20,25 @@ pub(super) fn show(flags: ConfigShow, screen: Screen) -> Result<ExitCode> {
     )?;
     let settings = place.config.effective();
     if flags.common.json {
-        let object: Map<String, Value> = settings
+        let object: Map<String, serde_json::Value> = settings
             .iter()
             .map(|setting| {
                 let entry = json!({
-                    "value": setting.value.as_ref().map(crate::config::key::Value::to_json),
+                    "value": setting.value.as_ref().map(Value::to_json),
                     "source": setting.source.name(),
                     "place": setting.source.place(),
                 });
                 (setting.key.name().to_owned(), entry)
             })
             .collect();
-        output::line(&format!("{:#}", Value::Object(object)));
+        output::line(&format!("{:#}", serde_json::Value::Object(object)));
         return Ok(ExitCode::Success);
     }
     let paint = screen.out;
     let rows = settings
         .iter()
         .map(|setting| {
-            let value = setting
-                .value
-                .as_ref()
-                .map_or("-".to_owned(), |value| value.show());
+            let value = setting.value.as_ref().map_or("-".to_owned(), Value::show);
             let source = match setting.source.place() {
                 Some(place) => format!("{} {place}", setting.source.name()),
                 None => setting.source.name().to_owned(),

@@ -39,7 +39,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         } => journal::dump(flags, screen).await,
         Command::Config {
             command: args::Config::Show(flags),
-        } => config::show(*flags, screen),
+        } => config::show(&flags, screen),
         Command::Config {
             command: args::Config::Schema(_),
         } => Ok(config::schema()),

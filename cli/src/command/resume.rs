@@ -125,7 +125,7 @@ async fn held(
         ))
         .help(format!(
             "watch it with `{}`, end it with `{}`",
-            proposal(&format!("show {id}"), &flags.common.journal),
+            proposal(&format!("logs -f {id}"), &flags.common.journal),
             proposal(&format!("stop {id}"), &flags.common.journal)
         )));
     }

@@ -34,9 +34,8 @@ pub(super) fn read(path: &Path) -> Result<String> {
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..valid]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
+        let line = error.as_bytes()[..valid]
+            .split(|&byte| byte == b'\n')
             .count();
         CommandError::usage(format!(
             "the script {shown} is not UTF-8: line {line}, byte {valid}"

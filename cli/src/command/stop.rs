@@ -55,7 +55,7 @@ pub(super) async fn execute(flags: Stop, screen: Screen) -> Result<ExitCode> {
     let name = status.name();
     screen.note(&match (stopped, status.is_final()) {
         (true, false) => format!("run {run_id} is {name}; go on with `{resume}`"),
-        (true, true) | (false, true) => format!("run {run_id} is {name}: nothing is left to stop"),
+        (_, true) => format!("run {run_id} is {name}: nothing is left to stop"),
         (false, false) => {
             format!("run {run_id} is {name}, no process works on it; go on with `{resume}`")
         }

@@ -100,7 +100,7 @@ pub(crate) fn held(journal: &Path, client: &Client) -> CommandError {
     ));
     error.help(match client.host.runs.first() {
         Some(run) => format!(
-            "watch it with `bellwether show {id}`, end it with `bellwether stop {id}`,\n\
+            "watch it with `bellwether logs -f {id}`, end it with `bellwether stop {id}`,\n\
              or use another journal: `--journal FILE`",
             id = run.run_id
         ),
@@ -128,4 +128,134 @@ fn silent(journal: &Path, claim: Option<&Claim>) -> CommandError {
 
 fn since(claim: &Claim) -> String {
     format!("{} UTC", crate::time::date_and_clock(&claim.since))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
+    use super::super::socket;
+    use super::*;
+
+    fn holder(journal: &Path, claim: &Claim) -> Lock {
+        let mut lock = Lock::try_take(&lock::path_for(journal).unwrap())
+            .unwrap()
+            .unwrap();
+        lock.describe(claim).unwrap();
+        lock
+    }
+
+    #[tokio::test]
+    async fn a_second_process_is_told_who_holds_the_journal_and_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("j.redb");
+        let place = folder.path().join("s.sock");
+        let claim = Claim {
+            pid: 4242,
+            since: "2026-01-02T03:04:05Z".to_owned(),
+            socket: Some(place.clone()),
+            ..Claim::of_this_process("run")
+        };
+        let _lock = holder(&journal, &claim);
+        let info = json!({
+            "claim": claim,
+            "runs": [{ "runId": "r-7k2m9q4d", "name": "migrate", "status": "running" }],
+        });
+        let refusal = (
+            axum::http::StatusCode::NOT_FOUND,
+            r#"{"exit":2,"message":"no","help":null}"#,
+        );
+        let router = Router::new()
+            .route("/v1/host", get(|| async { Json(info) }))
+            .route(
+                "/v1/runs/{run}/journal",
+                get(|| async { "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n" }),
+            )
+            .route("/v1/runs/{run}", get(move || async move { refusal }))
+            .fallback(|| async { (axum::http::StatusCode::IM_A_TEAPOT, "?") });
+        let listener = socket::bind(&place).unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let error = hold(&journal, "run").await.unwrap_err();
+        assert_eq!(error.exit_code().number(), 5);
+        assert_eq!(
+            error.message(),
+            format!(
+                "the journal {} is held by process 4242 since 2026-01-02 03:04:05 UTC, \
+                 running r-7k2m9q4d (migrate, running)",
+                journal.display()
+            )
+        );
+        assert!(
+            error
+                .help_text()
+                .unwrap()
+                .contains("bellwether stop r-7k2m9q4d")
+        );
+
+        let Reached::Held(client) = reach(&journal, "show").await.unwrap() else {
+            panic!("free")
+        };
+        assert_eq!(
+            client.get("/v1/runs/r-1").await.unwrap_err().message(),
+            "no"
+        );
+        let error = client.get("/v1/else").await.unwrap_err();
+        assert!(error.message().contains("process 4242") && error.exit_code().number() == 5);
+        let mut lines = Vec::new();
+        let mut take = |line: &str| {
+            lines.push(line.to_owned());
+            lines.len() < 2
+        };
+        client
+            .lines("/v1/runs/r-1/journal", &mut take)
+            .await
+            .unwrap();
+        assert_eq!(lines, ["{\"a\":1}", "{\"b\":2}"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_never_answers_is_named_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("j.redb");
+        // The socket of a holder that is gone.
+        let socket = Some(folder.path().join("gone.sock"));
+        let claim = Claim {
+            pid: 4242,
+            socket,
+            ..Claim::of_this_process("journal dump")
+        };
+        let lock = holder(&journal, &claim);
+        let error = hold(&journal, "run").await.unwrap_err();
+        assert_eq!(error.exit_code().number(), 5);
+        assert!(
+            error.message().contains("process 4242"),
+            "{}",
+            error.message()
+        );
+        assert!(
+            error.message().contains("`bellwether journal dump`"),
+            "{}",
+            error.message()
+        );
+        drop(lock);
+        assert!(hold(&journal, "run").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_while_a_reader_has_the_journal_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("j.redb");
+        let lock = holder(&journal, &Claim::of_this_process("ps"));
+        let (taken, ()) = tokio::join!(hold(&journal, "run"), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(lock);
+        });
+        let lock = taken.unwrap();
+        assert_eq!(lock::read_claim(lock.path()).unwrap().purpose, "run");
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::paint::{Paint, one_line, plain};
 use super::table::{self, Cell, WIDTH};
 use crate::model::{CallRow, Counts, FailureGroup, LogLine, Outcome, Phase, Row, View};
-use crate::time::{clock, date_and_clock, elapsed};
+use crate::time::{clock, date_and_clock, date_and_minute, elapsed};
 
 /// Agents of a phase that are listed one by one; those that are well come last.
 const AGENTS_SHOWN: usize = 30;
@@ -26,7 +26,7 @@ pub(crate) fn runs(rows: &[Row], paint: Paint) -> Vec<String> {
             let started = row
                 .started_at
                 .as_deref()
-                .map(date_and_clock)
+                .map(date_and_minute)
                 .unwrap_or_default();
             vec![
                 Cell::new(&row.run_id).painted(move |text| paint.bold(text)),
@@ -146,7 +146,7 @@ fn phase(phase: &Phase, view: &View, paint: Paint) -> Vec<String> {
                 None => state.clone(),
             };
             vec![
-                Cell::new(format!("  {}", call.agent)),
+                Cell::new(&call.agent),
                 Cell::new(call.label.as_deref().unwrap_or_default()),
                 Cell::new(shown).painted(move |text| paint.outcome(&state, text)),
                 Cell::right(call.attempts.to_string()),
@@ -155,8 +155,9 @@ fn phase(phase: &Phase, view: &View, paint: Paint) -> Vec<String> {
             ]
         })
         .collect();
-    let heads = ["  AGENT", "LABEL", "STATE", "ATTEMPTS", "TIME", "TOKENS"];
-    lines.extend(table::lines(&heads, rows, 1, WIDTH));
+    let heads = ["AGENT", "LABEL", "STATE", "ATTEMPTS", "TIME", "TOKENS"];
+    let table = table::lines(&heads, rows, 1, WIDTH - 2);
+    lines.extend(table.into_iter().map(|line| format!("  {line}")));
     if all > AGENTS_SHOWN {
         let more = all - AGENTS_SHOWN;
         lines.push(paint.dim(&format!(

@@ -16,12 +16,10 @@ use paint::Paint;
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
+    // No doc comments here: help would give each a paragraph.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -64,7 +62,7 @@ impl Screen {
     }
 
     /// A line for the person at the terminal, unless they asked for quiet.
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.quiet {
             error_line(text);
         }

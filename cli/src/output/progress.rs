@@ -235,15 +235,12 @@ impl Bars {
                 usage,
                 ..
             } => {
-                let (index, running) = match self.agents.remove(agent) {
-                    Some(known) => known,
+                let (index, running) = self.agents.remove(agent).unwrap_or_else(|| {
                     // Its beginning was missed.
-                    None => {
-                        let index = self.phase(phase.as_ref());
-                        self.phases[index].scheduled += 1;
-                        (index, false)
-                    }
-                };
+                    let index = self.phase(phase.as_ref());
+                    self.phases[index].scheduled += 1;
+                    (index, false)
+                });
                 let phase = &mut self.phases[index];
                 phase.ended += 1;
                 phase.running -= u64::from(running);

@@ -3,10 +3,13 @@
 /// The width that tables are made for.
 pub(crate) const WIDTH: usize = 80;
 
+/// How a text is coloured.
+type Painter = Box<dyn Fn(&str) -> String>;
+
 /// A cell: its text, and how it is painted once it has its width.
 pub(crate) struct Cell {
     text: String,
-    paint: Option<Box<dyn Fn(&str) -> String>>,
+    paint: Option<Painter>,
     right: bool,
 }
 
@@ -66,12 +69,12 @@ pub(crate) fn lines(
         } else {
             Cell::new(*head)
         };
-        place(cell, widths[column], column == last)
+        place(&cell, widths[column], column == last)
     });
     let head = head.collect::<Vec<_>>().join("  ");
     let rows = rows.into_iter().map(|row| {
         let cells = row.into_iter().enumerate();
-        let cells = cells.map(|(column, cell)| place(cell, widths[column], column == last));
+        let cells = cells.map(|(column, cell)| place(&cell, widths[column], column == last));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     });
     std::iter::once(head.trim_end().to_owned())
@@ -79,7 +82,7 @@ pub(crate) fn lines(
         .collect()
 }
 
-fn place(cell: Cell, width: usize, last: bool) -> String {
+fn place(cell: &Cell, width: usize, last: bool) -> String {
     let text = super::paint::one_line(&cell.text, width);
     let space = " ".repeat(width - text.chars().count());
     let text = match &cell.paint {
