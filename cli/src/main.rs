@@ -22,6 +22,8 @@ use error::CommandError;
 use output::{Screen, Stderr};
 
 fn main() -> ExitCode {
+    // First of all: this very program is what starts agents' processes.
+    bellwether::child_main();
     error::install_panic_hook();
     let arguments = Arguments::parse();
     let screen = Screen::detect(arguments.global.color, arguments.global.quiet);

@@ -9,11 +9,10 @@ use crate::args::{AttachFlags, Common};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::Serving;
-use crate::host::client::parse;
 use crate::model::Outcome;
 use crate::output::progress::Progress;
 use crate::output::{self, Screen, human};
-use crate::read::Reader;
+use crate::read::{Reader, json};
 use crate::signals::{Caught, Signals};
 
 /// How long the engine may take to drain once its last run has ended.
@@ -137,40 +136,38 @@ pub(super) async fn attach(
         read = closing => read,
         signal = signals.next() => leave_at_once(signal, screen, &resume),
     };
-    let text = read.unwrap_or_else(|_| Err(CommandError::host("reading the outcome met a bug")))?;
-    let outcome: Outcome = parse(&text)?;
-    show(&outcome, &text, screen, flags, common);
-    Ok(exit_code(status, outcome.reason.as_deref(), caught))
+    let outcome = read.unwrap_or_else(|_| Err(CommandError::host("reading the outcome met a bug")))?;
+    show(&outcome, screen, flags, common)?;
+    Ok(exit_code(status, handle.journal_failed(), caught))
 }
 
 /// Prints a run's outcome.
+///
+/// # Errors
+/// Never but for a bug.
 pub(super) fn show(
     outcome: &Outcome,
-    text: &str,
     screen: Screen,
     flags: AttachFlags,
     common: &Common,
-) {
+) -> Result<()> {
     if flags.events || common.json {
-        output::line(text);
+        output::line(&json(outcome)?);
     } else if outcome.status.is_final() && outcome.error.is_none() {
         output::line(&human::value(outcome.result.as_deref()));
     }
-    for line in human::outcome(outcome, screen.err, &|command| {
-        proposal(command, &common.journal)
-    }) {
+    let proposal = |command: &str| proposal(command, &common.journal);
+    for line in human::outcome(outcome, screen.err, &proposal) {
         screen.note(&line);
     }
+    Ok(())
 }
 
 /// How the command ends: as the run did, unless a signal or the journal ended it.
-fn exit_code(status: Status, reason: Option<&str>, caught: Option<Caught>) -> ExitCode {
+fn exit_code(status: Status, journal_failed: bool, caught: Option<Caught>) -> ExitCode {
     match (status, caught) {
+        _ if journal_failed => ExitCode::Host,
         (Status::Stopped | Status::Stopping, Some(caught)) => caught.exit_code(),
-        // Only the engine pauses a run by itself, and only for its journal.
-        (Status::Paused, _) if reason.is_some_and(|reason| reason.contains("journal")) => {
-            ExitCode::Host
-        }
         _ => ExitCode::of(status),
     }
 }
@@ -189,22 +186,16 @@ mod tests {
     #[test]
     fn signals_and_the_journal_decide_over_the_status() {
         let table = [
-            (Status::Stopped, None, Some(Caught::Interrupt), 130),
-            (Status::Stopped, None, Some(Caught::Terminate), 143),
-            (Status::Stopped, None, None, 3),
-            (Status::Completed, None, Some(Caught::Interrupt), 0),
-            (
-                Status::Paused,
-                Some("the journal cannot be written"),
-                None,
-                5,
-            ),
-            (Status::Paused, None, None, 3),
-            (Status::Degraded, None, None, 4),
+            (Status::Stopped, false, Some(Caught::Interrupt), 130),
+            (Status::Stopped, false, Some(Caught::Terminate), 143),
+            (Status::Stopped, false, None, 3),
+            (Status::Completed, false, Some(Caught::Interrupt), 0),
+            (Status::Paused, true, None, 5),
+            (Status::Paused, false, None, 3),
+            (Status::Degraded, false, None, 4),
         ];
-        for (status, reason, caught, number) in table {
-            assert_eq!(
-                exit_code(status, reason, caught).number(),
+        for (status, journal_failed, caught, number) in table {
+            assert_eq!(exit_code(status, journal_failed, caught).number(),
                 number,
                 "{status:?} {caught:?}"
             );

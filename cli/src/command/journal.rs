@@ -1,11 +1,14 @@
 //! `bellwether journal dump`
 
+use bellwether::view::{DumpLine, RunRow};
+
 use super::Place;
 use super::source::{Question, Source};
 use crate::args::OneRun;
 use crate::error::Result;
 use crate::exit_code::ExitCode;
-use crate::model::Row;
+use crate::host::client::parse;
+use crate::output::paint::plain;
 use crate::output::{self, Screen, human};
 
 pub(super) async fn dump(flags: OneRun, screen: Screen) -> Result<ExitCode> {
@@ -14,8 +17,8 @@ pub(super) async fn dump(flags: OneRun, screen: Screen) -> Result<ExitCode> {
     let source = Source::require(&journal, "journal dump").await?;
     let run = flags.run.as_deref().unwrap_or("last");
     if flags.run.is_none() {
-        let row: Row = source.read(Question::Outcome(run)).await?;
-        screen.note(&human::latest(&row));
+        let row: RunRow = source.read(Question::Row(run)).await?;
+        screen.note(&human::latest(row.run_id, &row.name));
     }
     let mut lines = output::Lines::new();
     if flags.common.json {
@@ -26,16 +29,11 @@ pub(super) async fn dump(flags: OneRun, screen: Screen) -> Result<ExitCode> {
                 let before = if std::mem::take(&mut first) {
                     "[\n"
                 } else {
-                    ",\n"
-                };
-                lines.text(before) && lines.text(record)
-            })
-            .await?;
-        lines.line(if first { "[]" } else { "\n]" });
-    } else {
         source
-            .dump(run, &mut |record| {
-                lines.line(&human::record(record, screen.out))
+            .dump(run, &mut |record| match parse::<DumpLine>(record) {
+                Ok(record) => lines.line(&plain(&record.text)),
+                // Another version's record: as it came.
+                Err(_) => lines.line(&plain(record)),
             })
             .await?;
     }

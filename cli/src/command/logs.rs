@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bellwether::view::{LogLine, RunRow};
 use serde_json::value::RawValue;
 
 use super::Place;
@@ -11,7 +12,6 @@ use crate::args::Logs;
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::host::client::parse;
-use crate::model::{LogLine, Row};
 use crate::output::{self, Lines, Screen, human};
 
 /// How often a log that is followed is asked for.
@@ -23,15 +23,15 @@ pub(super) async fn execute(flags: Logs, screen: Screen) -> Result<ExitCode> {
     let source = Source::require(&journal, "logs").await?;
     let selector = flags.run.as_deref().unwrap_or("last");
     // `last` may be another run the next time that it is asked for.
-    let row: Row = source.read(Question::Outcome(selector)).await?;
+    let row: RunRow = source.read(Question::Row(selector)).await?;
     if flags.run.is_none() {
-        screen.note(&human::latest(&row));
+        screen.note(&human::latest(row.run_id, &row.name));
     }
     if flags.follow {
         drop(source);
-        return follow(&flags, &journal, &row.run_id, screen).await;
+        return follow(&flags, &journal, &row.run_id.to_string(), screen).await;
     }
-    let text = source.ask(Question::Logs(&row.run_id)).await?;
+    let text = source.ask(Question::Logs(&row.run_id.to_string())).await?;
     drop(source);
     let all: Vec<Box<RawValue>> = parse(&text)?;
     let mut lines = Lines::new();
@@ -50,7 +50,7 @@ async fn follow(flags: &Logs, journal: &Path, run: &str, screen: Screen) -> Resu
     loop {
         let source = Source::require(journal, "logs").await?;
         // The status first: what is logged afterwards is in the log that is read next.
-        let row: Row = source.read(Question::Outcome(run)).await?;
+        let row: RunRow = source.read(Question::Row(run)).await?;
         let text = source.ask(Question::Logs(run)).await?;
         drop(source);
         let all: Vec<Box<RawValue>> = parse(&text)?;

@@ -2,11 +2,12 @@
 
 use super::Place;
 use super::source::{Question, Source};
+use bellwether::view::RunRow;
+
 use crate::args::Ps;
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::host::client::parse;
-use crate::model::Row;
 use crate::output::{self, Screen, human};
 
 pub(super) async fn execute(flags: Ps, screen: Screen) -> Result<ExitCode> {
@@ -20,7 +21,7 @@ pub(super) async fn execute(flags: Ps, screen: Screen) -> Result<ExitCode> {
         output::line(&text);
         return Ok(ExitCode::Success);
     }
-    let rows: Vec<Row> = parse(&text)?;
+    let rows: Vec<RunRow> = parse(&text)?;
     if rows.is_empty() {
         screen.note("no runs: start one with `bellwether run SCRIPT`");
         return Ok(ExitCode::Success);

@@ -18,10 +18,7 @@ pub(super) async fn execute(flags: OneRun, screen: Screen) -> Result<ExitCode> {
     drop(source);
     let outcome: Outcome = parse(&text)?;
     if flags.run.is_none() {
-        screen.note(&format!(
-            "the latest run: {} ({})",
-            outcome.run_id, outcome.name
-        ));
+        screen.note(&human::latest(outcome.run_id, &outcome.name));
     }
     if flags.common.json {
         output::line(&text);

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use bellwether::{ResumeOptions, RunId};
+use bellwether::view::RunView;
+use bellwether::{Digest, ResumeOptions};
 
 use super::attach::{attach, show, starting};
 use super::run::{listen, open};
@@ -14,7 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::host::client::{Client, parse, segment};
 use crate::host::reach::{self, Reached, reach};
 use crate::model::Outcome;
-use crate::output::Screen;
+use crate::output::{Screen, human};
 use crate::read::Reader;
 
 pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
@@ -31,19 +32,19 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         Reached::Held(client) => return held(&flags, &journal, &client, selector, screen).await,
     };
     let session = open(lock, &journal, &place.config, "resume", &mut signals).await?;
-    let reader = session.reader.clone();
-    let (run, outcome, text) = match look(&reader, selector) {
-        Ok(found) => found,
+    let view = match look(&session.reader, selector.to_owned()).await {
+        Ok(view) => view,
         Err(error) => return session.give_up(error).await,
     };
+    let run = view.run_id;
     if flags.run.is_none() {
-        screen.note(&format!("the latest run: {run} ({})", outcome.name));
+        screen.note(&human::latest(run, &view.name));
     }
-    if outcome.status.is_final() {
+    if view.status.is_final() {
         session.leave().await;
-        return Ok(finished(&outcome, &text, &flags, screen));
+        return finished(&Outcome::of(view), &flags, screen);
     }
-    for line in changes(&reader, run, &place.directory) {
+    for line in changes(&view, &place.directory) {
         screen.note(&format!("{} {line}", screen.err.yellow("note:")));
     }
     let mut options = ResumeOptions::default();
@@ -65,15 +66,14 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
     };
-    let agents = outcome.agents;
-    let name = &outcome.name;
+    let (agents, name) = (view.agents, &view.name);
     screen.note(&format!(
         "{} {name}",
         screen.err.bold(&format!("resuming run {run}"))
     ));
     screen.note(&screen.err.dim(&format!(
         "  it was {}: {} of {} agents known so far are completed",
-        outcome.status.name(),
+        view.status.name(),
         agents.completed,
         agents.total
     )));
@@ -94,11 +94,11 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     .await
 }
 
-/// The run and where it stands.
-fn look(reader: &Reader, selector: &str) -> Result<(RunId, Outcome, String)> {
-    let run = reader.find(selector)?;
-    let text = reader.outcome(run)?;
-    Ok((run, parse(&text)?, text))
+/// The run as the journal has it.
+async fn look(reader: &Reader, selector: String) -> Result<RunView> {
+    let reader = reader.clone();
+    let read = tokio::task::spawn_blocking(move || reader.view(reader.find(&selector)?)).await;
+    read.unwrap_or_else(|_| Err(CommandError::host("reading the journal met a bug")))
 }
 
 /// Another process holds the journal: a finished run can be told of all the same.
@@ -114,10 +114,10 @@ async fn held(
         .await?;
     let outcome: Outcome = parse(&text)?;
     if outcome.status.is_final() {
-        return Ok(finished(&outcome, &text, flags, screen));
+        return finished(&outcome, flags, screen);
     }
-    let id = &outcome.run_id;
-    if client.host.runs.iter().any(|run| run.run_id == *id) {
+    let id = outcome.run_id.to_string();
+    if client.host.runs.iter().any(|run| run.run_id == id) {
         let pid = client.host.claim.pid;
         return Err(CommandError::host(format!(
             "run {id} is {} already: process {pid} carries it out",
@@ -133,36 +133,28 @@ async fn held(
 }
 
 /// A run that has ended: its result, and that nothing is left.
-fn finished(outcome: &Outcome, text: &str, flags: &Resume, screen: Screen) -> ExitCode {
+fn finished(outcome: &Outcome, flags: &Resume, screen: Screen) -> Result<ExitCode> {
     let status = outcome.status.name();
     screen.note(&format!(
         "run {} is {status}: nothing is left to do",
         outcome.run_id
     ));
-    show(outcome, text, screen, flags.attach, &flags.common);
-    ExitCode::of(outcome.status)
+    show(outcome, screen, flags.attach, &flags.common)?;
+    Ok(ExitCode::of(outcome.status))
 }
 
-/// How the script's file differs from the journaled script.
-fn changes(reader: &Reader, run: RunId, directory: &Path) -> Vec<String> {
-    let Ok(started) = reader.started(run) else {
-        return Vec::new();
-    };
+/// How the place and the script's file differ from what they were.
+fn changes(view: &RunView, directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    let was = Path::new(&started.directory);
+    let was = Path::new(&view.working_directory);
     if was != directory {
-        lines.push(format!(
-            "the run works in {}, where it was started",
-            was.display()
-        ));
+        lines.push(format!("the run works in {}, where it was started", was.display()));
     }
-    let Some(path) = &started.path else {
-        return lines;
-    };
+    let Some(path) = &view.script_path else { return lines };
     let file = was.join(path);
     let shown = file.display();
     match std::fs::read(&file) {
-        Ok(bytes) if bytes == started.script.as_bytes() => {}
+        Ok(bytes) if is_journaled(&bytes, view) => {}
         Ok(_) => lines.push(format!(
             "{shown} has changed since the run was started; it goes on with the script as it was then"
         )),
@@ -171,4 +163,9 @@ fn changes(reader: &Reader, run: RunId, directory: &Path) -> Vec<String> {
         )),
     }
     lines
+}
+
+/// Whether a file's bytes are the script that the journal has, by its hash.
+fn is_journaled(bytes: &[u8], view: &RunView) -> bool {
+    view.script_hash.as_ref().is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
 }

@@ -18,6 +18,9 @@ use crate::output::Screen;
 use crate::read::{self, Reader};
 use crate::signals::Signals;
 
+/// Events that are kept while the terminal or a pipe is slow: a wide fan-out begins with thousands at once.
+const EVENTS: usize = 16_384;
+
 pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(
         screen,
@@ -39,7 +42,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
     };
-    let name = session.reader.name(handle.id());
+    let name = session.reader.row(handle.id()).map(|row| row.name).unwrap_or_default();
     let agents = match config.agents() {
         Some(Agents::Backend(name)) => name,
         Some(Agents::Command(words)) => words.join(" "),
@@ -132,8 +135,8 @@ pub(super) async fn open(
     signals: &mut Signals,
 ) -> Result<Session> {
     let host = Host::announce(lock, Claim::of_this_process(purpose))?;
-    let file = journal.to_path_buf();
-    let opened = tokio::task::spawn_blocking(move || read::open(&file));
+    let (file, create) = (journal.to_path_buf(), purpose == "run");
+    let opened = tokio::task::spawn_blocking(move || read::open(&file, create));
     let store = starting(signals, async {
         opened
             .await
@@ -142,6 +145,7 @@ pub(super) async fn open(
     .await?;
     let mut limits = Limits::default();
     limits.stop_grace = config.stop_grace();
+    limits.events = EVENTS;
     let engine = Engine::builder().store(Arc::clone(&store)).limits(limits);
     let engine = starting(signals, engine.build()).await?;
     let live = engine.clone();

@@ -9,7 +9,7 @@ use crate::error::{CommandError, Result};
 use crate::host::client::{Client, parse, segment};
 use crate::host::lock::{self, Lock};
 use crate::host::reach::{Reached, reach};
-use crate::read::{self, Reader};
+use crate::read::{self, Reader, json};
 
 /// A journal to be read.
 pub(crate) enum Source {
@@ -31,6 +31,8 @@ pub(crate) enum Question<'a> {
     Runs { all: bool },
     /// One run with its phases and agents.
     View(&'a str),
+    /// One run as a list shows it.
+    Row(&'a str),
     /// How one run ended, or where it stands.
     Outcome(&'a str),
     /// One run's log.
@@ -53,7 +55,7 @@ impl Source {
                 if !journal.exists() {
                     return Ok(None);
                 }
-                let store = read::open(journal)?;
+                let store = read::open(journal, false)?;
                 Ok(Some(Self::Open {
                     reader: Reader::new(store, |_| false),
                     _lock: lock,
@@ -82,6 +84,7 @@ impl Source {
                 let path = match question {
                     Question::Runs { all } => format!("/v1/runs?all={all}"),
                     Question::View(run) => format!("/v1/runs/{}", segment(run)),
+                    Question::Row(run) => format!("/v1/runs/{}/row", segment(run)),
                     Question::Outcome(run) => format!("/v1/runs/{}/outcome", segment(run)),
                     Question::Logs(run) => format!("/v1/runs/{}/logs", segment(run)),
                 };
@@ -89,8 +92,9 @@ impl Source {
             }
             Self::Open { reader, .. } => match question {
                 Question::Runs { all } => reader.runs(all),
-                Question::View(run) => reader.view(reader.find(run)?),
-                Question::Outcome(run) => reader.outcome(reader.find(run)?),
+                Question::View(run) => reader.view_text(reader.find(run)?),
+                Question::Row(run) => json(&reader.row(reader.find(run)?)?),
+                Question::Outcome(run) => reader.outcome_text(reader.find(run)?),
                 Question::Logs(run) => reader.logs(reader.find(run)?),
             },
         }

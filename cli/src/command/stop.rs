@@ -1,6 +1,7 @@
 //! `bellwether stop`
 
 use bellwether::Status;
+use bellwether::view::RunRow;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,7 +11,6 @@ use crate::args::Stop;
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::host::client::{parse, segment};
-use crate::model::Row;
 use crate::output::{self, Screen};
 
 /// What the holder of the journal answers.
@@ -33,9 +33,9 @@ pub(super) async fn execute(flags: Stop, screen: Screen) -> Result<ExitCode> {
         }
         Source::Open { .. } => {
             // Nobody holds the journal: no run of it is live.
-            let row: Row = source.read(Question::Outcome(&flags.run)).await?;
+            let row: RunRow = source.read(Question::Row(&flags.run)).await?;
             Answer {
-                run_id: row.run_id,
+                run_id: row.run_id.to_string(),
                 status: row.status,
                 stopped: false,
             }

@@ -45,6 +45,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/host", get(host))
         .route("/v1/runs", get(runs))
         .route("/v1/runs/{run}", get(view))
+        .route("/v1/runs/{run}/row", get(row))
         .route("/v1/runs/{run}/outcome", get(outcome))
         .route("/v1/runs/{run}/logs", get(logs))
         .route("/v1/runs/{run}/journal", get(journal))
@@ -89,12 +90,13 @@ async fn host(State(shared): State<Arc<Shared>>) -> Answer {
     let live = shared.engine.live();
     let claim = shared.claim.clone();
     let info = blocking(&shared, move |reader| {
-        let runs = live
-            .iter()
-            .map(|handle| LiveRun {
-                run_id: handle.id().to_string(),
-                name: reader.name(handle.id()),
-                status: handle.status(),
+        let rows = reader.rows()?.into_iter();
+        let runs = rows
+            .filter(|row| live.iter().any(|handle| handle.id() == row.run_id))
+            .map(|row| LiveRun {
+                run_id: row.run_id.to_string(),
+                name: row.name,
+                status: row.status,
             })
             .collect();
         Ok(HostInfo { claim, runs })
@@ -115,12 +117,17 @@ async fn runs(State(shared): State<Arc<Shared>>, Query(query): Query<Runs>) -> A
 }
 
 async fn view(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
-    let text = blocking(&shared, move |reader| reader.view(reader.find(&run)?)).await?;
+    let text = blocking(&shared, move |reader| reader.view_text(reader.find(&run)?)).await?;
     Ok(json_text(text))
 }
 
+async fn row(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let row = blocking(&shared, move |reader| reader.row(reader.find(&run)?)).await?;
+    Ok(Json(row).into_response())
+}
+
 async fn outcome(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
-    let text = blocking(&shared, move |reader| reader.outcome(reader.find(&run)?)).await?;
+    let text = blocking(&shared, move |reader| reader.outcome_text(reader.find(&run)?)).await?;
     Ok(json_text(text))
 }
 

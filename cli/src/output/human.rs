@@ -1,24 +1,25 @@
 //! Runs in words and tables, for people.
 
-use bellwether::{ScriptError, Usage};
+use bellwether::view::{CallView, Counts, FailureGroup, LogLine, PhaseView, RunRow, RunView};
+use bellwether::{Level, RunId, ScriptError, Status, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::paint::{Paint, one_line, plain};
 use super::table::{self, Cell, WIDTH};
-use crate::model::{CallRow, Counts, FailureGroup, LogLine, Outcome, Phase, Row, View};
+use crate::model::Outcome;
 use crate::time::{clock, date_and_clock, date_and_minute, elapsed};
 
 /// Agents of a phase that are listed one by one; those that are well come last.
 const AGENTS_SHOWN: usize = 30;
 
 /// Which run was meant when none was named.
-pub(crate) fn latest(row: &Row) -> String {
-    format!("the latest run: {} ({})", row.run_id, row.name)
+pub(crate) fn latest(run: RunId, name: &str) -> String {
+    format!("the latest run: {run} ({})", one_line(name, 60))
 }
 
 /// A list of runs.
-pub(crate) fn runs(rows: &[Row], paint: Paint) -> Vec<String> {
+pub(crate) fn runs(rows: &[RunRow], paint: Paint) -> Vec<String> {
     let cells = rows
         .iter()
         .map(|row| {
@@ -29,7 +30,7 @@ pub(crate) fn runs(rows: &[Row], paint: Paint) -> Vec<String> {
                 .map(date_and_minute)
                 .unwrap_or_default();
             vec![
-                Cell::new(&row.run_id).painted(move |text| paint.bold(text)),
+                Cell::new(row.run_id.to_string()).painted(move |text| paint.bold(text)),
                 Cell::new(&row.name),
                 Cell::new(status.name()).painted(move |text| paint.status(status, text)),
                 Cell::new(started),
@@ -62,93 +63,79 @@ fn progress(agents: &Counts) -> String {
 }
 
 /// All of a run that fits a screen.
-pub(crate) fn run(view: &View, paint: Paint, resume: &str) -> Vec<String> {
-    let row = &view.row;
+pub(crate) fn run(view: &RunView, paint: Paint, resume: &str) -> Vec<String> {
     let mut lines = vec![format!(
         "{}  {}  {}",
-        paint.bold(&row.run_id),
-        one_line(&row.name, 40),
-        paint.status(row.status, row.status.name())
+        paint.bold(&view.run_id.to_string()),
+        one_line(&view.name, 40),
+        paint.status(view.status, view.status.name())
     )];
-    if let Some(started) = &row.started_at {
-        lines.push(format!(
-            "started {} UTC, {} at work",
-            date_and_clock(started),
-            elapsed(row.duration_ms)
-        ));
+    lines.push(format!(
+        "started {} UTC, {}",
+        date_and_clock(&view.started_at.to_string()),
+        elapsed(view.duration_ms)
+    ));
+    lines.push(format!("{}, {}", counts(&view.agents), usage(view.usage)));
+    if let Some(path) = &view.script_path {
+        lines.push(format!("script {}", plain(path)));
     }
-    lines.push(format!("{}, {}", counts(&row.agents), usage(row.usage)));
-    if let Some(reason) = &view.reason {
+    if let Some(reason) = &view.status_reason {
         lines.push(format!("why: {}", plain(reason)));
     }
     if let Some(error) = &view.error {
         lines.push(paint.red(&script_error(error)));
     }
-    for phase in phases(view) {
+    for phase in &view.phases {
         lines.push(String::new());
-        lines.extend(self::phase(&phase, view, paint));
+        lines.extend(self::phase(phase, view, paint));
     }
     if !view.failures.is_empty() {
         lines.push(String::new());
         lines.extend(failures(&view.failures, paint));
     }
-    if !row.status.is_final() && !row.status.needs_engine() {
+    if can_be_resumed(view.status) {
         lines.extend([String::new(), format!("go on with `{resume}`")]);
     }
     lines
 }
 
-/// The phases, and one without a title for agents that belong to none.
-fn phases(view: &View) -> Vec<Phase> {
-    let mut phases = view.phases.clone();
-    for call in &view.calls {
-        if !phases.iter().any(|phase| phase.title == call.phase) {
-            phases.push(Phase {
-                title: call.phase.clone(),
-                ..Phase::default()
-            });
-        }
-    }
-    phases.retain(|phase| {
-        phase.title.is_some() || view.calls.iter().any(|call| call.phase.is_none())
-    });
-    phases
-}
-
-fn phase(phase: &Phase, view: &View, paint: Paint) -> Vec<String> {
-    let title = phase
-        .title
-        .as_deref()
-        .map_or("(no phase)".to_owned(), |title| one_line(title, 48));
-    let mut calls: Vec<&CallRow> = view
+fn phase(phase: &PhaseView, view: &RunView, paint: Paint) -> Vec<String> {
+    let title = phase.title.as_deref().map_or("(no phase)".to_owned(), |title| one_line(title, 48));
+    let mut lines = vec![format!(
+        "{}  {}, {}{}",
+        paint.bold(&title),
+        counts(&phase.agents),
+        usage(phase.usage),
+        phase.duration_ms.map(|time| format!(", {}", elapsed(time))).unwrap_or_default()
+    )];
+    let known = |title: &Option<_>| view.phases.iter().any(|phase| phase.title == *title);
+    let mut calls: Vec<&CallView> = view
         .calls
         .iter()
-        .filter(|call| call.phase == phase.title)
+        .filter(|call| {
+            call.phase == phase.title || (phase.title.is_none() && !known(&call.phase))
+        })
         .collect();
-    let mut head = paint.bold(&title);
-    if phase.agents.total > 0 {
-        head = format!("{head}  {}, {}", counts(&phase.agents), usage(phase.usage));
-    }
-    let mut lines = vec![head];
     if calls.is_empty() {
         return lines;
     }
     let all = calls.len();
     // A stable sort: within their kind agents stay in the order of their calls.
-    calls.sort_by_key(|call| all > AGENTS_SHOWN && call.state == "completed");
+    calls.sort_by_key(|call| all > AGENTS_SHOWN && call.status == "completed");
     calls.truncate(AGENTS_SHOWN);
     let rows = calls
         .iter()
         .map(|call| {
-            let state = call.state.clone();
-            let shown = match &call.kind {
-                Some(kind) => format!("{state} ({kind})"),
-                None => state.clone(),
+            let status = call.status.clone();
+            let shown = match &call.failure {
+                Some(failure) => format!("{status} ({})", failure.kind.name()),
+                None if call.reused => "reused".to_owned(),
+                None => status.clone(),
             };
             vec![
-                Cell::new(&call.agent),
+                Cell::new(&call.agent_id),
                 Cell::new(call.label.as_deref().unwrap_or_default()),
-                Cell::new(shown).painted(move |text| paint.outcome(&state, text)),
+                Cell::new(shown).painted(move |text| paint.outcome(&status, text)),
                 Cell::right(call.attempts.to_string()),
                 Cell::right(call.duration_ms.map(elapsed).unwrap_or_default()),
                 Cell::right(number(tokens(call.usage))),
@@ -159,40 +146,42 @@ fn phase(phase: &Phase, view: &View, paint: Paint) -> Vec<String> {
     let table = table::lines(&heads, rows, 1, WIDTH - 2);
     lines.extend(table.into_iter().map(|line| format!("  {line}")));
     if all > AGENTS_SHOWN {
-        let more = all - AGENTS_SHOWN;
-        lines.push(paint.dim(&format!(
-            "  … and {} more: `show --json` has them all",
-            number(more as u64)
-        )));
+        let more = number((all - AGENTS_SHOWN) as u64);
+        lines.push(paint.dim(&format!("  … and {more} more: `show --json` has them all")));
     }
     lines
 }
 
 /// One agent.
-pub(crate) fn agent(call: &CallRow, paint: Paint) -> Vec<String> {
+pub(crate) fn agent(call: &CallView, paint: Paint) -> Vec<String> {
     let mut lines = vec![format!(
         "{}  {}  {}",
-        paint.bold(&call.agent),
+        paint.bold(&call.agent_id),
         one_line(call.label.as_deref().unwrap_or_default(), 40),
-        paint.outcome(&call.state, &call.state)
+        paint.outcome(&call.status, &call.status)
     )];
     if let Some(phase) = &call.phase {
         lines.push(format!("phase: {}", one_line(phase, WIDTH)));
     }
-    let time = call
-        .duration_ms
-        .map(|time| format!(", {}", elapsed(time)))
-        .unwrap_or_default();
-    lines.push(format!(
-        "attempts: {}{time}, {}",
-        call.attempts,
-        usage(call.usage)
-    ));
-    if let Some(message) = &call.message {
-        let kind = call.kind.as_deref().unwrap_or("error");
-        lines.push(paint.red(&format!("{kind}: {}", plain(message))));
+    let time = call.duration_ms.map(|time| format!(", {}", elapsed(time))).unwrap_or_default();
+    lines.push(format!("attempts: {}{time}, {}", call.attempts, usage(call.usage)));
+    for past in &call.past_attempts {
+        let time = elapsed(past.ended_at.0.saturating_sub(past.started_at.0));
+        let message = one_line(&past.message, 300);
+        lines.push(format!("  attempt {}, {time}: {}: {message}", past.attempt, past.kind));
+    }
+    if let Some(failure) = &call.failure {
+        let text = format!("{}: {}", failure.kind.name(), plain(&failure.message));
+        lines.push(paint.red(&text));
+        let evidence = failure.evidence.as_deref().unwrap_or_default();
+        lines.extend(evidence.lines().map(|line| paint.dim(&format!("  {}", plain(line)))));
     }
     lines
+}
+
+/// Whether somebody has to resume the run before it goes on.
+const fn can_be_resumed(status: Status) -> bool {
+    !status.is_final() && !status.needs_engine()
 }
 
 /// Why agents failed, a line for each sort.
@@ -212,7 +201,7 @@ fn failures(groups: &[FailureGroup], paint: Paint) -> Vec<String> {
         lines.push(format!(
             "  {} × {} ({}): {}",
             number(group.count),
-            paint.red(&group.kind),
+            paint.red(group.kind.name()),
             who.join(", "),
             one_line(&group.first_message, 200)
         ));
@@ -297,37 +286,12 @@ pub(crate) fn value(value: Option<&RawValue>) -> String {
 /// A line of a run's log.
 pub(crate) fn log_line(line: &LogLine, paint: Paint) -> String {
     let text = plain(&line.text);
-    let text = match line.level.as_str() {
-        "warning" => paint.yellow(&format!("warning: {text}")),
-        "error" => paint.red(&format!("error: {text}")),
-        _ => text,
+    let text = match line.level {
+        Level::Warning => paint.yellow(&format!("warning: {text}")),
+        Level::Error => paint.red(&format!("error: {text}")),
+        Level::Info => text,
     };
-    format!("{} {text}", paint.dim(clock(&line.at)))
-}
-
-/// A record of the journal in one line: place, time, kind, and what it holds.
-pub(crate) fn record(json: &str, paint: Paint) -> String {
-    const SHOWN: usize = 300;
-    let Ok(Value::Object(mut record)) = serde_json::from_str(json) else {
-        return plain(json);
-    };
-    let mut take = |name: &str| match record.shift_remove(name) {
-        Some(Value::String(text)) => text,
-        Some(value) => value.to_string(),
-        None => String::new(),
-    };
-    let (position, at, kind) = (take("position"), take("at"), take("kind"));
-    let rest: Vec<String> = record
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| format!("{name}={}", one_line(&value.to_string(), SHOWN)))
-        .collect();
-    format!(
-        "{position:>6}  {}  {:<16}  {}",
-        paint.dim(clock(&at)),
-        paint.bold(&kind),
-        rest.join(" ")
-    )
+    format!("{} {text}", paint.dim(clock(&line.at.to_string())))
 }
 
 /// Agents by outcome: `60 agents (58 completed, 2 failed)`.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bellwether::{Event, Lagged, Usage};
+use bellwether::{Event, Lagged, Level, Usage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::paint::one_line;
@@ -120,10 +120,10 @@ fn line(event: &Event, screen: Screen) -> Option<String> {
         }
         Event::Log { level, text, .. } => {
             let text = super::paint::plain(text);
-            Some(match format!("{level:?}").as_str() {
-                "Warning" => paint.yellow(&format!("warning: {text}")),
-                "Error" => paint.red(&format!("error: {text}")),
-                _ => format!("log {text}"),
+            Some(match level {
+                Level::Warning => paint.yellow(&format!("warning: {text}")),
+                Level::Error => paint.red(&format!("error: {text}")),
+                Level::Info => format!("log {text}"),
             })
         }
         Event::AgentRetrying {

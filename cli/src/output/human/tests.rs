@@ -7,44 +7,73 @@ use super::*;
 
 const PLAIN: Paint = Paint(false);
 
+fn counts_of(total: u64, completed: u64, failed: u64, pending: u64, reused: u64) -> serde_json::Value {
+    json!({
+        "total": total, "completed": completed, "failed": failed, "cancelled": 0, "skipped": 0,
+        "pending": pending, "reused": reused,
+    })
+}
+
+fn call(agent: &str, label: Option<&str>, phase: Option<&str>, status: &str) -> serde_json::Value {
+    json!({
+        "agentId": agent, "kind": "agent", "label": label, "phase": phase, "status": status,
+        "reused": agent == "a-2", "attempts": 1, "startedAt": "2026-01-02T03:04:06Z",
+        "endedAt": "2026-01-02T03:04:18.3Z", "durationMs": 12_300, "line": 3,
+        "usage": { "inputTokens": 1000, "outputTokens": 234 }, "failure": null,
+    })
+}
+
 fn view() -> serde_json::Value {
-    let call = |agent: &str, label: &str, phase: &str, state: &str| {
+    let label = "check src/deeply/nested/folder/with/a/long/name.ts";
+    let mut failed = call("a-1", Some(label), Some("Check"), "failed");
+    failed["attempts"] = json!(2);
+    failed["failure"] = json!({
+        "kind": "rate_limit", "message": "too many requests\nsecond line", "evidence": "HTTP 429\n",
+    });
+    failed["pastAttempts"] = json!([{
+        "attempt": 1, "kind": "interrupted", "message": "its engine died",
+        "startedAt": "2026-01-02T03:04:06Z", "endedAt": "2026-01-02T03:04:10Z",
+    }]);
+    let phase = |title: Option<&str>, agents: serde_json::Value, time: Option<u64>| {
         json!({
-            "agent": agent, "label": label, "phase": phase, "state": state, "attempts": 1,
-            "durationMs": 12_300, "usage": { "inputTokens": 1000, "outputTokens": 234 },
+            "title": title, "agents": agents, "usage": { "inputTokens": 1, "outputTokens": 2 },
+            "startedAt": null, "endedAt": null, "durationMs": time,
         })
     };
-    let mut failed = call(
-        "a-1",
-        "check src/deeply/nested/folder/with/a/long/name.ts",
-        "Check",
-        "failed",
-    );
-    failed["attempts"] = json!(3);
-    failed["kind"] = json!("rate_limit");
-    failed["message"] = json!("too many requests\nsecond line");
     json!({
         "runId": "r-7k2m9q4d", "name": "http-client-migration", "status": "degraded",
-        "startedAt": "2026-01-02T03:04:05Z", "durationMs": 65_000,
-        "agents": { "total": 3, "completed": 2, "failed": 1, "reused": 1 },
-        "usage": { "inputTokens": 120_000, "outputTokens": 3_456 },
+        "statusReason": null, "startedAt": "2026-01-02T03:04:05Z", "endedAt": null,
+        "durationMs": 65_000, "generation": 1, "recoveries": 1,
+        "scriptPath": "/project/migrate.js", "scriptHash": null, "workingDirectory": "/project",
+        "baseCommit": null, "agents": counts_of(3, 2, 1, 0, 1),
+        "usage": { "inputTokens": 120_000, "outputTokens": 3_456 }, "budgetTotal": null,
         "phases": [
-            { "title": "Find", "agents": { "total": 1, "completed": 1 } },
-            { "title": "Check", "agents": { "total": 1, "failed": 1 } },
+            phase(Some("Find"), counts_of(1, 1, 0, 0, 0), Some(12_300)),
+            phase(Some("Check"), counts_of(1, 0, 1, 0, 0), Some(9_000)),
+            phase(None, counts_of(1, 1, 0, 0, 1), None),
         ],
-        "calls": [call("a-0", "find", "Find", "completed"), failed, {
-            "agent": "a-2", "state": "completed", "attempts": 0,
-        }],
+        "calls": [
+            call("a-0", Some("find"), Some("Find"), "completed"),
+            failed,
+            call("a-2", None, None, "completed"),
+        ],
         "failures": [{
             "kind": "rate_limit", "count": 1, "firstMessage": "too many requests\nsecond line",
             "agents": ["a-1"],
         }],
+        "result": null, "error": null,
     })
 }
 
 #[test]
+fn one_agent_tells_of_its_attempts_and_its_evidence() {
+    let view: RunView = serde_json::from_value(view()).unwrap();
+    insta::assert_snapshot!(agent(&view.calls[1], PLAIN).join("\n"));
+}
+
+#[test]
 fn a_run_fits_eighty_columns() {
-    let view: View = serde_json::from_value(view()).unwrap();
+    let view: RunView = serde_json::from_value(view()).unwrap();
     let lines = run(&view, PLAIN, "bellwether resume r-7k2m9q4d");
     for line in &lines {
         assert!(line.chars().count() <= WIDTH, "{line}");
@@ -66,7 +95,7 @@ fn a_phase_of_thousands_is_cut_and_shows_what_is_not_well() {
         })
         .collect();
     json["calls"] = calls.into();
-    let view: View = serde_json::from_value(json).unwrap();
+    let view: RunView = serde_json::from_value(json).unwrap();
     let text = run(&view, PLAIN, "").join("\n");
     for agent in ["a-999 ", "a-1999", "a-2999", "a-3999", "a-4999"] {
         assert!(text.contains(agent), "{agent}");
@@ -80,7 +109,7 @@ fn lists_are_tables_with_the_latest_first() {
         json!({
             "runId": run, "name": "a workflow with a rather long name indeed", "status": status,
             "startedAt": "2026-01-02T03:04:05Z", "durationMs": 4_200,
-            "agents": { "total": total, "pending": pending, "completed": total - pending },
+            "agents": counts_of(total, total - pending, 0, pending, 0),
             "usage": { "inputTokens": 0, "outputTokens": 0 },
         })
     };
@@ -88,7 +117,7 @@ fn lists_are_tables_with_the_latest_first() {
         row("r-00000002", "running", 60, 29),
         row("r-00000001", "interrupted", 5, 0)
     ]);
-    let rows: Vec<Row> = serde_json::from_value(rows).unwrap();
+    let rows: Vec<RunRow> = serde_json::from_value(rows).unwrap();
     let lines = runs(&rows, PLAIN);
     for line in &lines {
         assert!(line.chars().count() <= WIDTH, "{line}");
@@ -105,7 +134,7 @@ fn an_outcome_says_what_to_do_next() {
     };
     let text = told(json!({
         "runId": "r-00000001", "name": "n", "status": "stopped", "result": null, "error": null,
-        "agents": { "total": 2, "completed": 1, "pending": 1 }, "failures": [], "durationMs": 10,
+        "agents": counts_of(2, 1, 0, 1, 0), "failures": [], "durationMs": 10,
         "usage": {}, "reason": "its time was up",
     }));
     assert_eq!(
@@ -115,7 +144,8 @@ fn an_outcome_says_what_to_do_next() {
          go on with `bellwether resume r-00000001`"
     );
     let text = told(json!({
-        "runId": "r-00000001", "name": "n", "status": "failed", "agents": {}, "usage": {},
+        "runId": "r-00000001", "name": "n", "status": "failed", "usage": {}, "result": null,
+        "agents": counts_of(0, 0, 0, 0, 0), "failures": [], "durationMs": 0,
         "error": {
             "name": "TypeError", "code": null, "message": "x is not a function", "line": 3, "column": 7,
             "stack": "at f (a.js:3:7)\n    at a.js:9:1",
@@ -147,26 +177,17 @@ fn values_are_readable_and_keep_their_order() {
 }
 
 #[test]
-fn logs_and_records_are_lines() {
-    let line = |level: &str| LogLine {
-        at: "2026-01-02T03:04:05.678Z".to_owned(),
-        level: level.to_owned(),
-        text: "three \u{1b}[2Jfiles".to_owned(),
+fn a_line_of_the_log_says_when_and_how_bad() {
+    let line = |level: &str| {
+        let line = json!({
+            "position": 3, "at": "2026-01-02T03:04:05.678Z", "level": level, "agentId": null,
+            "text": "three \u{1b}[2Jfiles",
+        });
+        let line: LogLine = serde_json::from_value(line).unwrap();
+        log_line(&line, PLAIN)
     };
-    assert_eq!(
-        log_line(&line("info"), PLAIN),
-        "03:04:05 three \u{fffd}[2Jfiles"
-    );
-    assert_eq!(
-        log_line(&line("warning"), PLAIN),
-        "03:04:05 warning: three \u{fffd}[2Jfiles"
-    );
-    let text =
-        r#"{"position":12,"at":"2026-01-02T03:04:05Z","kind":"CallSettled","call":3,"x":null}"#;
-    assert_eq!(
-        record(text, PLAIN),
-        "    12  03:04:05  CallSettled       call=3"
-    );
+    assert_eq!(line("info"), "03:04:05 three \u{fffd}[2Jfiles");
+    assert_eq!(line("warning"), "03:04:05 warning: three \u{fffd}[2Jfiles");
 }
 
 #[test]
