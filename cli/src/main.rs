@@ -1,1 +1,59 @@
-fn main(){}
+//! The program `bellwether`.
+
+mod args;
+mod command;
+mod config;
+mod error;
+mod exit_code;
+mod host;
+mod model;
+mod output;
+mod read;
+mod signals;
+mod time;
+
+use std::process::ExitCode;
+
+use bellwether_telemetry::{Options, Verbosity};
+use clap::Parser as _;
+
+use args::Arguments;
+use error::CommandError;
+use output::{Screen, Stderr};
+
+fn main() -> ExitCode {
+    // First of all: this very program is what starts agents' processes.
+    bellwether::child_main();
+    error::install_panic_hook();
+    let arguments = Arguments::parse();
+    let screen = Screen::detect(arguments.global.color, arguments.global.quiet);
+    match run(arguments, screen) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            output::error_line(&screen.err.error(&error.to_string()));
+            error.exit_code().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments, screen: Screen) -> error::Result<exit_code::ExitCode> {
+    let filter = std::env::var(bellwether_telemetry::FILTER_VARIABLE).ok();
+    let options = Options::new(Verbosity(arguments.global.verbose))
+        .filter(filter)
+        .color(screen.err.0);
+    if let Err(error) = bellwether_telemetry::install(&options, || Stderr) {
+        // Another program's filter in the environment is no reason not to work.
+        screen.note(&format!("{} {error}", screen.err.yellow("warning:")));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::host(format!("threads cannot be started: {error}")))?;
+    // A panic on this thread has told its story in the hook.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        runtime.block_on(command::execute(arguments, screen))
+    }));
+    // What still blocks (a read of stdin) is not waited for.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|_| Ok(exit_code::ExitCode::Host))
+}

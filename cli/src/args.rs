@@ -1,0 +1,396 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::duration;
+use crate::config::file::Layer;
+use crate::config::key::{AGENT_INPUTS, Key, Value};
+use crate::error::{CommandError, Result};
+use crate::output::ColorChoice;
+
+/// Runs dynamic workflows: scripts that fan work out over many agents, journaled so that nothing
+/// that was done is done again.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bellwether",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  bellwether run review.js --backend dry
+  bellwether run fix.js --agent-command 'claude -p' --agent-input prompt
+  bellwether resume
+  bellwether show last
+
+Exit codes:
+  0  the run completed
+  1  it failed, was killed, or is quarantined
+  2  wrong usage, or a script that was refused
+  3  it is stopped, paused or waiting
+  4  it ended, but agents failed
+  5  the journal or its host cannot be used
+  130, 143  a signal ended the command; the run is stopped"
+)]
+pub(crate) struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Display")]
+pub(crate) struct Global {
+    /// When to use colours; `auto` is on a terminal without `NO_COLOR`
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", global = true)]
+    pub(crate) color: ColorChoice,
+    /// Show only results and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Show what the program does; twice or thrice for more (`RUST_LOG` overrides)
+    #[arg(long, short, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow script
+    Run(Run),
+    /// Go on with an unfinished run where its journal ends
+    Resume(Resume),
+    /// List runs: the unfinished and the latest
+    Ps(Ps),
+    /// Show a run: phases, agents, attempts, time, tokens, failures
+    Show(Show),
+    /// Print a run's result
+    Result(OneRun),
+    /// Print a run's log
+    Logs(Logs),
+    /// Stop a live run; it keeps its results and can be resumed
+    Stop(Stop),
+    /// Look into the journal
+    Journal {
+        /// What to look at.
+        #[command(subcommand)]
+        command: Journal,
+    },
+    /// Show settings and where they come from
+    Config {
+        /// What to show.
+        #[command(subcommand)]
+        command: Config,
+    },
+}
+
+/// Where the journal is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct JournalFlag {
+    /// The journal's file [default: .bellwether/local/journal.redb in the project]
+    #[arg(long, value_name = "FILE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) journal: Option<String>,
+}
+
+/// Where the journal is, and in which form to print.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Common {
+    /// Where the journal is.
+    #[command(flatten)]
+    pub(crate) journal: JournalFlag,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Limits that a run may be resumed with, too.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Agents at once; 0 is no limit [default: CPUs - 2, from 2 to 16]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<u32>,
+    /// Agents in all [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub(crate) max_agents: Option<u64>,
+    /// Items of one parallel or pipeline [default: 4096]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_items: Option<u32>,
+}
+
+/// Who does the agents' work.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Agents")]
+pub(crate) struct AgentFlags {
+    /// The backend that agents run in, such as `dry`, which answers at once from the schema
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
+    /// A program that is the agent, split as a shell would
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) agent_command: Option<String>,
+    /// What that program is given: one JSON object, the prompt alone, or one JSON object a line
+    #[arg(long, value_name = "FORM", value_parser = clap::builder::PossibleValuesParser::new(AGENT_INPUTS))]
+    pub(crate) agent_input: Option<String>,
+    /// How long the run may take before it is stopped, such as 90s or 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct AttachFlags {
+    /// Print each event as one line of JSON; the last line is the run's final object
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// Carry the run out in this process (it always is, for now)
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether run hello.js --backend dry
+  bellwether run fix.js --args '{\"path\": \"src\"}' --agent-command ./agent
+  bellwether run fix.js --agent-command 'codex exec -' --agent-input prompt
+  git ls-files | jq -R . | jq -s . | bellwether run fix.js --args-file -
+
+The value that the script returns goes to stdout, progress to stderr.
+Ctrl-C stops the run in order; it can be resumed.")]
+pub(crate) struct Run {
+    /// The script's file
+    pub(crate) script: PathBuf,
+    /// The script's `args`, as JSON
+    #[arg(
+        long,
+        value_name = "JSON",
+        conflicts_with = "args_file",
+        allow_hyphen_values = true
+    )]
+    pub(crate) args: Option<String>,
+    /// A file with the script's `args` as JSON; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) args_file: Option<PathBuf>,
+    /// The run's name [default: the script's]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) name: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) attach: AttachFlags,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Who works.
+    #[command(flatten)]
+    pub(crate) agents: AgentFlags,
+    /// Limits.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether resume                 the latest run
+  bellwether resume r-7k2m          a unique beginning of its id is enough
+  bellwether resume last --concurrency 4
+
+What was completed is taken from the journal; agents that were at work when
+the run was cut off are started again. The journal holds all that a run
+needs, its script too.")]
+pub(crate) struct Resume {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) attach: AttachFlags,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Limits.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+}
+
+/// `ps`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether ps
+  bellwether ps --all --json | jq '.[].runId'")]
+pub(crate) struct Ps {
+    /// All runs, not only the unfinished and the latest
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `show`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether show
+  bellwether show r-7k2m9q4d
+  bellwether show last a-17         one agent, by id or label")]
+pub(crate) struct Show {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// One agent of it: its id, or its label
+    pub(crate) agent: Option<String>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// Go on until the run is no longer at work (with `--json`: one object a line)
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `result`, `journal dump`
+#[derive(Debug, Args)]
+pub(crate) struct OneRun {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  bellwether stop last
+
+Waits until the run's agents are gone and all that they had done is in the journal.")]
+pub(crate) struct Stop {
+    /// The run: its id, a unique beginning of it, or `last`
+    pub(crate) run: String,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `journal …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Journal {
+    /// Print every record of a run
+    Dump(OneRun),
+}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print each setting as it holds, and where it comes from
+    Show(Box<ConfigShow>),
+    /// Print the JSON Schema of a settings file
+    Schema(Common),
+}
+
+/// `config show`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Where settings come from, the later deciding over the earlier:
+  person       ~/.config/bellwether/config.toml
+  project      .bellwether/config.toml
+  environment  BELLWETHER_*, such as BELLWETHER_BACKEND
+  flag         of this command
+  managed      /etc/bellwether/managed.toml, by an administrator
+
+Flags of `run` may be given here, to see what they would change."
+)]
+pub(crate) struct ConfigShow {
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Who works.
+    #[command(flatten)]
+    pub(crate) agents: AgentFlags,
+    /// Limits.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+}
+
+fn parse_timeout(text: &str) -> std::result::Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("a run needs some time".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// The flags' layer of the settings.
+///
+/// # Errors
+/// When flags say what cannot be meant.
+pub(crate) fn layer(
+    directory: &Path,
+    journal: &JournalFlag,
+    agents: Option<&AgentFlags>,
+    limits: Option<&LimitFlags>,
+) -> Result<Layer> {
+    let mut layer = Layer::new();
+    if let Some(path) = &journal.journal {
+        layer.push((Key::Journal, Value::Path(directory.join(path))));
+    }
+    if let Some(agents) = agents {
+        let flag = |key: Key, text: &Option<String>| {
+            let read = text.as_ref().map(|text| key.read_text(text, directory));
+            read.transpose().map_err(|what| {
+                CommandError::usage(format!("{}: {what}", key.flag().unwrap_or_default()))
+            })
+        };
+        for (key, text) in [
+            (Key::Backend, &agents.backend),
+            (Key::AgentCommand, &agents.agent_command),
+            (Key::AgentInput, &agents.agent_input),
+        ] {
+            layer.extend(flag(key, text)?.map(|value| (key, value)));
+        }
+        if let (Some(backend), Some(_)) = (&agents.backend, &agents.agent_command)
+            && backend != "command"
+        {
+            return Err(CommandError::usage(format!(
+                "--backend {backend} and --agent-command cannot both carry out the agents"
+            ))
+            .help("give one of them"));
+        }
+        layer.extend(
+            agents
+                .timeout
+                .map(|value| (Key::Timeout, Value::Duration(value))),
+        );
+    }
+    if let Some(limits) = limits {
+        let counts = [
+            (Key::Concurrency, limits.concurrency.map(u64::from)),
+            (Key::MaxAgents, limits.max_agents),
+            (Key::MaxItems, limits.max_items.map(u64::from)),
+        ];
+        layer.extend(
+            counts
+                .into_iter()
+                .filter_map(|(key, n)| Some((key, Value::Count(n?)))),
+        );
+    }
+    Ok(layer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The commands, a file each, and what they share.
+
+mod attach;
+mod config;
+mod journal;
+mod logs;
+mod ps;
+mod result;
+mod resume;
+mod run;
+mod script;
+mod show;
+mod source;
+mod stop;
+
+use std::path::PathBuf;
+
+use crate::args::{self, AgentFlags, Arguments, Command, JournalFlag, LimitFlags};
+use crate::config::{Config, MANAGED_FILE, Sources};
+use crate::error::{CommandError, Result};
+use crate::exit_code::ExitCode;
+use crate::output::Screen;
+
+/// Carries out what the command line asks for.
+///
+/// # Errors
+/// Why it could not be done.
+pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<ExitCode> {
+    match arguments.command {
+        Command::Run(flags) => run::execute(flags, screen).await,
+        Command::Resume(flags) => resume::execute(flags, screen).await,
+        Command::Ps(flags) => ps::execute(flags, screen).await,
+        Command::Show(flags) => show::execute(flags, screen).await,
+        Command::Result(flags) => result::execute(flags, screen).await,
+        Command::Logs(flags) => logs::execute(flags, screen).await,
+        Command::Stop(flags) => stop::execute(flags, screen).await,
+        Command::Journal {
+            command: args::Journal::Dump(flags),
+        } => journal::dump(flags, screen).await,
+        Command::Config {
+            command: args::Config::Show(flags),
+        } => config::show(&flags, screen),
+        Command::Config {
+            command: args::Config::Schema(_),
+        } => Ok(config::schema()),
+    }
+}
+
+/// Where a command was called and what it is to do there.
+pub(crate) struct Place {
+    /// The working directory.
+    pub(crate) directory: PathBuf,
+    /// The settings.
+    pub(crate) config: Config,
+}
+
+impl Place {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// A usage error that names the place of what is wrong.
+    pub(crate) fn load(
+        screen: Screen,
+        journal: &JournalFlag,
+        agents: Option<&AgentFlags>,
+        limits: Option<&LimitFlags>,
+    ) -> Result<Self> {
+        let directory = std::env::current_dir().map_err(|error| {
+            CommandError::usage(format!("the working directory cannot be used: {error}"))
+        })?;
+        let config = Config::load(Sources {
+            managed: MANAGED_FILE.as_ref(),
+            flags: args::layer(&directory, journal, agents, limits)?,
+            environment: std::env::vars_os().collect(),
+            directory: &directory,
+            cpus: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        })?;
+        for line in config.overruled() {
+            screen.note(&format!("{} {line}", screen.err.yellow("warning:")));
+        }
+        Ok(Self { directory, config })
+    }
+}
+
+/// How this program names itself in a journal.
+pub(crate) fn program() -> String {
+    concat!("bellwether ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// Adds `--journal` to a command that is proposed, when this one was called with it.
+pub(crate) fn proposal(command: &str, journal: &JournalFlag) -> String {
+    match &journal.journal {
+        Some(path) => {
+            let path = shlex::try_quote(path).unwrap_or_else(|_| path.as_str().into());
+            format!("bellwether {command} --journal {path}")
+        }
+        None => format!("bellwether {command}"),
+    }
+}

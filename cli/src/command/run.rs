@@ -1,0 +1,160 @@
+//! `bellwether run`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bellwether::{Engine, Limits, Script, StartOptions};
+
+use super::attach::{Session, attach, starting};
+use super::{Place, program, script, source};
+use crate::args::Run;
+use crate::config::{Agents, Config, project};
+use crate::error::{CommandError, Result};
+use crate::exit_code::ExitCode;
+use crate::host::Host;
+use crate::host::lock::{Claim, Lock};
+use crate::host::reach;
+use crate::output::Screen;
+use crate::read::{self, Reader};
+use crate::signals::Signals;
+
+/// Events that are kept while the terminal or a pipe is slow: a wide fan-out begins with thousands at once.
+const EVENTS: usize = 16_384;
+
+pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
+    let place = Place::load(
+        screen,
+        &flags.common.journal,
+        Some(&flags.agents),
+        Some(&flags.limits),
+    )?;
+    let config = &place.config;
+    let script = Script::file(&flags.script, script::read(&flags.script)?);
+    let args = script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?;
+    let options = options(&flags, &place, args)?;
+    let journal = prepare(config)?;
+
+    let mut signals = listen()?;
+    let lock = starting(&mut signals, reach::hold(&journal, "run")).await?;
+    let session = open(lock, &journal, config, "run", &mut signals).await?;
+    let started = starting(&mut signals, session.engine.start(script, options)).await;
+    let handle = match started {
+        Ok(handle) => handle,
+        Err(error) => return session.give_up(error).await,
+    };
+    let name = session.reader.row(handle.id()).map(|row| row.name).unwrap_or_default();
+    let agents = match config.agents() {
+        Some(Agents::Backend(name)) => name,
+        Some(Agents::Command(words)) => words.join(" "),
+        None => String::new(),
+    };
+    screen.note(&format!(
+        "{} {}",
+        screen.err.bold(&format!("run {}", handle.id())),
+        name
+    ));
+    let caps = format!("  {}; agents: {agents}", config.caps());
+    screen.note(&screen.err.dim(&caps));
+    attach(
+        session,
+        handle,
+        signals,
+        screen,
+        flags.attach,
+        &flags.common,
+    )
+    .await
+}
+
+/// What the run is started with.
+fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOptions> {
+    let config = &place.config;
+    let agents = config.agents().ok_or_else(no_agents)?;
+    let mut options = StartOptions::default();
+    match agents {
+        Agents::Backend(name) => options.backend = Some(name),
+        Agents::Command(words) => options.agent_command = Some(words),
+    }
+    options.name.clone_from(&flags.name);
+    options.args = args;
+    options.agent_input = config.agent_input();
+    options.concurrency = config.concurrency();
+    options.max_agents = config.max_agents();
+    options.max_items = config.max_items();
+    options.timeout_ms = config
+        .timeout()
+        .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    options.base_commit = script::base_commit(&place.directory);
+    options.working_directory = Some(place.directory.clone());
+    options.started_by = Some(program());
+    Ok(options)
+}
+
+fn no_agents() -> CommandError {
+    CommandError::usage("nothing is set to carry out the agents: neither --backend nor --agent-command")
+        .help(
+            "to try a script without any agent:   --backend dry\n\
+             to use a program as the agent:       --agent-command 'claude -p' --agent-input prompt\n\
+             for all runs of a project: `backend` or `agent_command` in .bellwether/config.toml",
+        )
+}
+
+/// Makes the journal's folder, and says where the journal is.
+fn prepare(config: &Config) -> Result<std::path::PathBuf> {
+    let (journal, own) = config.journal();
+    if journal.is_dir() {
+        return Err(source::is_a_folder(&journal));
+    }
+    let made = if own {
+        project::prepare_local(&config.root)
+    } else {
+        journal.parent().map_or(Ok(()), std::fs::create_dir_all)
+    };
+    made.map_err(|error| {
+        CommandError::host(format!(
+            "the folder of the journal {} cannot be made: {error}",
+            journal.display()
+        ))
+        .help("name another place with `--journal FILE`")
+    })?;
+    Ok(journal)
+}
+
+/// Begins to hear signals.
+pub(super) fn listen() -> Result<Signals> {
+    Signals::listen()
+        .map_err(|error| CommandError::host(format!("signals cannot be received: {error}")))
+}
+
+/// Makes the held journal known, opens it, and answers on its socket.
+pub(super) async fn open(
+    lock: Lock,
+    journal: &Path,
+    config: &Config,
+    purpose: &str,
+    signals: &mut Signals,
+) -> Result<Session> {
+    let host = Host::announce(lock, Claim::of_this_process(purpose))?;
+    let (file, create) = (journal.to_path_buf(), purpose == "run");
+    let opened = tokio::task::spawn_blocking(move || read::open(&file, create));
+    let store = starting(signals, async {
+        opened
+            .await
+            .unwrap_or_else(|_| Err(CommandError::host("opening the journal met a bug")))
+    })
+    .await?;
+    let mut limits = Limits::default();
+    limits.stop_grace = config.stop_grace();
+    limits.events = EVENTS;
+    let engine = Engine::builder().store(Arc::clone(&store)).limits(limits);
+    let engine = starting(signals, engine.build()).await?;
+    let live = engine.clone();
+    let reader = Reader::new(store, move |run| live.run(run).is_some());
+    let serving = host.serve(engine.clone(), reader.clone(), config.stop_grace());
+    Ok(Session {
+        engine,
+        reader,
+        serving,
+        grace: config.stop_grace(),
+    })
+}

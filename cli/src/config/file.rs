@@ -1,0 +1,335 @@
+//! A settings file: reading one layer, and the JSON Schema of what may stand in it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use toml::de::{DeTable, DeValue};
+
+use super::key::{Key, Raw, Value, nearest};
+use crate::error::{CommandError, Result};
+
+/// The settings of one layer.
+pub(crate) type Layer = Vec<(Key, Value)>;
+
+/// Reads the layer in `file`; a file that is not there is an empty one. Paths in it are taken from
+/// `base`.
+///
+/// # Errors
+/// A usage error that names file, line and column.
+pub(crate) fn read(file: &Path, base: &Path) -> Result<Layer> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse(&text, file, base),
+        Err(error) if missing(&error) => Ok(Layer::new()),
+        Err(error) => Err(CommandError::usage(format!(
+            "{}: cannot be read: {error}",
+            file.display()
+        ))),
+    }
+}
+
+fn missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Reads a layer from its text.
+fn parse(text: &str, file: &Path, base: &Path) -> Result<Layer> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let wrong = |offset: usize, what: String| {
+        let (line, column) = place(text, offset);
+        CommandError::usage(format!("{}:{line}:{column}: {what}", file.display()))
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        wrong(offset, error.message().replace('\n', ", "))
+    })?;
+    let mut layer = Layer::new();
+    for (name, value) in table.get_ref() {
+        let Some(key) = Key::named(name.get_ref()) else {
+            let known = Key::ALL.iter().map(|key| key.name());
+            let error = wrong(
+                name.span().start,
+                format!("unknown key `{}`", name.get_ref()),
+            );
+            return Err(match nearest(name.get_ref(), known.clone()) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error.help(format!(
+                    "known keys: {}",
+                    known.collect::<Vec<_>>().join(", ")
+                )),
+            });
+        };
+        let read = key
+            .read(raw(value.get_ref()), base)
+            .map_err(|what| wrong(value.span().start, format!("`{}`: {what}", key.name())))?;
+        layer.push((key, read));
+    }
+    Ok(layer)
+}
+
+fn raw<'a>(value: &'a DeValue<'a>) -> Raw<'a> {
+    match value {
+        DeValue::String(text) => Raw::Text(text),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Raw::Other, Raw::Number)
+        }
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| match item.get_ref() {
+                DeValue::String(text) => Some(text.to_string()),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+            .map_or(Raw::Other, Raw::Texts),
+        _ => Raw::Other,
+    }
+}
+
+/// Line and column of a byte, both from 1.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .chars()
+        .rev()
+        .take_while(|&letter| letter != '\n')
+        .count()
+        + 1;
+    (line, column)
+}
+
+/// The settings of Bellwether: `.bellwether/config.toml` in a project,
+/// `~/.config/bellwether/config.toml` of a person, `/etc/bellwether/managed.toml` of an
+/// administrator.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Bellwether settings")]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+struct File {
+    /// The journal's file. A relative path starts at the project's root (in the personal and the
+    /// managed file: at the folder of that file). Default: `.bellwether/local/journal.redb`.
+    #[schemars(length(min = 1))]
+    journal: Option<PathBuf>,
+    /// The backend that agents run in, by name, such as `dry` or `command`.
+    #[schemars(length(min = 1))]
+    backend: Option<String>,
+    /// A program that is the agent: as a shell would split it, or as a list of words.
+    agent_command: Option<Command>,
+    /// How that program is given its task: one JSON object (`task`), the prompt alone (`prompt`), or
+    /// one process for many tasks, one JSON object a line (`lines`). Default: `task`.
+    agent_input: Option<AgentInput>,
+    /// Agents of a run at once; 0 is no limit.
+    #[schemars(range(min = 0, max = 4_294_967_295_u64))]
+    concurrency: Option<u32>,
+    /// Agents of a run in all. Default: 1000.
+    #[schemars(range(min = 1))]
+    max_agents: Option<u64>,
+    /// Items of one `parallel` or `pipeline`. Default: 4096.
+    #[schemars(range(min = 1, max = 4_294_967_295_u64))]
+    max_items: Option<u32>,
+    /// How long a run may take before it is stopped, such as `90s`, `2h` or `PT90S`. Default: no limit.
+    timeout: Option<String>,
+    /// How long agents may take to end when a run is stopped. Default: `10s`.
+    stop_grace: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum Command {
+    /// As a shell would split it.
+    Line(#[schemars(length(min = 1))] String),
+    /// Word by word.
+    Words(#[schemars(length(min = 1))] Vec<String>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum AgentInput {
+    Task,
+    Prompt,
+    Lines,
+}
+
+/// The JSON Schema of a settings file.
+pub(crate) fn schema() -> serde_json::Value {
+    schemars::schema_for!(File).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Layer> {
+        parse(text, Path::new("config.toml"), Path::new("/project"))
+    }
+
+    #[test]
+    fn reads_every_key() {
+        let layer = read(
+            r#"
+            journal = "j.redb"
+            backend = "dry"
+            agent_command = "claude -p 'a b'"
+            agent_input = "prompt"
+            concurrency = 0
+            max_agents = 0x10
+            max_items = 5
+            timeout = "2h"
+            stop_grace = "PT5S"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(layer.len(), Key::ALL.len());
+        for (key, value) in [
+            (Key::Journal, Value::Path("/project/j.redb".into())),
+            (
+                Key::AgentCommand,
+                Value::Words(vec!["claude".into(), "-p".into(), "a b".into()]),
+            ),
+            (Key::MaxAgents, Value::Count(16)),
+            (Key::Timeout, Value::Duration(Duration::from_hours(2))),
+            (Key::StopGrace, Value::Duration(Duration::from_secs(5))),
+        ] {
+            assert!(layer.contains(&(key, value.clone())), "{key:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_place_and_the_nearest() {
+        let error = read("backend = \"dry\"\n\n  concurency = 3\n").unwrap_err();
+        assert_eq!(error.message(), "config.toml:3:3: unknown key `concurency`");
+        assert_eq!(error.help_text(), Some("did you mean `concurrency`?"));
+        let error = read("agent-command = \"x\"").unwrap_err();
+        assert_eq!(error.help_text(), Some("did you mean `agent_command`?"));
+        let error = read("zzz = 1").unwrap_err();
+        assert!(
+            error
+                .help_text()
+                .unwrap()
+                .starts_with("known keys: journal, backend")
+        );
+        assert!(read("[agent]\ncommand = 1").is_err());
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_place() {
+        for (text, place, what) in [
+            (
+                "concurrency = \"3\"",
+                "1:15",
+                "`concurrency`: expected a whole number from 0",
+            ),
+            (
+                "concurrency = -1",
+                "1:15",
+                "`concurrency`: expected a whole number from 0",
+            ),
+            (
+                "concurrency = 4294967296",
+                "1:15",
+                "`concurrency`: expected a whole number from 0",
+            ),
+            (
+                "\nmax_items = 0",
+                "2:13",
+                "`max_items`: expected a whole number from 1",
+            ),
+            (
+                "timeout = 90",
+                "1:11",
+                "`timeout`: expected a duration above zero, such as",
+            ),
+            ("timeout = \"90\"", "1:11", "`timeout`: `90` is no duration"),
+            (
+                "timeout = \"0s\"",
+                "1:11",
+                "`timeout`: expected a duration above zero",
+            ),
+            (
+                "agent_input = \"file\"",
+                "1:15",
+                "`agent_input`: expected one of task, prompt, lines",
+            ),
+            (
+                "agent_command = [1]",
+                "1:17",
+                "`agent_command`: expected a command",
+            ),
+            (
+                "agent_command = []",
+                "1:17",
+                "`agent_command`: expected a command",
+            ),
+            (
+                "agent_command = \"a 'b\"",
+                "1:17",
+                "`agent_command`: a quotation mark",
+            ),
+            ("backend = true", "1:11", "`backend`: expected a name"),
+            ("backend = ", "1:", ""),
+            ("backend = \"a\"\nbackend = \"b\"", "2:1", "duplicate"),
+        ] {
+            let error = read(text).unwrap_err();
+            let message = error.message();
+            assert!(
+                message.starts_with(&format!("config.toml:{place}")),
+                "{text}: {message}"
+            );
+            assert!(message.contains(what), "{text}: {message}");
+            assert_eq!(error.exit_code().number(), 2);
+        }
+    }
+
+    #[test]
+    fn the_schema_says_what_the_reader_does() {
+        let schema = schema();
+        let names: Vec<&str> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let known: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
+        assert_eq!(names, known);
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for text in [
+            "",
+            "concurrency = 3",
+            "concurrency = \"3\"",
+            "concurrency = -1",
+            "max_items = 0",
+            "backend = \"\"",
+            "backend = 1",
+            "agent_command = [\"a\", \"b\"]",
+            "agent_command = \"a b\"",
+            "agent_command = []",
+            "agent_command = 5",
+            "agent_input = \"lines\"",
+            "agent_input = \"line\"",
+            "timeout = 5",
+            "timeout = \"5s\"",
+            "unknown = 1",
+        ] {
+            let value: toml::Value = toml::from_str(text).unwrap();
+            let value = serde_json::to_value(value).unwrap();
+            assert_eq!(validator.is_valid(&value), read(text).is_ok(), "{text}");
+        }
+    }
+}

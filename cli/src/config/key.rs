@@ -1,0 +1,263 @@
+//! The settings that there are: their names, what they hold, and how each is read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::duration;
+
+/// A setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// The journal's file.
+    Journal,
+    /// The backend's name.
+    Backend,
+    /// A program that is the agent.
+    AgentCommand,
+    /// How that program is given its task.
+    AgentInput,
+    /// Agents of a run at once.
+    Concurrency,
+    /// Agents of a run in all.
+    MaxAgents,
+    /// Items of one fan-out.
+    MaxItems,
+    /// How long a run may take.
+    Timeout,
+    /// How long agents may take to end when a run is stopped.
+    StopGrace,
+}
+
+/// What a setting holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Path,
+    Words,
+    Count { min: u64, max: u64 },
+    Duration { min: Duration },
+    Choice(&'static [&'static str]),
+}
+
+/// A setting's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// A name, or one of some words.
+    Text(String),
+    /// A file, absolute.
+    Path(PathBuf),
+    /// A command.
+    Words(Vec<String>),
+    /// A number.
+    Count(u64),
+    /// A time span.
+    Duration(Duration),
+}
+
+/// How agent programs are given their task.
+pub(crate) const AGENT_INPUTS: &[&str] = &["task", "prompt", "lines"];
+
+impl Key {
+    /// All settings, in the order in which they are shown.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Journal,
+        Self::Backend,
+        Self::AgentCommand,
+        Self::AgentInput,
+        Self::Concurrency,
+        Self::MaxAgents,
+        Self::MaxItems,
+        Self::Timeout,
+        Self::StopGrace,
+    ];
+
+    /// The name in a settings file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Backend => "backend",
+            Self::AgentCommand => "agent_command",
+            Self::AgentInput => "agent_input",
+            Self::Concurrency => "concurrency",
+            Self::MaxAgents => "max_agents",
+            Self::MaxItems => "max_items",
+            Self::Timeout => "timeout",
+            Self::StopGrace => "stop_grace",
+        }
+    }
+
+    /// The setting of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+
+    /// The environment variable.
+    pub(crate) fn variable(self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name().to_ascii_uppercase())
+    }
+
+    /// The flag, if there is one.
+    pub(crate) fn flag(self) -> Option<String> {
+        (self != Self::StopGrace).then(|| format!("--{}", self.name().replace('_', "-")))
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Journal => Kind::Path,
+            Self::Backend => Kind::Text,
+            Self::AgentCommand => Kind::Words,
+            Self::AgentInput => Kind::Choice(AGENT_INPUTS),
+            Self::Concurrency => Kind::Count {
+                min: 0,
+                max: u32::MAX as u64,
+            },
+            Self::MaxItems => Kind::Count {
+                min: 1,
+                max: u32::MAX as u64,
+            },
+            Self::MaxAgents => Kind::Count {
+                min: 1,
+                max: i64::MAX as u64,
+            },
+            Self::Timeout => Kind::Duration {
+                min: Duration::from_millis(1),
+            },
+            Self::StopGrace => Kind::Duration {
+                min: Duration::ZERO,
+            },
+        }
+    }
+
+    /// The value in a text, as an environment variable holds it; paths are taken from `base`.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub(crate) fn read_text(self, text: &str, base: &Path) -> Result<Value, String> {
+        match self.kind() {
+            Kind::Count { .. } => {
+                let number = text.trim().parse().map_err(|_| self.expected())?;
+                self.checked(Value::Count(number))
+            }
+            _ => self.read(Raw::Text(text), base),
+        }
+    }
+
+    /// The value in a settings file; paths are taken from `base`.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub(crate) fn read(self, raw: Raw<'_>, base: &Path) -> Result<Value, String> {
+        let value = match (self.kind(), raw) {
+            (Kind::Text | Kind::Choice(_), Raw::Text(text)) => Value::Text(text.trim().to_owned()),
+            (Kind::Path, Raw::Text(text)) if !text.is_empty() => Value::Path(base.join(text)),
+            (Kind::Words, Raw::Text(text)) => Value::Words(
+                shlex::split(text).ok_or("a quotation mark of the command is not closed")?,
+            ),
+            (Kind::Words, Raw::Texts(words)) => Value::Words(words),
+            (Kind::Count { .. }, Raw::Number(number)) => {
+                Value::Count(u64::try_from(number).map_err(|_| self.expected())?)
+            }
+            (Kind::Duration { .. }, Raw::Text(text)) => Value::Duration(duration::parse(text)?),
+            _ => return Err(self.expected()),
+        };
+        self.checked(value)
+    }
+
+    /// The value, if it is one that this setting can have.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub(crate) fn checked(self, value: Value) -> Result<Value, String> {
+        let fits = match (self.kind(), &value) {
+            (Kind::Text, Value::Text(text)) => !text.is_empty(),
+            (Kind::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Kind::Path, Value::Path(_)) => true,
+            (Kind::Words, Value::Words(words)) => {
+                words.first().is_some_and(|program| !program.is_empty())
+            }
+            (Kind::Count { min, max }, Value::Count(number)) => (min..=max).contains(number),
+            (Kind::Duration { min }, Value::Duration(duration)) => *duration >= min,
+            _ => false,
+        };
+        if fits {
+            Ok(value)
+        } else {
+            Err(self.expected())
+        }
+    }
+
+    /// What the setting holds, for an error.
+    fn expected(self) -> String {
+        match self.kind() {
+            Kind::Text => "expected a name in quotation marks".to_owned(),
+            Kind::Path => "expected a path in quotation marks".to_owned(),
+            Kind::Words => {
+                "expected a command: a text such as \"claude -p\", or a list of words".to_owned()
+            }
+            Kind::Count { min, .. } => format!("expected a whole number from {min}"),
+            Kind::Duration { min } if min.is_zero() => {
+                "expected a duration such as \"90s\" or \"2h\"".to_owned()
+            }
+            Kind::Duration { .. } => {
+                "expected a duration above zero, such as \"90s\" or \"2h\"".to_owned()
+            }
+            Kind::Choice(words) => format!("expected one of {}", words.join(", ")),
+        }
+    }
+}
+
+/// What environment variables of ours begin with.
+pub(crate) const VARIABLE_PREFIX: &str = "BELLWETHER_";
+
+/// A value as a settings file has it.
+pub(crate) enum Raw<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A whole number.
+    Number(i64),
+    /// Anything else.
+    Other,
+}
+
+/// The known name that is nearest to `name`, if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = name.to_ascii_lowercase().replace('-', "_");
+    known
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&plain, &candidate.to_ascii_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+impl Value {
+    /// The value as JSON, as a settings file would have it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Path(path) => path.to_string_lossy().into(),
+            Self::Words(words) => words.clone().into(),
+            Self::Count(number) => (*number).into(),
+            Self::Duration(duration) => duration::format(*duration).into(),
+        }
+    }
+
+    /// The value for a person.
+    pub(crate) fn show(&self) -> String {
+        match self {
+            Self::Words(words) => shlex::try_join(words.iter().map(String::as_str))
+                .unwrap_or_else(|_| words.join(" ")),
+            Self::Count(number) => number.to_string(),
+            Self::Duration(duration) => duration::format(*duration),
+            Self::Text(text) => text.clone(),
+            Self::Path(path) => path.display().to_string(),
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Settings: five layers, and which of them decides.
+//!
+//! managed > flag > environment > project > person > default. `config show` prints each setting
+//! with the layer that it comes from.
+
+pub(crate) mod duration;
+pub(crate) mod file;
+pub(crate) mod key;
+pub(crate) mod project;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether::AgentInput;
+
+use crate::error::{CommandError, Result};
+use file::Layer;
+use key::{Key, VARIABLE_PREFIX, Value, nearest};
+
+/// The administrator's settings: nothing overrides them. No flag and no variable names another file.
+pub(crate) const MANAGED_FILE: &str = "/etc/bellwether/managed.toml";
+
+/// What settings are gathered from.
+pub(crate) struct Sources<'a> {
+    /// The administrator's file.
+    pub(crate) managed: &'a Path,
+    /// What stands on the command line.
+    pub(crate) flags: Layer,
+    /// The process's environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// Where the command was called.
+    pub(crate) directory: &'a Path,
+    /// CPUs of this host.
+    pub(crate) cpus: usize,
+}
+
+/// Where a setting comes from; the one with the highest rank decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody set it.
+    Default,
+    /// The personal file.
+    Person(PathBuf),
+    /// The project's file.
+    Project(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+    /// The administrator's file.
+    Managed(PathBuf),
+}
+
+impl Source {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::Person(_) => 1,
+            Self::Project(_) => 2,
+            Self::Environment(_) => 3,
+            Self::Flag(_) => 4,
+            Self::Managed(_) => 5,
+        }
+    }
+
+    /// The layer's name.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Person(_) => "person",
+            Self::Project(_) => "project",
+            Self::Environment(_) => "environment",
+            Self::Flag(_) => "flag",
+            Self::Managed(_) => "managed",
+        }
+    }
+
+    /// The file, variable or flag.
+    pub(crate) fn place(&self) -> Option<String> {
+        match self {
+            Self::Default => None,
+            Self::Person(path) | Self::Project(path) | Self::Managed(path) => {
+                Some(path.display().to_string())
+            }
+            Self::Environment(name) | Self::Flag(name) => Some(name.clone()),
+        }
+    }
+}
+
+/// One setting as it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    /// Which.
+    pub(crate) key: Key,
+    /// Its value; `None` when it has none and needs none.
+    pub(crate) value: Option<Value>,
+    /// Who set it.
+    pub(crate) source: Source,
+}
+
+/// What carries out the agents of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Agents {
+    /// A backend, by name.
+    Backend(String),
+    /// A program.
+    Command(Vec<String>),
+}
+
+/// All settings as they hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The project's root.
+    pub(crate) root: PathBuf,
+    effective: Vec<Effective>,
+    overruled: Vec<String>,
+}
+
+impl Config {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// A usage error that names the place of what is wrong.
+    pub(crate) fn load(sources: Sources<'_>) -> Result<Self> {
+        let Sources {
+            managed,
+            flags,
+            environment,
+            directory,
+            cpus,
+        } = sources;
+        let root = project::root(directory);
+        let mut effective = defaults(&root, cpus);
+        if let Some(path) = person_file(&environment) {
+            let base = path.parent().unwrap_or(directory).to_path_buf();
+            apply(&mut effective, file::read(&path, &base)?, |_| {
+                Source::Person(path.clone())
+            });
+        }
+        let path = project::settings_file(&root);
+        apply(&mut effective, file::read(&path, &root)?, |_| {
+            Source::Project(path.clone())
+        });
+        let layer = read_environment(&environment, directory)?;
+        apply(&mut effective, layer, |key| {
+            Source::Environment(key.variable())
+        });
+        let overriding: Vec<Key> = flags.iter().map(|(key, _)| *key).collect();
+        apply(&mut effective, flags, |key| {
+            Source::Flag(key.flag().unwrap_or_default())
+        });
+        let base = managed.parent().unwrap_or(directory);
+        let layer = file::read(managed, base)?;
+        let overruled = layer
+            .iter()
+            .filter(|(key, _)| overriding.contains(key))
+            .filter_map(|(key, value)| {
+                let flag = key.flag()?;
+                let file = managed.display();
+                Some(format!(
+                    "{flag} has no effect: {file} sets {} = {}",
+                    key.name(),
+                    value.show()
+                ))
+            })
+            .collect();
+        apply(&mut effective, layer, |_| {
+            Source::Managed(managed.to_path_buf())
+        });
+        Ok(Self {
+            root,
+            effective,
+            overruled,
+        })
+    }
+
+    /// Every setting as it holds.
+    pub(crate) fn effective(&self) -> &[Effective] {
+        &self.effective
+    }
+
+    /// Flags that the administrator's settings make void, a sentence each.
+    pub(crate) fn overruled(&self) -> &[String] {
+        &self.overruled
+    }
+
+    fn get(&self, key: Key) -> Option<&Effective> {
+        self.effective.iter().find(|setting| setting.key == key)
+    }
+
+    /// The value, if somebody set it.
+    fn set(&self, key: Key) -> Option<&Value> {
+        self.get(key)
+            .filter(|setting| setting.source != Source::Default)?
+            .value
+            .as_ref()
+    }
+
+    fn count(&self, key: Key) -> Option<u64> {
+        match self.set(key) {
+            Some(Value::Count(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The journal's file, and whether it is the project's own.
+    pub(crate) fn journal(&self) -> (PathBuf, bool) {
+        match self.set(Key::Journal) {
+            Some(Value::Path(path)) => (path.clone(), false),
+            _ => (project::journal(&self.root), true),
+        }
+    }
+
+    /// What carries out agents: of backend and agent command the one that was set by the higher
+    /// layer; in the same layer the backend, which then may be `command`.
+    pub(crate) fn agents(&self) -> Option<Agents> {
+        let rank = |key| self.get(key).map_or(0, |setting| setting.source.rank());
+        let command = match self.set(Key::AgentCommand) {
+            Some(Value::Words(words)) => Some(Agents::Command(words.clone())),
+            _ => None,
+        };
+        let backend = match self.set(Key::Backend) {
+            Some(Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        };
+        match (backend, command) {
+            (Some(name), Some(command)) => {
+                let by_name = rank(Key::Backend) >= rank(Key::AgentCommand) && name != "command";
+                Some(if by_name {
+                    Agents::Backend(name)
+                } else {
+                    command
+                })
+            }
+            // The backend that runs a program is nothing without one.
+            (Some(name), None) if name == "command" => None,
+            (Some(name), None) => Some(Agents::Backend(name)),
+            (None, command) => command,
+        }
+    }
+
+    /// How agent programs are given their task.
+    pub(crate) fn agent_input(&self) -> AgentInput {
+        match self.set(Key::AgentInput) {
+            Some(Value::Text(word)) if word == "prompt" => AgentInput::Prompt,
+            Some(Value::Text(word)) if word == "lines" => AgentInput::Lines,
+            _ => AgentInput::Task,
+        }
+    }
+
+    /// Agents at once, if that was set; 0 is no limit.
+    pub(crate) fn concurrency(&self) -> Option<u32> {
+        self.count(Key::Concurrency)
+            .and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// Agents in all, if that was set.
+    pub(crate) fn max_agents(&self) -> Option<u64> {
+        self.count(Key::MaxAgents)
+    }
+
+    /// Items of one fan-out, if that was set.
+    pub(crate) fn max_items(&self) -> Option<u32> {
+        self.count(Key::MaxItems)
+            .and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// How long a run may take, if that is limited.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self.set(Key::Timeout) {
+            Some(Value::Duration(duration)) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    /// How long agents may take to end when a run is stopped.
+    pub(crate) fn stop_grace(&self) -> Duration {
+        match self
+            .get(Key::StopGrace)
+            .and_then(|setting| setting.value.as_ref())
+        {
+            Some(Value::Duration(duration)) => *duration,
+            _ => Duration::from_secs(10),
+        }
+    }
+
+    /// The caps in words, as they are told before a run (C01).
+    pub(crate) fn caps(&self) -> String {
+        let show = |key| {
+            self.get(key)
+                .and_then(|setting| setting.value.as_ref())
+                .map(Value::show)
+        };
+        let at_once = match show(Key::Concurrency).as_deref() {
+            Some("0") => "any number of agents at once".to_owned(),
+            Some(number) => format!("up to {number} agents at once"),
+            None => String::new(),
+        };
+        let in_all = show(Key::MaxAgents).unwrap_or_default();
+        let items = show(Key::MaxItems).unwrap_or_default();
+        format!("{at_once}, {in_all} in all, {items} items a fan-out")
+    }
+}
+
+fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
+    Key::ALL
+        .iter()
+        .map(|&key| {
+            let value = match key {
+                Key::Journal => Some(Value::Path(project::journal(root))),
+                Key::AgentInput => Some(Value::Text("task".to_owned())),
+                Key::Concurrency => Some(Value::Count(default_concurrency(cpus))),
+                Key::MaxAgents => Some(Value::Count(1_000)),
+                Key::MaxItems => Some(Value::Count(4_096)),
+                Key::StopGrace => Some(Value::Duration(Duration::from_secs(10))),
+                Key::Backend | Key::AgentCommand | Key::Timeout => None,
+            };
+            Effective {
+                key,
+                value,
+                source: Source::Default,
+            }
+        })
+        .collect()
+}
+
+/// C01: min(16, CPUs - 2), at least 2.
+fn default_concurrency(cpus: usize) -> u64 {
+    cpus.saturating_sub(2).clamp(2, 16) as u64
+}
+
+fn apply(effective: &mut [Effective], layer: Layer, source: impl Fn(Key) -> Source) {
+    for (key, value) in layer {
+        if let Some(setting) = effective.iter_mut().find(|setting| setting.key == key) {
+            setting.value = Some(value);
+            setting.source = source(key);
+        }
+    }
+}
+
+/// The personal settings: `$XDG_CONFIG_HOME/bellwether/config.toml`, or under `~/.config`.
+fn person_file(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let (_, value) = environment.iter().find(|(key, _)| key == name)?;
+        let path = PathBuf::from(value);
+        // The XDG specification: a relative path is to be ignored.
+        path.is_absolute().then_some(path)
+    };
+    variable("XDG_CONFIG_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".config")))
+        .map(|folder| folder.join("bellwether").join("config.toml"))
+}
+
+/// The environment's layer. A variable of ours that is no setting is an error only when its name is
+/// near to one: others of the name belong to the engine (marks on agents' processes).
+fn read_environment(environment: &[(OsString, OsString)], directory: &Path) -> Result<Layer> {
+    let mut layer = Layer::new();
+    for (name, value) in environment {
+        let Some(name) = name.to_str() else { continue };
+        let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else {
+            continue;
+        };
+        let Some(key) = Key::ALL.iter().copied().find(|key| key.variable() == name) else {
+            let near = nearest(rest, Key::ALL.iter().map(|key| key.name()));
+            if let Some(key) = near.and_then(Key::named) {
+                let error = CommandError::usage(format!("environment: unknown setting `{name}`"));
+                return Err(error.help(format!("did you mean `{}`?", key.variable())));
+            }
+            continue;
+        };
+        let wrong = |what: String| CommandError::usage(format!("environment: `{name}`: {what}"));
+        let value = value
+            .to_str()
+            .ok_or_else(|| wrong("the value is not UTF-8".to_owned()))?;
+        if value.is_empty() {
+            continue;
+        }
+        layer.push((key, key.read_text(value, directory).map_err(wrong)?));
+    }
+    Ok(layer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What the holder of a journal answers on its socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bellwether::Engine;
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::client::{ErrorBody, HostInfo, LiveRun};
+use super::lock::Claim;
+use crate::error::{CommandError, Result};
+use crate::exit_code::ExitCode;
+use crate::read::Reader;
+
+/// Lines of a long answer that wait for a slow reader.
+const LINES_AHEAD: usize = 256;
+
+/// What all answers are made from.
+pub(crate) struct Shared {
+    /// The engine whose runs are live.
+    pub(crate) engine: Engine,
+    /// The journal.
+    pub(crate) reader: Reader,
+    /// Who this is.
+    pub(crate) claim: Claim,
+    /// How long agents may take to end when a run is stopped.
+    pub(crate) grace: Duration,
+}
+
+type Answer = std::result::Result<Response, Refusal>;
+
+/// The router of the socket.
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/host", get(host))
+        .route("/v1/runs", get(runs))
+        .route("/v1/runs/{run}", get(view))
+        .route("/v1/runs/{run}/row", get(row))
+        .route("/v1/runs/{run}/outcome", get(outcome))
+        .route("/v1/runs/{run}/logs", get(logs))
+        .route("/v1/runs/{run}/journal", get(journal))
+        .route("/v1/runs/{run}/stop", post(stop))
+        .fallback(|| async {
+            Refusal(
+                CommandError::host(
+                    "the process that holds the journal does not know this question",
+                )
+                .help("it may be an older version of bellwether: `bellwether --version`"),
+            )
+        })
+        .with_state(Arc::new(shared))
+}
+
+/// An error on its way over the socket.
+struct Refusal(CommandError);
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self.0.exit_code() {
+            ExitCode::Usage => StatusCode::NOT_FOUND,
+            ExitCode::Unfinished | ExitCode::Failed => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let body = ErrorBody {
+            exit: self.0.exit_code().number(),
+            message: self.0.message().to_owned(),
+            help: self.0.help_text().map(str::to_owned),
+        };
+        (status, Json(body)).into_response()
+    }
+}
+
+async fn host(State(shared): State<Arc<Shared>>) -> Answer {
+    let live = shared.engine.live();
+    let claim = shared.claim.clone();
+    let info = blocking(&shared, move |reader| {
+        let rows = reader.rows()?.into_iter();
+        let runs = rows
+            .filter(|row| live.iter().any(|handle| handle.id() == row.run_id))
+            .map(|row| LiveRun {
+                run_id: row.run_id.to_string(),
+                name: row.name,
+                status: row.status,
+            })
+            .collect();
+        Ok(HostInfo { claim, runs })
+    })
+    .await?;
+    Ok(Json(info).into_response())
+}
+
+#[derive(Deserialize)]
+struct Runs {
+    #[serde(default)]
+    all: bool,
+}
+
+async fn runs(State(shared): State<Arc<Shared>>, Query(query): Query<Runs>) -> Answer {
+    let text = blocking(&shared, move |reader| reader.runs(query.all)).await?;
+    Ok(json_text(text))
+}
+
+async fn view(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let text = blocking(&shared, move |reader| reader.view_text(reader.find(&run)?)).await?;
+    Ok(json_text(text))
+}
+
+async fn row(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let row = blocking(&shared, move |reader| reader.row(reader.find(&run)?)).await?;
+    Ok(Json(row).into_response())
+}
+
+async fn outcome(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let text = blocking(&shared, move |reader| reader.outcome_text(reader.find(&run)?)).await?;
+    Ok(json_text(text))
+}
+
+async fn logs(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let text = blocking(&shared, move |reader| reader.logs(reader.find(&run)?)).await?;
+    Ok(json_text(text))
+}
+
+async fn journal(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let run = blocking(&shared, move |reader| reader.find(&run)).await?;
+    let (sender, receiver) =
+        mpsc::channel::<std::result::Result<Bytes, std::io::Error>>(LINES_AHEAD);
+    let reader = shared.reader.clone();
+    tokio::task::spawn_blocking(move || {
+        let read = reader.dump(run, &mut |mut line| {
+            line.push('\n');
+            sender.blocking_send(Ok(Bytes::from(line))).is_ok()
+        });
+        if let Err(error) = read {
+            // The answer's head is gone already: cutting the body off is all that can be said.
+            let error = std::io::Error::other(error.message().to_owned());
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    let lines = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|line| (line, receiver))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+#[derive(Deserialize)]
+struct Stop {
+    by: String,
+}
+
+async fn stop(
+    State(shared): State<Arc<Shared>>,
+    Path(run): Path<String>,
+    Json(request): Json<Stop>,
+) -> Answer {
+    let run = blocking(&shared, move |reader| reader.find(&run)).await?;
+    let stopped = match shared.engine.run(run) {
+        // A run that ended in this very moment is as good as stopped.
+        Some(handle) => handle.stop(shared.grace, &request.by).await.is_ok(),
+        None => false,
+    };
+    let row = blocking(&shared, move |reader| reader.row(run)).await?;
+    let status = row.status;
+    let answer = json!({ "runId": run.to_string(), "status": status, "stopped": stopped });
+    Ok(Json(answer).into_response())
+}
+
+/// Reads the journal on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    shared: &Shared,
+    read: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let reader = shared.reader.clone();
+    match tokio::task::spawn_blocking(move || read(&reader)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(CommandError::host("the question met a bug in bellwether")),
+    }
+}
+
+fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

@@ -1,0 +1,173 @@
+//! The one place where the program reads a journal: over `bellwether::view`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bellwether::store::{Position, RedbOptions, RedbStore, StoreError};
+use bellwether::view::{Archive, ArchiveError, RunRow, RunView};
+use bellwether::{Clock as _, RunId, Store, SystemClock};
+use serde::Serialize;
+
+use crate::error::{CommandError, Result};
+use crate::model::Outcome;
+
+/// Runs that `ps` lists beside the unfinished ones.
+const LATEST: usize = 20;
+/// Records that are read at once.
+const PAGE: usize = 1_000;
+
+/// Opens the journal in a file; `create` says whether to begin one when there is none.
+///
+/// # Errors
+/// When it cannot be used.
+pub(crate) fn open(path: &Path, create: bool) -> Result<Arc<dyn Store>> {
+    let options = if create { RedbOptions::default() } else { RedbOptions::default().existing() };
+    Ok(Arc::new(RedbStore::open(path, options)?))
+}
+
+/// Reads a journal. Every method may wait for the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader(Archive);
+
+impl Reader {
+    /// Reads `store`; `live` says which runs an engine of this process has.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        live: impl Fn(RunId) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self(Archive::new(store).with_live(live))
+    }
+
+    /// The run that a text names: its id, a unique beginning of it, or `last`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub(crate) fn find(&self, text: &str) -> Result<RunId> {
+        Ok(self.0.find(text)?)
+    }
+
+    /// Runs as a JSON array, newest first: the unfinished and the latest, or all.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn runs(&self, all: bool) -> Result<String> {
+        let mut rows = self.rows()?;
+        let mut place = 0;
+        rows.retain(|row: &RunRow| {
+            place += 1;
+            all || place <= LATEST || !row.status.is_final()
+        });
+        json(&rows)
+    }
+
+    /// All runs as a list shows them, newest first. No record is read for that.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn rows(&self) -> Result<Vec<RunRow>> {
+        Ok(self.0.runs(usize::MAX, SystemClock.now())?)
+    }
+
+    /// A run as a list shows it.
+    ///
+    /// # Errors
+    /// When there is none of that id, or it cannot be read.
+    pub(crate) fn row(&self, run: RunId) -> Result<RunRow> {
+        let found = self.rows()?.into_iter().find(|row| row.run_id == run);
+        found.ok_or_else(|| CommandError::usage(format!("no run `{run}` in this journal")))
+    }
+
+    /// A run with its phases and agents.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn view(&self, run: RunId) -> Result<RunView> {
+        Ok(self.0.view(run, SystemClock.now())?)
+    }
+
+    /// A run with its phases and agents, as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn view_text(&self, run: RunId) -> Result<String> {
+        json(&self.view(run)?)
+    }
+
+    /// How a run ended, or where it stands.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn outcome(&self, run: RunId) -> Result<Outcome> {
+        Ok(Outcome::of(self.view(run)?))
+    }
+
+    /// How a run ended, or where it stands, as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn outcome_text(&self, run: RunId) -> Result<String> {
+        json(&self.outcome(run)?)
+    }
+
+    /// A run's log as a JSON array.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn logs(&self, run: RunId) -> Result<String> {
+        let lines: std::result::Result<Vec<_>, StoreError> =
+            self.0.logs(run, Position(0)).collect();
+        json(&lines?)
+    }
+
+    /// Every record of a run, a JSON object each, until `line` says `false`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn dump(&self, run: RunId, line: &mut dyn FnMut(String) -> bool) -> Result<()> {
+        let mut from = Position(0);
+        loop {
+            let page = self.0.dump(run, from, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = Position(last.position + 1);
+            for record in &page {
+                if !line(json(record)?) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// A value as JSON text.
+///
+/// # Errors
+/// Never for what this module writes; a bug elsewhere is told as one.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| CommandError::host(format!("a bug in bellwether: no JSON: {error}")))
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InUse { path } => Self::host(format!(
+                "the journal {path} is in use by a program that does not serve it"
+            ))
+            .help("a program that embeds Bellwether may have it: ask that one, or wait until it ends"),
+            StoreError::Missing { .. } => Self::usage(error.to_string()),
+            _ => Self::host(error.to_string()),
+        }
+    }
+}
+
+impl From<ArchiveError> for CommandError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Store(error) => error.into(),
+            ArchiveError::NoRuns => {
+                Self::usage(error.to_string()).help("start a run with `bellwether run SCRIPT`")
+            }
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}
