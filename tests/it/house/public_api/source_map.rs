@@ -189,17 +189,12 @@ impl SourceMap {
             .collect()
     }
 
-    /// The names of all public types and traits of our crates.
+    /// The names of all public types and traits of our crates; another name for a type needs no export.
     pub(super) fn type_names(&self) -> BTreeSet<String> {
         self.0
             .iter()
             .flat_map(|module| &module.items)
-            .filter(|item| {
-                matches!(
-                    item,
-                    Item::Struct(_) | Item::Enum(_) | Item::Trait(_) | Item::Type(_)
-                )
-            })
+            .filter(|item| matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Trait(_)))
             .filter_map(public_name)
             .collect()
     }
