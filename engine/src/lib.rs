@@ -39,4 +39,5 @@ pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
+pub use bellwether_journal::store::Store;
 pub use options::{AgentInput, Limits, ResumeOptions, Script, StartOptions};

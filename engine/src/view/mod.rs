@@ -26,6 +26,7 @@ pub use self::logs::{LogLine, LogLines};
 pub use self::rows::{RunRow, shown_status};
 pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView, find_call};
 pub use self::time::{Timestamp, duration_text};
+pub use bellwether_journal::state::Counts;
 
 /// Names that are written as text: run ids.
 mod as_text {
