@@ -202,13 +202,11 @@ fn ended_until(running: &mut Running, wanted: usize) -> anyhow::Result<Seen> {
         finished: false,
     };
     while seen.ended < wanted {
-        match running.next_line(GUARD)? {
-            Some(line) => seen.note(&line),
-            None => {
-                seen.finished = true;
-                break;
-            }
-        }
+        let Some(line) = running.next_line(GUARD)? else {
+            seen.finished = true;
+            break;
+        };
+        seen.note(&line);
     }
     Ok(seen)
 }
