@@ -56,6 +56,7 @@ async fn an_agent_whose_actor_is_killed_gets_another_attempt() {
     bed.backend.hold();
     bed.backend.begun(1).await;
     bed.kill(Kind::Agent);
+    bed.backend.all_dropped().await;
     bed.backend.release();
     assert_eq!(run.done().await.status, Status::Completed);
     let state = run.state();
@@ -96,6 +97,7 @@ async fn a_pool_that_is_killed_is_started_again_and_its_agents_too() {
     bed.backend.hold();
     bed.backend.begun(2).await;
     bed.kill(Kind::Pool);
+    bed.backend.all_dropped().await;
     bed.backend.release();
     assert_eq!(run.done().await.status, Status::Completed);
     let state = run.state();
