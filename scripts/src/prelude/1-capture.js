@@ -43,10 +43,7 @@ const isObject = (value) => (typeof value === 'object' && value !== null) || typ
 // for good. Gives the value back.
 const guard = (error) => {
   if (host.tripped()) for (;;);
-  if (error === null) {
-    // The error for a full heap found no room itself.
-    if (host.heapIsFull()) for (;;);
-  } else if (typeof error === 'object' && isError(error)) {
+  if (typeof error === 'object' && isError(error)) {
     const message = getOwnPropertyDescriptor(error, 'message');
     if (message !== undefined) {
       const prototype = getPrototypeOf(error);

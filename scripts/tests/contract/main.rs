@@ -8,4 +8,6 @@
 
 mod agent;
 mod context;
+mod limits;
+mod limits_one;
 mod support;
