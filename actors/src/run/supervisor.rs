@@ -172,9 +172,11 @@ impl Actor for RunSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         // The end overtakes the child's last message: what it said is handled first (`pool`).
         let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, why) => {
-                (child, restart::exit_of(why.as_deref()), why.unwrap_or_default())
-            }
+            SupervisionEvent::ActorTerminated(child, _, why) => (
+                child,
+                restart::exit_of(why.as_deref()),
+                why.unwrap_or_default(),
+            ),
             SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
             _ => return Ok(()),
         };
