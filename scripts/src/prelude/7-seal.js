@@ -115,6 +115,8 @@ define(globalThis.Math, 'random', noRandom);
 // Every error's stack is written here: frames of the author's files only, in the author's own places.
 Error.stackTraceLimit = 50;
 Error.prepareStackTrace = (error, frames) => {
+  // An interruption of this function is lost, and a loop that makes errors would go on.
+  if (host.tripped()) poison(error);
   // The first to see what is thrown, before the stack is unwound and memory freed: a full heap is known here.
   if (error === null) host.heapIsFull();
   else if (typeof error === 'object' && isError(error)) {

@@ -9,5 +9,4 @@
 mod agent;
 mod context;
 mod limits;
-mod limits_one;
 mod support;
