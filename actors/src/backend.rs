@@ -154,19 +154,33 @@ impl Ended {
     /// Done, with nothing counted.
     #[must_use]
     pub fn completed(value: impl Into<Arc<str>>) -> Self {
-        Self { outcome: AgentOutcome::Completed(value.into()), usage: Usage::default() }
+        Self {
+            outcome: AgentOutcome::Completed(value.into()),
+            usage: Usage::default(),
+        }
     }
 
     /// Failed, with nothing counted.
     #[must_use]
     pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        let failure = Failure { kind, message: message.into(), evidence: None, retry_after: None };
-        Self { outcome: AgentOutcome::Failed(failure), usage: Usage::default() }
+        let failure = Failure {
+            kind,
+            message: message.into(),
+            evidence: None,
+            retry_after: None,
+        };
+        Self {
+            outcome: AgentOutcome::Failed(failure),
+            usage: Usage::default(),
+        }
     }
 
     /// Cancelled, with nothing counted.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self { outcome: AgentOutcome::Cancelled, usage: Usage::default() }
+        Self {
+            outcome: AgentOutcome::Cancelled,
+            usage: Usage::default(),
+        }
     }
 }

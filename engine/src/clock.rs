@@ -1,10 +1,6 @@
 //! The one place that reads the wall clock.
 
-/// Where the engine has its time from.
-pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970-01-01T00:00:00Z.
-    fn now(&self) -> u64;
-}
+pub use bellwether_actors::clock::Clock;
 
 /// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]

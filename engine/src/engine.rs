@@ -1,91 +1,98 @@
 //! The engine: what a program holds to start, find and resume runs.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bellwether_actors::backend::AgentBackend;
-use bellwether_journal::id::RunId;
+use bellwether_actors::root;
+use bellwether_actors::run::supervisor::{Arguments, Surroundings};
+use bellwether_actors::scheduler::Scheduler;
+use bellwether_actors::tree::Tree;
+use bellwether_journal::error::StoreError;
+use bellwether_journal::id::{Epoch, RunId};
+use bellwether_journal::read;
 use bellwether_journal::store::Store;
 
-use crate::clock::Clock;
+use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, StartError};
 use crate::handle::RunHandle;
+use crate::observe::Watch;
 use crate::options::{Limits, ResumeOptions, Script, StartOptions};
+use crate::view::Archive;
 
-/// Gathers what an engine needs.
-pub struct Builder {}
+/// An engine: one journal and the runs in it. Cheap to clone; the last clone dropped ends its actors and their agents at
+/// once, and loses nothing that was acknowledged ([`Engine::shutdown`] ends them in order).
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
 
-impl Builder {
-    /// Keeps the journal in the file `path` (created when missing).
-    #[must_use]
-    pub fn journal(self, path: impl Into<PathBuf>) -> Self {
-        let _ = path.into();
-        self
-    }
+pub(crate) struct Inner {
+    pub(crate) tree: Tree,
+    pub(crate) epoch: Epoch,
+    pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
+    pub(crate) limits: Limits,
+    #[cfg(feature = "command")]
+    pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
+    live: Mutex<HashMap<RunId, RunHandle>>,
+    /// Held while a run is being started or taken up, so that the same id is never taken twice.
+    pub(crate) entering: tokio::sync::Mutex<()>,
+    closing: AtomicBool,
+}
 
-    /// Keeps the journal in memory: for tests and for runs that need not survive.
-    #[must_use]
-    pub fn memory(self) -> Self {
-        self
-    }
-
-    /// Keeps the journal in the caller's own store.
-    #[must_use]
-    pub fn store(self, store: Arc<dyn Store>) -> Self {
-        let _ = store;
-        self
-    }
-
-    /// Adds a kind of agent under a name.
-    #[must_use]
-    pub fn backend(self, name: impl Into<String>, backend: Arc<dyn AgentBackend>) -> Self {
-        let _ = (name.into(), backend);
-        self
-    }
-
-    /// Takes the time from `clock`.
-    #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        let _ = clock;
-        self
-    }
-
-    /// Sets the engine's limits.
-    #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
-        let _ = limits;
-        self
-    }
-
-    /// Names the program that starts agents' processes, for embedders that do not call `child_main`.
-    #[must_use]
-    pub fn helper(self, program: impl Into<PathBuf>) -> Self {
-        let _ = program.into();
-        self
-    }
-
-    /// Opens the journal and starts the engine's actors. No run starts by itself.
-    ///
-    /// # Errors
-    /// [`BuildError`] when the journal cannot be used or the settings do not go together.
-    pub async fn build(self) -> Result<Engine, BuildError> {
-        todo!()
+impl Inner {
+    pub(crate) const fn surroundings(&self) -> &Surroundings {
+        self.tree.surroundings()
     }
 }
 
-/// An engine; cheap to clone.
-#[derive(Clone)]
-pub struct Engine {}
-
 impl Engine {
     /// Begins to build an engine.
-    #[must_use]
     pub fn builder() -> Builder {
-        Builder {}
+        Builder::new()
     }
 
-    /// Starts a run.
+    pub(crate) async fn assemble(
+        store: Arc<dyn Store>,
+        builder: Builder,
+    ) -> Result<Self, BuildError> {
+        let opened = Arc::clone(&store);
+        let opening = tokio::task::spawn_blocking(move || {
+            let identity = opened.identity()?;
+            let epoch = opened.raise_epoch()?;
+            #[cfg(feature = "command")]
+            crate::processes::sweep(identity, epoch);
+            Ok::<_, StoreError>((identity, epoch))
+        });
+        let (identity, epoch) =
+            opening.await.map_err(|error| BuildError::Setting(error.to_string()))??;
+        let Builder { backends, clock, limits, helper, .. } = builder;
+        let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
+        let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
+        let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
+            .await
+            .map_err(|error| BuildError::Setting(error.to_string()))?;
+        let inner = Arc::new(Inner {
+            tree,
+            epoch,
+            backends,
+            limits,
+            #[cfg(feature = "command")]
+            launcher: crate::processes::launcher(helper),
+            live: Mutex::default(),
+            entering: tokio::sync::Mutex::new(()),
+            closing: AtomicBool::new(false),
+        });
+        #[cfg(not(feature = "command"))]
+        drop(helper);
+        *myself.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
+        Ok(Self(inner))
+    }
+
+    /// Starts a run. With an id of the caller's own that is in the journal already, gives that run's handle.
+    ///
+    /// Returns when the run's first records are durable.
     ///
     /// # Errors
     /// [`StartError`]; nothing is journaled then.
@@ -94,49 +101,141 @@ impl Engine {
         script: Script,
         options: StartOptions,
     ) -> Result<RunHandle, StartError> {
-        let _ = (script, options);
-        todo!()
+        if self.0.closing.load(Ordering::Acquire) {
+            return Err(StartError::ShuttingDown);
+        }
+        crate::start::start(self, script, options).await
     }
 
-    /// Runs that are unfinished and that this engine has not taken up.
+    /// Takes up an unfinished run where the journal ends. A run that is live here already is given as it is.
     ///
     /// # Errors
-    /// When the journal cannot be read.
-    pub async fn unfinished(
-        &self,
-    ) -> Result<Vec<crate::RunId>, bellwether_journal::error::StoreError> {
-        todo!()
-    }
-
-    /// Takes up an unfinished run where the journal ends.
-    ///
-    /// # Errors
-    /// [`ResumeError`].
+    /// [`ResumeError`]; the run is as it was then.
     pub async fn resume(
         &self,
         run: RunId,
         options: ResumeOptions,
     ) -> Result<RunHandle, ResumeError> {
-        let _ = (run, options);
-        todo!()
+        if self.0.closing.load(Ordering::Acquire) {
+            return Err(ResumeError::ShuttingDown);
+        }
+        let _entering = self.0.entering.lock().await;
+        if let Some(handle) = self.run(run) {
+            return Ok(handle);
+        }
+        crate::resume::resume(self, run, options, None).await
+    }
+
+    /// Runs that are unfinished and that this engine has not taken up, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<RunId>, StoreError> {
+        let store = Arc::clone(&self.0.surroundings().store);
+        let reading = tokio::task::spawn_blocking(move || {
+            read::summaries(store.as_ref())
+                .filter_map(|row| match row {
+                    Ok((run, summary)) => (!summary.status.is_final()).then_some(Ok(run)),
+                    Err(error) => Some(Err(error)),
+                })
+                .collect::<Result<Vec<RunId>, StoreError>>()
+        });
+        let runs = reading.await.map_err(|error| StoreError::Io(error.to_string()))??;
+        Ok(runs.into_iter().filter(|run| self.run(*run).is_none()).collect())
     }
 
     /// The handle of a run that is live in this engine.
     #[must_use]
     pub fn run(&self, run: RunId) -> Option<RunHandle> {
-        let _ = run;
-        todo!()
+        self.with_live(|live| live.get(&run).cloned())
     }
 
-    /// All runs that are live in this engine.
+    /// All runs that are live in this engine, in the order of their ids.
     #[must_use]
     pub fn live(&self) -> Vec<RunHandle> {
-        todo!()
+        let mut runs: Vec<RunHandle> = self.with_live(|live| live.values().cloned().collect());
+        runs.sort_unstable_by_key(RunHandle::id);
+        runs
     }
 
-    /// Stops all runs (resumable), drains the journal and ends the actors, within `deadline`.
+    /// What the journal says of runs, live ones too.
+    #[must_use]
+    pub fn archive(&self) -> Archive {
+        let engine = Arc::downgrade(&self.0);
+        Archive::new(Arc::clone(&self.0.surroundings().store)).with_live(move |run| {
+            engine.upgrade().is_some_and(|engine| Engine(engine).run(run).is_some())
+        })
+    }
+
+    /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when
+    /// three quarters of `deadline` are over are killed.
     pub async fn shutdown(&self, deadline: Duration) {
-        let _ = deadline;
-        todo!()
+        self.0.closing.store(true, Ordering::Release);
+        let runs = self.live();
+        let grace = deadline * 3 / 4;
+        let stops = runs.iter().map(|run| run.stop(grace, "shutdown"));
+        let stopped = futures_util::future::join_all(stops);
+        if tokio::time::timeout(deadline, stopped).await.is_err() {
+            tracing::warn!("runs did not stop in time and are cut off; they can be resumed");
+        }
+        if let Err(gone) = self.0.tree.shutdown(deadline).await {
+            tracing::debug!(%gone, "nothing was left to shut down");
+        }
+    }
+
+    pub(crate) fn watch(&self, run: RunId) -> Arc<Watch> {
+        let status = bellwether_journal::record::Status::Queued;
+        Arc::new(Watch::new(run, status, false, self.0.limits.events))
+    }
+
+    /// Hands a run to the tree; it is live from here on.
+    pub(crate) async fn supervise(
+        &self,
+        handle: &RunHandle,
+        arguments: Arguments,
+    ) -> Result<(), StoreError> {
+        let run = handle.id();
+        let control = self.0.tree.run(arguments).await;
+        handle.set_control(control.map_err(|gone| StoreError::Io(gone.to_string()))?);
+        self.with_live(|live| live.insert(run, handle.clone()));
+        let (waiting, engine) = (handle.clone(), Arc::downgrade(&self.0));
+        tokio::spawn(async move {
+            waiting.wait().await;
+            if let Some(engine) = engine.upgrade() {
+                Engine(engine).with_live(|live| live.remove(&run));
+            }
+        });
+        Ok(())
+    }
+
+    fn with_live<T>(&self, change: impl FnOnce(&mut HashMap<RunId, RunHandle>) -> T) -> T {
+        change(&mut self.0.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes a run up again whose supervisor crashed.
+fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
+    Arc::new(move |run, after, why| {
+        let engine = Weak::clone(&engine.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::spawn(async move {
+            tokio::time::sleep(after.unwrap_or_default()).await;
+            let Some(engine) = engine.upgrade().map(Engine) else { return };
+            let condemned = after.is_none().then_some(why);
+            let _entering = engine.0.entering.lock().await;
+            let options = ResumeOptions::default();
+            if let Err(error) = crate::resume::resume(&engine, run, options, condemned).await {
+                tracing::error!(%run, %error, "a run whose supervisor crashed cannot be taken up");
+                if let Some(handle) = engine.run(run) {
+                    handle.watch().abandoned(error.to_string());
+                }
+            }
+        });
+    })
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let live = self.with_live(|live| live.len());
+        formatter.debug_struct("Engine").field("live", &live).finish_non_exhaustive()
     }
 }

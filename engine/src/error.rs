@@ -60,8 +60,20 @@ pub enum ResumeError {
         status: Status,
     },
     /// Another VM wrote the journal (R06).
-    #[error("run {0} was recorded by another version of the script VM: {1}")]
-    OtherVm(RunId, String),
+    #[error(
+        "run {run} was recorded by another version of the script VM ({recorded}, and this one is {known}); resume it with the bellwether that recorded it"
+    )]
+    OtherVm {
+        /// The run.
+        run: RunId,
+        /// The VM that recorded it.
+        recorded: String,
+        /// The VM of this program.
+        known: String,
+    },
+    /// The replay went another way than the journal (R06). The run is as it was.
+    #[error("{0}")]
+    Diverged(String),
     /// Its backend is not there.
     #[error("{0}")]
     Backend(String),

@@ -1,36 +1,94 @@
 //! A caller's hold on a run.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellwether_journal::id::RunId;
-use bellwether_journal::record::Status;
+use bellwether_actors::observe::Report;
+use bellwether_actors::tree::{Gone, RunControl};
+use bellwether_journal::codec;
+use bellwether_journal::error::{Damage, StoreError};
+use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::read;
+use bellwether_journal::record::{Actor, Record, Status};
+use bellwether_journal::store::Store;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::error::{ControlError, RunError};
 use crate::event::Events;
+use crate::observe::Watch;
 
 /// A run in this engine. Cheap to clone; dropping it changes nothing for the run.
-#[derive(Clone, Debug)]
-pub struct RunHandle {
+#[derive(Clone)]
+pub struct RunHandle(Arc<Shared>);
+
+pub(crate) struct Shared {
     run: RunId,
+    store: Arc<dyn Store>,
+    watch: Arc<Watch>,
+    report: watch::Receiver<Report>,
+    /// Replaced when the run's supervisor is started again; `None` for a run that this engine does not have.
+    control: Mutex<Option<RunControl>>,
 }
 
 impl RunHandle {
+    pub(crate) fn new(run: RunId, store: Arc<dyn Store>, watch: Arc<Watch>) -> Self {
+        let report = watch.subscribe();
+        Self(Arc::new(Shared { run, store, watch, report, control: Mutex::new(None) }))
+    }
+
+    pub(crate) fn set_control(&self, control: RunControl) {
+        *self.0.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.0.watch
+    }
+
+    /// Waits until the run's first records are durable, or it is clear that they never will be.
+    pub(crate) async fn accepted(&self) -> Report {
+        let mut report = self.0.report.clone();
+        let accepted = |report: &Report| report.done || report.status != Status::Queued;
+        match report.wait_for(accepted).await {
+            Ok(report) => report.clone(),
+            Err(_) => self.0.report.borrow().clone(),
+        }
+    }
+
     /// The run's id.
     #[must_use]
-    pub const fn id(&self) -> RunId {
-        self.run
+    pub fn id(&self) -> RunId {
+        self.0.run
     }
 
     /// What state the run is in, as last made durable.
     #[must_use]
     pub fn status(&self) -> Status {
-        todo!()
+        self.0.report.borrow().status
     }
 
-    /// Waits until this engine is done with the run (it ended, or was stopped, paused by the journal, killed) and gives the status.
+    /// Why it is in that state, if that was said.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        self.0.report.borrow().reason.clone()
+    }
+
+    /// Whether the journal failed under the run: it is paused, and only a new engine goes on with it.
+    #[must_use]
+    pub fn journal_failed(&self) -> bool {
+        self.0.report.borrow().journal_failed
+    }
+
+    /// Waits until this engine is done with the run (it has ended, or was stopped or killed, or the journal failed) and
+    /// gives the status. A run that is paused by a person is still waited for.
     pub async fn wait(&self) -> Status {
-        todo!()
+        let mut report = self.0.report.clone();
+        match report.wait_for(|report| report.done).await {
+            Ok(report) => report.status,
+            // The engine is gone, and the run with it.
+            Err(_) => self.0.report.borrow().status,
+        }
     }
 
     /// Waits like [`RunHandle::wait`] and gives the script's value.
@@ -38,46 +96,110 @@ impl RunHandle {
     /// # Errors
     /// [`RunError`] when the run failed, is unfinished, or its value has another shape.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T, RunError> {
-        todo!()
+        let status = self.wait().await;
+        let reason = self.0.report.borrow().reason.clone();
+        if !status.is_final() {
+            return Err(RunError::Unfinished { status, reason });
+        }
+        let shared = Arc::clone(&self.0);
+        let ended = tokio::task::spawn_blocking(move || last_record(shared.store.as_ref(), shared.run))
+            .await
+            .map_err(|error| StoreError::Io(error.to_string()))??;
+        match ended {
+            (Some(value), _) => Ok(serde_json::from_str(&value)?),
+            (None, Some(error)) => Err(RunError::Failed(Box::new(error))),
+            (None, None) => Err(RunError::Unfinished { status, reason }),
+        }
     }
 
     /// The run's events from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        todo!()
+        self.0.watch.events()
     }
 
     /// Starts no new agent; those that run finish. Returns when that is durable.
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn pause(&self) -> Result<(), ControlError> {
-        todo!()
+    pub async fn pause(&self, by: &str) -> Result<(), ControlError> {
+        let by = Actor::Caller(by.to_owned());
+        self.control()?.pause(by, None).await.map_err(not_live)
     }
 
-    /// Goes on after a pause.
+    /// Goes on after a pause. Returns when that is durable.
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn resume(&self) -> Result<(), ControlError> {
-        todo!()
+    pub async fn resume(&self, by: &str) -> Result<(), ControlError> {
+        let by = Actor::Caller(by.to_owned());
+        self.control()?.resume(by).await.map_err(not_live)
     }
 
-    /// Ends the run's agents in order within `grace`, keeps all results, and leaves the run resumable. Returns when that is durable and no process of the run is left.
+    /// Ends the run's agents in order within `grace`, keeps all results, and leaves the run resumable. Returns when that
+    /// is durable and no process of the run is left.
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
     pub async fn stop(&self, grace: Duration, by: &str) -> Result<(), ControlError> {
-        let _ = (grace, by);
-        todo!()
+        let by = Actor::Caller(by.to_owned());
+        self.control()?.stop(Some(grace), by, None).await.map_err(not_live)
     }
 
-    /// Ends the run's agents at once; resumed as after a crash.
+    /// Ends the run's agents at once; resumed as after a crash. Returns when that is durable and no process of the run
+    /// is left.
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
     pub async fn kill(&self, by: &str) -> Result<(), ControlError> {
-        let _ = by;
-        todo!()
+        let by = Actor::Caller(by.to_owned());
+        self.control()?.stop(None, by, None).await.map_err(not_live)
     }
+
+    /// The run's status as decided, which the journal may not have yet: what a verb changed shows here at once.
+    ///
+    /// # Errors
+    /// [`ControlError::NotLive`].
+    pub async fn decided_status(&self) -> Result<Status, ControlError> {
+        self.control()?.status().await.map_err(not_live)
+    }
+
+    fn control(&self) -> Result<RunControl, ControlError> {
+        let control = self.0.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.clone().ok_or(ControlError::NotLive)
+    }
+}
+
+/// A run whose actors are gone has ended or been given up: for its caller that is one thing.
+fn not_live(_gone: Gone) -> ControlError {
+    ControlError::NotLive
+}
+
+impl fmt::Debug for RunHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0.report.borrow();
+        formatter
+            .debug_struct("RunHandle")
+            .field("run", &self.0.run)
+            .field("status", &report.status)
+            .finish_non_exhaustive()
+    }
+}
+
+type Ended = (Option<Arc<str>>, Option<bellwether_journal::record::ScriptError>);
+
+/// The value and error of a run that has ended: its last record says.
+fn last_record(store: &dyn Store, run: RunId) -> Result<Ended, StoreError> {
+    let damage = || StoreError::Damage(Damage::new(format!("run {run} has no end")));
+    let summary = read::summary(store, run)?.ok_or_else(damage)?;
+    let last = Position(summary.next.0.saturating_sub(1));
+    let rows = store.records(run, last, 1)?;
+    let row = rows.first().ok_or_else(damage)?;
+    let entry = codec::decode(run, row.position, &row.bytes)?;
+    let Record::RunEnded(ended) = entry.record else { return Err(damage()) };
+    let value = match &ended.result {
+        Some(value) => Some(read::resolve(store, run, last, value)?),
+        None => None,
+    };
+    Ok((value, ended.error))
 }

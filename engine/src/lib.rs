@@ -1,24 +1,43 @@
 //! The engine of Bellwether: durable dynamic workflows inside a Rust program.
+//!
+//! An [`Engine`] holds one journal. [`Engine::start`] runs a script; its agents are [`AgentBackend`]s; [`RunHandle`] waits,
+//! watches and steers; [`Engine::resume`] goes on with what a crash left.
 
+pub mod backend;
+pub mod store;
 pub mod view;
 
+mod builder;
 mod clock;
 mod engine;
+mod entropy;
 mod error;
 mod event;
 mod handle;
+mod observe;
 mod options;
+#[cfg(feature = "command")]
+mod processes;
+mod resume;
+mod run;
+mod start;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Ended, PreviousAttempt, Progress,
     ProgressEvent, Task,
 };
-pub use bellwether_journal::id::{Attempt, CallNumber, Generation, RunId};
-pub use bellwether_journal::record::{Failure, FailureKind, ScriptError, Status, Usage};
-pub use bellwether_journal::store::Store;
+pub use bellwether_journal::id::{
+    Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
+};
+pub use bellwether_journal::key::Digest;
+pub use bellwether_journal::record::{Failure, FailureKind, Level, ScriptError, Status, Usage};
+#[cfg(feature = "command")]
+pub use bellwether_launcher::child_main;
+pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
-pub use engine::{Builder, Engine};
+pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
+pub use bellwether_journal::store::Store;
 pub use options::{AgentInput, Limits, ResumeOptions, Script, StartOptions};

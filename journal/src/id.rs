@@ -18,8 +18,13 @@ impl RunId {
     /// A run's name from 40 random bits; where the bits come from is the caller's affair.
     #[must_use]
     pub const fn from_entropy(bytes: [u8; 5]) -> Self {
-        let [a, b, c, d, e] = bytes;
-        Self(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
+        let mut number = 0;
+        let mut index = 0;
+        while index < bytes.len() {
+            number = number << 8 | bytes[index] as u64;
+            index += 1;
+        }
+        Self(number)
     }
 
     /// The number as it stands in a store's keys, below 2^40.
@@ -31,7 +36,11 @@ impl RunId {
     /// The run's name from a store's key; `None` when the number has more than 40 bits.
     #[must_use]
     pub const fn from_u64(number: u64) -> Option<Self> {
-        if number >> 40 == 0 { Some(Self(number)) } else { None }
+        if number >> 40 == 0 {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 }
 
@@ -53,7 +62,9 @@ impl fmt::Debug for RunId {
 
 /// A text that is no run id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no run id: it is `r-` and eight of 0-9 a-z without i, l, o, u (as in `r-7k2m9q4d`)")]
+#[error(
+    "`{0}` is no run id: it is `r-` and eight of 0-9 a-z without i, l, o, u (as in `r-7k2m9q4d`)"
+)]
 pub struct InvalidRunId(String);
 
 impl FromStr for RunId {
@@ -144,7 +155,13 @@ pub struct FencingToken {
 
 impl fmt::Display for FencingToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, run, generation, call, attempt } = self;
+        let Self {
+            epoch,
+            run,
+            generation,
+            call,
+            attempt,
+        } = self;
         write!(formatter, "{epoch}.{run}.{generation}.{call}.{attempt}")
     }
 }
@@ -164,7 +181,15 @@ mod tests {
 
     #[test]
     fn run_id_refuses_other_texts() {
-        for text in ["", "r-", "r-1234567", "r-123456789", "r-1234567u", "x-12345678", "r-1234567é"] {
+        for text in [
+            "",
+            "r-",
+            "r-1234567",
+            "r-123456789",
+            "r-1234567u",
+            "x-12345678",
+            "r-1234567é",
+        ] {
             assert!(text.parse::<RunId>().is_err(), "{text}");
         }
         assert_eq!(RunId::from_u64(1 << 40), None);

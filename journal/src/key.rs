@@ -31,11 +31,13 @@ impl Digest {
     #[must_use]
     pub fn to_hex(self) -> String {
         use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.0
+            .iter()
+            .fold(String::with_capacity(32), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 
     /// The digest that [`Digest::to_hex`] wrote; `None` for any other text.
@@ -96,14 +98,24 @@ pub fn race(before: Context, index: u32, winner: Context) -> Context {
 /// The context in which the `occurrence`-th call of the workflow `name` starts.
 #[must_use]
 pub fn nested(caller: Context, name: &str, occurrence: u32) -> Context {
-    Digest::of("workflow", &[&caller.0, name.as_bytes(), &occurrence.to_le_bytes()])
+    Digest::of(
+        "workflow",
+        &[&caller.0, name.as_bytes(), &occurrence.to_le_bytes()],
+    )
 }
 
 /// What a call asks for: its kind, its prompt (or its own `key`) and the options that change the result (R02), the
 /// latter as canonical JSON text.
 #[must_use]
 pub fn content(kind: &str, prompt_or_key: &str, options: &str) -> Digest {
-    Digest::of("content", &[kind.as_bytes(), prompt_or_key.as_bytes(), options.as_bytes()])
+    Digest::of(
+        "content",
+        &[
+            kind.as_bytes(),
+            prompt_or_key.as_bytes(),
+            options.as_bytes(),
+        ],
+    )
 }
 
 /// What a call is known by in a rewind; `occurrence` counts the earlier calls of the generation with the same content
@@ -138,7 +150,11 @@ pub fn failed_version(key: Digest) -> Digest {
 pub fn idempotency(run: RunId, generation: Generation, key: Digest) -> Digest {
     Digest::of(
         "idempotency",
-        &[&run.to_u64().to_le_bytes(), &generation.0.to_le_bytes(), &key.0],
+        &[
+            &run.to_u64().to_le_bytes(),
+            &generation.0.to_le_bytes(),
+            &key.0,
+        ],
     )
 }
 
@@ -148,7 +164,10 @@ mod tests {
 
     #[test]
     fn parts_cannot_run_into_one_another() {
-        assert_ne!(Digest::of("x", &[b"ab", b"c"]), Digest::of("x", &[b"a", b"bc"]));
+        assert_ne!(
+            Digest::of("x", &[b"ab", b"c"]),
+            Digest::of("x", &[b"a", b"bc"])
+        );
         assert_ne!(Digest::of("x", &[]), Digest::of("x", &[b""]));
         assert_ne!(mix(root(), root()), join(&[root(), root()]));
     }

@@ -62,15 +62,17 @@ macro_rules! records {
             }
         }
 
-        /// Calls `$body` with the payload of a record, or with its type for a kind: used by the codec alone.
+        /// Calls a function on the payload of a record, or makes the payload of a kind by one: used by the codec alone.
         macro_rules! for_each_record {
-            (encode $record:expr, $encode:path) => {
-                match $record { $($crate::record::Record::$name(payload) => $encode(payload),)* }
+            (encode $record:expr, $encode:ident, $out:expr) => {
+                match $record {
+                    $($crate::record::Record::$name(payload) => $encode(payload, $out),)*
+                }
             };
             (decode $kind:expr, $decode:ident, $bytes:expr) => {
                 match $kind {
                     $($crate::record::Kind::$name =>
-                        $decode::<$payload>($bytes).map($crate::record::Record::$name),)*
+                        $decode($bytes).map($crate::record::Record::$name),)*
                 }
             };
         }
@@ -282,7 +284,9 @@ pub enum Cancellation {
 }
 
 /// What an attempt used, as its backend reports it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
     /// Tokens read by the model.
@@ -316,7 +320,20 @@ pub struct Failure {
 }
 
 /// What sort of failure, by what can be done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Encode,
+    Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -384,7 +401,9 @@ pub struct Logged {
 }
 
 /// How much a log line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// For the reader of the log.
@@ -476,7 +495,9 @@ pub struct ScriptError {
 }
 
 /// What state a run is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Status {
@@ -532,7 +553,10 @@ impl Status {
     /// Whether nothing is left to be done: the run has a result or an error that resuming does not change.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Degraded | Self::Failed | Self::Quarantined)
+        matches!(
+            self,
+            Self::Completed | Self::Degraded | Self::Failed | Self::Quarantined
+        )
     }
 
     /// Whether an engine must be at work for this to be true; without one the run is `interrupted`.

@@ -32,10 +32,25 @@ impl Batch {
     /// Bytes that the batch carries, without keys.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.records.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>()
-            + self.payloads.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>()
-            + self.blobs.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
-            + self.summaries.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        self.records
+            .iter()
+            .map(|(_, _, bytes)| bytes.len())
+            .sum::<usize>()
+            + self
+                .payloads
+                .iter()
+                .map(|(_, _, bytes)| bytes.len())
+                .sum::<usize>()
+            + self
+                .blobs
+                .iter()
+                .map(|(_, bytes)| bytes.len())
+                .sum::<usize>()
+            + self
+                .summaries
+                .iter()
+                .map(|(_, bytes)| bytes.len())
+                .sum::<usize>()
     }
 }
 
@@ -61,7 +76,8 @@ pub trait Store: Send + Sync + 'static {
     /// all of the batch is there or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; after that the store refuses every further commit.
+    /// [`StoreError::Occupied`] when a record is there already; [`StoreError::Io`] or [`StoreError::Damage`], after which
+    /// the store refuses every further commit.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Summaries of runs, at most `limit`, those after `after` in the order of ids.

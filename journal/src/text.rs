@@ -76,15 +76,28 @@ pub fn pack_shared(text: Arc<str>) -> Packed {
 
 fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
     if text.len() <= INLINE_BYTES_MAX {
-        return Packed { stored: Text::Inline(Arc::clone(&text)), text, compressed: None };
+        return Packed {
+            stored: Text::Inline(Arc::clone(&text)),
+            text,
+            compressed: None,
+        };
     }
-    let reference = Reference { hash: hash(&text), bytes: text.len() as u64 };
+    let reference = Reference {
+        hash: hash(&text),
+        bytes: text.len() as u64,
+    };
     // Compressing into memory at a valid level cannot fail; if it ever does, the text stays in its record.
     match zstd::bulk::compress(text.as_bytes(), COMPRESSION_LEVEL) {
-        Ok(bytes) => {
-            Packed { stored: place(reference), text, compressed: Some(Arc::from(bytes)) }
-        }
-        Err(_) => Packed { stored: Text::Inline(Arc::clone(&text)), text, compressed: None },
+        Ok(bytes) => Packed {
+            stored: place(reference),
+            text,
+            compressed: Some(Arc::from(bytes)),
+        },
+        Err(_) => Packed {
+            stored: Text::Inline(Arc::clone(&text)),
+            text,
+            compressed: None,
+        },
     }
 }
 
@@ -95,7 +108,17 @@ fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
 pub fn unpack(reference: &Reference, compressed: &[u8]) -> Result<Arc<str>, Damage> {
     let damage = |what: &str| Damage::new(format!("payload {}: {what}", reference.hash));
     let capacity = usize::try_from(reference.bytes).map_err(|_| damage("impossible length"))?;
-    let bytes = zstd::bulk::decompress(compressed, capacity)
+    // A damaged length must not make us allocate what it says.
+    let claimed = zstd::zstd_safe::get_frame_content_size(compressed);
+    if !matches!(claimed, Ok(Some(bytes)) if bytes == reference.bytes) {
+        return Err(damage("another length than the record says"));
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(capacity)
+        .map_err(|_| damage("impossible length"))?;
+    zstd::bulk::Decompressor::new()
+        .and_then(|mut zstd| zstd.decompress_to_buffer(compressed, &mut bytes))
         .map_err(|error| damage(&error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| damage("no UTF-8"))?;
     if hash(&text) != reference.hash {
@@ -119,7 +142,17 @@ mod tests {
         };
         assert_eq!(unpack(&reference, &bytes), Ok(long));
         assert!(unpack(&reference, b"garbage").is_err());
-        let other = Reference { hash: Digest::default(), ..reference };
+        let other = Reference {
+            hash: Digest::default(),
+            ..reference
+        };
         assert!(unpack(&other, &bytes).is_err());
+        for length in [0, 1 << 40, u64::MAX] {
+            let other = Reference {
+                bytes: length,
+                ..reference
+            };
+            assert!(unpack(&other, &bytes).is_err(), "{length}");
+        }
     }
 }

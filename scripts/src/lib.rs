@@ -7,6 +7,28 @@
 //! A [`Command`] is all that a script can ask for; a [`Settlement`] is one answer, and one settlement is one turn. Nothing
 //! else crosses: no clock, no byte, no promise that the host did not resolve.
 
+#![forbid(unsafe_code)]
+
 mod command;
+mod context;
+mod cpu;
+mod duration;
+mod flow;
+mod header;
+mod host;
+mod limits;
+mod parse;
+mod paths;
+mod refusal;
+mod rewrite;
+mod rules;
+mod script;
+mod state;
+mod trip;
+mod vm;
 
 pub use command::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
+pub use limits::Limits;
+pub use refusal::Refusal;
+pub use script::{Meta, Phase, Script, parse};
+pub use vm::{Start, Vm};

@@ -1,1 +1,4 @@
-fn main(){}
+//! The one binary of all end-to-end tests, and of the tests that keep the house in order. One file a subject, one list here.
+
+mod campaign;
+mod house;

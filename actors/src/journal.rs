@@ -1,0 +1,207 @@
+//! The journal's one writer. Appending is a send, its acknowledgement a message: no handler waits for a disk.
+//!
+//! While one commit is on its way, everything that arrives waits for the next (group commit). The commit itself runs on a
+//! thread where blocking is allowed; it is started per batch rather than parked, so that a paused runtime clock waits for
+//! it too.
+
+use std::sync::Arc;
+
+use bellwether_journal::batch::{Queue, Submission};
+use bellwether_journal::error::StoreError;
+use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::store::Store;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use crate::scheduler::Scheduler;
+
+/// Above this many bytes that are not durable yet nothing new is started; below half of it things go on.
+const UNDURABLE_BYTES_MAX: usize = 64 << 20;
+
+/// Tells a run what became of its submission.
+pub type Acknowledge = Arc<dyn Fn(Acknowledgement) + Send + Sync>;
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// All records of the run below this position are durable.
+    Durable(Position),
+    /// Nothing more will be: the journal failed, for this reason.
+    Failed(String),
+}
+
+/// Up to which position a submission goes, and who is told of it.
+pub type Ticket = (Position, Acknowledge);
+
+/// What the writer is told.
+pub enum Message {
+    /// Make this durable.
+    Append(Submission<Ticket>),
+    /// A commit is through.
+    Committed(Result<(), StoreError>),
+    /// Answer when everything before this is durable (or has failed).
+    Drain(RpcReplyPort<()>),
+}
+
+/// The writer's arguments.
+pub struct Arguments {
+    /// Where to write.
+    pub store: Arc<dyn Store>,
+    /// Held back while too much is not durable.
+    pub scheduler: Scheduler,
+}
+
+/// The writer.
+pub struct Journal;
+
+/// What the writer keeps.
+pub struct State {
+    store: Arc<dyn Store>,
+    scheduler: Scheduler,
+    queue: Queue<Ticket>,
+    /// Whom the commit on its way concerns.
+    committing: Option<Vec<Ticket>>,
+    committing_bytes: usize,
+    held_back: bool,
+    failed: Option<String>,
+    drains: Vec<RpcReplyPort<()>>,
+}
+
+impl Actor for Journal {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Message>,
+        Arguments { store, scheduler }: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(State {
+            store,
+            scheduler,
+            queue: Queue::default(),
+            committing: None,
+            committing_bytes: 0,
+            held_back: false,
+            failed: None,
+            drains: Vec::new(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Append(submission) => {
+                if let Some(reason) = &state.failed {
+                    let (_, acknowledge) = submission.ticket;
+                    acknowledge(Acknowledgement::Failed(reason.clone()));
+                } else {
+                    state.queue.push(submission);
+                }
+            }
+            Message::Committed(result) => state.committed(result),
+            Message::Drain(reply) => state.drains.push(reply),
+        }
+        state.commit_next(&myself);
+        state.hold_back();
+        if state.committing.is_none() && state.queue.is_empty() {
+            for reply in state.drains.drain(..) {
+                // Whoever asked may be gone.
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn commit_next(&mut self, myself: &ActorRef<Message>) {
+        if self.committing.is_some() || self.failed.is_some() {
+            return;
+        }
+        let Some((batch, waiters)) = self.queue.next_batch() else {
+            return;
+        };
+        self.committing = Some(waiters);
+        self.committing_bytes = batch.bytes();
+        let store = Arc::clone(&self.store);
+        let myself = myself.clone();
+        tokio::task::spawn_blocking(move || {
+            // A store that panics is a store that failed: its runs must hear of it.
+            let commit = std::panic::AssertUnwindSafe(|| store.commit(&batch));
+            let result = std::panic::catch_unwind(commit)
+                .unwrap_or_else(|_| Err(StoreError::Io("the store panicked".to_owned())));
+            // The writer is gone only when the engine is.
+            let _ = myself.cast(Message::Committed(result));
+        });
+    }
+
+    fn committed(&mut self, result: Result<(), StoreError>) {
+        self.committing_bytes = 0;
+        let waiters = self.committing.take().unwrap_or_default();
+        match result {
+            Ok(()) => {
+                for (up_to, acknowledge) in waiters {
+                    acknowledge(Acknowledgement::Durable(up_to));
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::error!(%error, "the journal failed: nothing more is acknowledged");
+                self.failed = Some(reason.clone());
+                let mut concerned = waiters;
+                while let Some((_, waiting)) = self.queue.next_batch() {
+                    concerned.extend(waiting);
+                }
+                for (_, acknowledge) in concerned {
+                    acknowledge(Acknowledgement::Failed(reason.clone()));
+                }
+            }
+        }
+    }
+
+    fn hold_back(&mut self) {
+        let pending = self.queue.pending_bytes() + self.committing_bytes;
+        let limit = if self.held_back {
+            UNDURABLE_BYTES_MAX / 2
+        } else {
+            UNDURABLE_BYTES_MAX
+        };
+        let held_back = pending > limit && self.failed.is_none();
+        if held_back != self.held_back {
+            self.held_back = held_back;
+            self.scheduler.hold_back(held_back);
+        }
+    }
+}
+
+/// A run's way to the writer.
+#[derive(Clone)]
+pub struct Handle {
+    writer: ActorRef<Message>,
+    run: RunId,
+}
+
+impl Handle {
+    /// The way to `writer` for `run`.
+    #[must_use]
+    pub const fn new(writer: ActorRef<Message>, run: RunId) -> Self {
+        Self { writer, run }
+    }
+
+    /// Sends `submission`; its ticket is called once, later.
+    pub fn append(&self, submission: Submission<Ticket>) {
+        let (_, failed) = &submission.ticket;
+        let failed = Arc::clone(failed);
+        if self.writer.cast(Message::Append(submission)).is_err() {
+            tracing::error!(run = %self.run, "the journal's writer is gone");
+            failed(Acknowledgement::Failed(
+                "the journal's writer is gone".to_owned(),
+            ));
+        }
+    }
+}

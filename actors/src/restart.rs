@@ -1,0 +1,266 @@
+//! When something that ended is started again: the policies, as data and pure functions.
+//!
+//! **Actors** (in the manner of OTP's supervisors; the limits of nested levels multiply, so each is small):
+//!
+//! | actor | restart | intensity in period | after the last |
+//! |---|---|---|---|
+//! | journal | temporary | - | every run pauses; only a new engine goes on |
+//! | run supervisor | transient | 3 in 60 s | the run is quarantined |
+//! | orchestrator | permanent while the script runs | 3 in 60 s, and twice at one position | the run is quarantined |
+//! | agent pool | permanent while the run lives | 3 in 60 s | its run supervisor fails |
+//! | agent | temporary | - | its attempt has failed as `crash` |
+//!
+//! **Attempts** of a call, by the kind of failure:
+//!
+//! | failure | attempts in all | first delay |
+//! |---|---|---|
+//! | `rate_limit` | 6 | what the other side asks for, else 1 s |
+//! | `transport` | 4 | 0.5 s |
+//! | the agent's actor or task panicked | 2 | 0.1 s |
+//! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
+//!
+//! A program that ended with an error has given its answer: running it again without being asked would repeat what it did
+//! to the files. An attempt that was cut off because the engine died is no failure and counts for none of this.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bellwether_journal::key::Digest;
+use bellwether_journal::record::{Failure, FailureKind, Millis};
+
+/// Whether an actor that ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Always.
+    Permanent,
+    /// Only when it did not end in order.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// How an actor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It had done its work, or was told to stop.
+    Normal,
+    /// It panicked, returned an error, or was killed.
+    Abnormal,
+}
+
+/// How an actor ended that ractor says has terminated: a kill is told from an end in order by its reason alone.
+#[must_use]
+pub fn exit_of(reason: Option<&str>) -> Exit {
+    if reason == Some("killed") { Exit::Abnormal } else { Exit::Normal }
+}
+
+/// One row of the table above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether at all.
+    pub restart: Restart,
+    /// So many restarts …
+    pub intensity: usize,
+    /// … within this time are borne.
+    pub period: Duration,
+    /// The delay before the first restart of a period.
+    pub base: Duration,
+    /// No delay is longer.
+    pub longest: Duration,
+}
+
+/// The run supervisor's row.
+pub const RUN_SUPERVISOR: Policy = supervised(Restart::Transient);
+/// The orchestrator's row.
+pub const ORCHESTRATOR: Policy = supervised(Restart::Permanent);
+/// The agent pool's row.
+pub const AGENT_POOL: Policy = supervised(Restart::Permanent);
+/// An agent's row.
+pub const AGENT: Policy = Policy {
+    restart: Restart::Temporary,
+    ..supervised(Restart::Temporary)
+};
+
+const fn supervised(restart: Restart) -> Policy {
+    Policy {
+        restart,
+        intensity: 3,
+        period: Duration::from_mins(1),
+        base: Duration::from_millis(50),
+        longest: Duration::from_secs(5),
+    }
+}
+
+/// What to do about an actor that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Start it again after this delay.
+    Restart(Duration),
+    /// It is not wanted any more.
+    Leave,
+    /// It ended too often: whoever depends on it fails.
+    Escalate,
+}
+
+/// An actor's restarts within the period.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Millis>);
+
+impl History {
+    /// Decides about an actor that ended at `now`; `jitter` in 0..=255 spreads restarts that fall together.
+    pub fn ended(&mut self, policy: &Policy, exit: Exit, now: Millis, jitter: u8) -> Verdict {
+        match (policy.restart, exit) {
+            (Restart::Temporary, _) | (Restart::Transient, Exit::Normal) => return Verdict::Leave,
+            (Restart::Permanent, _) | (Restart::Transient, Exit::Abnormal) => {}
+        }
+        let oldest = now.saturating_sub(policy.period.as_millis() as Millis);
+        while self.0.front().is_some_and(|&at| at < oldest) {
+            self.0.pop_front();
+        }
+        if self.0.len() >= policy.intensity {
+            return Verdict::Escalate;
+        }
+        let delay = back_off(policy.base, policy.longest, self.0.len() as u32, jitter);
+        self.0.push_back(now);
+        Verdict::Restart(delay)
+    }
+}
+
+/// Doubles with each try up to `longest`, then takes off up to half by `jitter` (0 takes nothing).
+#[must_use]
+pub fn back_off(base: Duration, longest: Duration, tries: u32, jitter: u8) -> Duration {
+    let full = base
+        .saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX))
+        .min(longest);
+    full - full * u32::from(jitter) / 512
+}
+
+/// Jitter that is the same in every replay: from what the try is called, not from a source of chance.
+#[must_use]
+pub fn jitter(key: Digest, attempt: u32) -> u8 {
+    Digest::of("jitter", &[&key.0, &attempt.to_le_bytes()]).0[0]
+}
+
+/// A failure, as the retry table sorts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// The agent said so.
+    Agent(&'a Failure),
+    /// The engine's own part of the attempt broke.
+    Engine,
+}
+
+/// When the next attempt of a call may start, in milliseconds from now; `None` when the call has failed.
+///
+/// `failures` counts the attempts that failed so far, this one included; `jitter` as in [`back_off`].
+#[must_use]
+pub fn retry_after(cause: Cause<'_>, failures: u32, jitter: u8) -> Option<Millis> {
+    let (attempts, base, asked) = match cause {
+        Cause::Engine => (2, Duration::from_millis(100), None),
+        Cause::Agent(failure) => match failure.kind {
+            FailureKind::RateLimit => (6, Duration::from_secs(1), failure.retry_after),
+            FailureKind::Transport => (4, Duration::from_millis(500), failure.retry_after),
+            _ => return None,
+        },
+    };
+    if failures >= attempts {
+        return None;
+    }
+    let own = back_off(
+        base,
+        Duration::from_mins(2),
+        failures.saturating_sub(1),
+        jitter,
+    );
+    // What the other side asks for is a minimum: jitter may only add to it.
+    Some(asked.map_or(own.as_millis() as Millis, |asked| {
+        asked.saturating_add(asked.saturating_mul(u64::from(jitter)) / 2048)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intensity_is_counted_within_the_period() {
+        let mut history = History::default();
+        let policy = RUN_SUPERVISOR;
+        for (now, expected) in [
+            (0, Verdict::Restart(Duration::from_millis(50))),
+            (1_000, Verdict::Restart(Duration::from_millis(100))),
+            (2_000, Verdict::Restart(Duration::from_millis(200))),
+            (3_000, Verdict::Escalate),
+            // A minute after the first two, two are forgotten.
+            (61_500, Verdict::Restart(Duration::from_millis(100))),
+            (61_600, Verdict::Restart(Duration::from_millis(200))),
+            (61_700, Verdict::Escalate),
+        ] {
+            assert_eq!(
+                history.ended(&policy, Exit::Abnormal, now, 0),
+                expected,
+                "at {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_started_again() {
+        let verdict = |restart, exit| {
+            History::default().ended(
+                &Policy {
+                    restart,
+                    ..RUN_SUPERVISOR
+                },
+                exit,
+                0,
+                0,
+            )
+        };
+        let again = Verdict::Restart(Duration::from_millis(50));
+        assert_eq!(verdict(Restart::Permanent, Exit::Normal), again);
+        assert_eq!(verdict(Restart::Permanent, Exit::Abnormal), again);
+        assert_eq!(verdict(Restart::Transient, Exit::Normal), Verdict::Leave);
+        assert_eq!(verdict(Restart::Transient, Exit::Abnormal), again);
+        assert_eq!(verdict(Restart::Temporary, Exit::Abnormal), Verdict::Leave);
+    }
+
+    #[test]
+    fn back_off_doubles_to_its_end_and_jitter_takes_at_most_half() {
+        let (base, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+        let delays: Vec<u64> = (0..8)
+            .map(|tries| back_off(base, longest, tries, 0).as_secs())
+            .collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert!(back_off(base, longest, 99, 255) >= longest / 2);
+    }
+
+    #[test]
+    fn retries_by_kind() {
+        let failure = |kind, retry_after| Failure {
+            kind,
+            message: String::new(),
+            evidence: None,
+            retry_after,
+        };
+        let after =
+            |kind, asked, failures| retry_after(Cause::Agent(&failure(kind, asked)), failures, 0);
+        assert_eq!(after(FailureKind::RateLimit, None, 1), Some(1_000));
+        assert_eq!(after(FailureKind::RateLimit, Some(30_000), 1), Some(30_000));
+        assert_eq!(after(FailureKind::RateLimit, None, 5), Some(16_000));
+        assert_eq!(after(FailureKind::RateLimit, None, 6), None);
+        assert_eq!(after(FailureKind::Transport, None, 3), Some(2_000));
+        assert_eq!(after(FailureKind::Transport, None, 4), None);
+        for kind in [
+            FailureKind::Crash,
+            FailureKind::Timeout,
+            FailureKind::Refused,
+            FailureKind::Quota,
+            FailureKind::Other,
+        ] {
+            assert_eq!(after(kind, Some(5), 1), None, "{kind:?}");
+        }
+        assert_eq!(retry_after(Cause::Engine, 1, 0), Some(100));
+        assert_eq!(retry_after(Cause::Engine, 2, 0), None);
+    }
+}

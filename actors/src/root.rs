@@ -1,0 +1,186 @@
+//! The root of an engine's tree: starts the journal's writer first and stops it last; supervises the runs in between.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_journal::id::RunId;
+use bellwether_journal::store::Store;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+
+use crate::clock::Clock;
+use crate::journal::{self, Journal};
+use crate::restart::{self, Exit, History, Verdict};
+use crate::run::supervisor::{self, RunSupervisor};
+use crate::scheduler::Scheduler;
+
+/// Tells the engine that a run's supervisor crashed: to be recovered after the delay, or, without one, not any more.
+pub type Crashed = Arc<dyn Fn(RunId, Option<Duration>, String) + Send + Sync>;
+
+/// What the root is told.
+pub enum Message {
+    /// Supervise a run.
+    Run(
+        Box<supervisor::Arguments>,
+        RpcReplyPort<Result<ActorRef<supervisor::Message>, String>>,
+    ),
+    /// A child is gone.
+    Gone(ActorId, Exit, String),
+    /// Answer when no run is left.
+    WhenIdle(RpcReplyPort<()>),
+    /// Drain the journal and end.
+    Shutdown(RpcReplyPort<()>),
+    /// The journal is drained.
+    Drained(RpcReplyPort<()>),
+}
+
+/// The root's arguments.
+pub struct Arguments {
+    /// Where the journal is kept.
+    pub store: Arc<dyn Store>,
+    /// Permits.
+    pub scheduler: Scheduler,
+    /// Time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Hears of runs that crashed.
+    pub crashed: Crashed,
+}
+
+/// The root.
+pub struct Root;
+
+/// What the root keeps.
+pub struct State {
+    writer: ActorRef<journal::Message>,
+    runs: HashMap<ActorId, (RunId, ActorRef<supervisor::Message>)>,
+    histories: HashMap<RunId, History>,
+    clock: Arc<dyn Clock>,
+    crashed: Crashed,
+    waiting: Vec<RpcReplyPort<()>>,
+}
+
+impl Actor for Root {
+    type Msg = Message;
+    type State = State;
+    type Arguments = (
+        Arguments,
+        tokio::sync::oneshot::Sender<ActorRef<journal::Message>>,
+    );
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        (
+            Arguments {
+                store,
+                scheduler,
+                clock,
+                crashed,
+            },
+            started,
+        ): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let arguments = journal::Arguments { store, scheduler };
+        let (writer, _) =
+            Journal::spawn_linked(None, Journal, arguments, myself.get_cell()).await?;
+        // Whoever starts the root waits for this; if it is gone, so is the root's owner.
+        let _ = started.send(writer.clone());
+        Ok(State {
+            writer,
+            runs: HashMap::new(),
+            histories: HashMap::new(),
+            clock,
+            crashed,
+            waiting: Vec::new(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Run(arguments, reply) => {
+                let run = arguments.machine_run();
+                let spawned =
+                    RunSupervisor::spawn_linked(None, RunSupervisor, *arguments, myself.get_cell())
+                        .await
+                        .map(|(supervisor, _)| supervisor)
+                        .map_err(|error| error.to_string());
+                if let Ok(supervisor) = &spawned {
+                    state
+                        .runs
+                        .insert(supervisor.get_id(), (run, supervisor.clone()));
+                }
+                let _ = reply.send(spawned);
+            }
+            Message::Gone(child, exit, why) => state.gone(child, exit, &why),
+            Message::WhenIdle(reply) => state.waiting.push(reply),
+            Message::Shutdown(reply) => {
+                let writer = state.writer.clone();
+                // Beside the mailbox: the runs that are ending still have to be heard.
+                tokio::spawn(async move {
+                    let drained = ractor::call!(writer, journal::Message::Drain);
+                    if let Err(error) = drained {
+                        tracing::debug!(%error, "the journal's writer was gone already");
+                    }
+                    let _ = myself.cast(Message::Drained(reply));
+                });
+            }
+            Message::Drained(reply) => {
+                state.writer.stop(None);
+                let _ = reply.send(());
+                myself.stop(None);
+            }
+        }
+        if state.runs.is_empty() {
+            for reply in state.waiting.drain(..) {
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (child, exit, why) = match event {
+            SupervisionEvent::ActorTerminated(child, _, _) => (child, Exit::Normal, String::new()),
+            SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
+            _ => return Ok(()),
+        };
+        myself.cast(Message::Gone(child.get_id(), exit, why))?;
+        Ok(())
+    }
+}
+
+impl State {
+    fn gone(&mut self, child: ActorId, exit: Exit, why: &str) {
+        let Some((run, _)) = self.runs.remove(&child) else {
+            if child == self.writer.get_id() && exit == Exit::Abnormal {
+                // Runs hear of it with their next record: the writer's mailbox is gone.
+                tracing::error!(why, "the journal's writer failed");
+            }
+            return;
+        };
+        let history = self.histories.entry(run).or_default();
+        match history.ended(&restart::RUN_SUPERVISOR, exit, self.clock.now(), 0) {
+            Verdict::Leave => {
+                self.histories.remove(&run);
+            }
+            Verdict::Restart(after) => {
+                tracing::error!(%run, why, "a run's supervisor failed and is started again");
+                (self.crashed)(run, Some(after), why.to_owned());
+            }
+            Verdict::Escalate => {
+                tracing::error!(%run, why, "a run's supervisor failed too often");
+                (self.crashed)(run, None, why.to_owned());
+            }
+        }
+    }
+}

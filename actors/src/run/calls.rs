@@ -1,0 +1,497 @@
+//! The machine's rules for calls: from a command of the script to its answer.
+
+use std::sync::Arc;
+
+use bellwether_journal::id::{Attempt, CallNumber, FencingToken, TimerNumber};
+use bellwether_journal::key::{self, Digest};
+use bellwether_journal::record::{
+    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
+    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, Status, TimerFired, Usage,
+};
+use bellwether_journal::state::{CallStatus, PastEnd};
+use bellwether_journal::text::{self, Packed};
+use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
+
+use super::machine::{Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
+use super::output::{Action, Output, Source, Start, Work};
+use crate::backend::PreviousAttempt;
+use crate::pool::End;
+use crate::restart::{self, Cause};
+
+impl Machine {
+    /// The VM answered what it was given: turns in order.
+    pub fn turns(
+        &mut self,
+        turns: Vec<Turn>,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        for turn in turns {
+            let Some((index, time)) = self.owed.pop_front() else {
+                tracing::error!(run = %self.state.id, "a turn that nobody waits for is dropped");
+                return;
+            };
+            self.turn(index, time, turn, now, permits, out);
+        }
+        self.start_waiting(now, permits, out);
+    }
+
+    pub(super) fn turn(
+        &mut self,
+        index: u64,
+        time: Millis,
+        turn: Turn,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        if !self.wants_script() {
+            return;
+        }
+        let mut ordinal = 0;
+        if !matches!(turn.status, TurnStatus::LimitReached(_)) {
+            for command in turn.commands {
+                self.command(command, index, time, &mut ordinal, now, out);
+            }
+        }
+        match turn.status {
+            TurnStatus::Running => {}
+            TurnStatus::Returned(value) => {
+                let end = Ending {
+                    result: Some(value),
+                    error: None,
+                    status: Status::Completed,
+                };
+                self.end(end, now, permits, out);
+            }
+            TurnStatus::Threw(error) | TurnStatus::LimitReached(error) => {
+                let end = Ending {
+                    result: None,
+                    error: Some(*error),
+                    status: Status::Failed,
+                };
+                self.end(end, now, permits, out);
+            }
+        }
+    }
+
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        turn: u64,
+        time: Millis,
+        ordinal: &mut u32,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        match command {
+            Command::Call(call) => self.call(*call, turn, now, out),
+            Command::Log { level, text } => {
+                if !self.state.was_shown(turn, *ordinal) {
+                    let text = cut(text);
+                    let logged = Logged {
+                        turn,
+                        ordinal: *ordinal,
+                        level,
+                        text,
+                    };
+                    self.append(Record::Logged(Box::new(logged)), now, out);
+                }
+                *ordinal += 1;
+            }
+            Command::Phase { title } => {
+                if !self.state.was_shown(turn, *ordinal) {
+                    let title = cut_shared(title);
+                    let entered = PhaseEntered {
+                        turn,
+                        ordinal: *ordinal,
+                        title,
+                    };
+                    self.append(Record::PhaseEntered(Box::new(entered)), now, out);
+                }
+                *ordinal += 1;
+            }
+            Command::Timer {
+                timer,
+                milliseconds,
+            } => {
+                let at = time.saturating_add(milliseconds);
+                self.timers.insert(timer, at);
+                out.act(self.state.next, Action::Arm(timer, at));
+            }
+            Command::ClearTimer { timer } => {
+                self.timers.remove(&timer);
+                out.act(self.state.next, Action::Disarm(timer));
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, call: Call, turn: u64, now: Millis, out: &mut Output) {
+        if call.number < self.state.next_call() {
+            // Replayed: it is in the journal, and was compared there.
+            return;
+        }
+        let (known, resolved) = self.keys.next(&call);
+        let prompt = text::pack(Arc::clone(&call.prompt));
+        let position = self.state.next;
+        let scheduled = CallScheduled {
+            call: call.number,
+            kind: call.kind,
+            turn,
+            content: known.content,
+            context: call.context,
+            key: known.key,
+            label: call.label.map(cut_shared),
+            phase: call.phase.map(cut_shared),
+            prompt: prompt.stored.clone(),
+            options: resolved.packed.stored.clone(),
+            line: call.line,
+        };
+        if self.append(Record::CallScheduled(Box::new(scheduled)), now, out) {
+            out.attach(position, &prompt);
+            out.attach(position, &resolved.packed);
+        }
+        if call.kind != CallKind::Agent {
+            self.loading.insert(call.number);
+            out.act(
+                self.state.next,
+                Action::Load(call.number, Source::Path(call.prompt)),
+            );
+            return;
+        }
+        self.agents += 1;
+        if self.agents > self.caps.agents {
+            let message = format!(
+                "the run's cap of {} agents is reached; raise it with --max-agents or `limits.max_agents`",
+                self.caps.agents
+            );
+            self.refuse(call.number, "AGENT_CAP", message, now, out);
+        } else if let Err(message) = &resolved.backend {
+            let message = message.clone();
+            self.refuse(call.number, "UNKNOWN_BACKEND", message, now, out);
+        } else {
+            // A long prompt is read back when its turn comes; a short one costs less than the look-up.
+            if prompt.compressed.is_none() {
+                self.at_hand.insert(call.number, (call.prompt, resolved));
+            }
+            self.waiting.push_back(call.number);
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        call: CallNumber,
+        code: &str,
+        message: String,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        let code = code.to_owned();
+        let refused = CallRefused {
+            call,
+            code: code.clone(),
+            message: message.clone(),
+        };
+        let answer = Answer::Refused { code, message };
+        self.settle(
+            Record::CallRefused(Box::new(refused)),
+            Target::Call(call),
+            answer,
+            now,
+            out,
+        );
+    }
+
+    /// A permit that was waited for is the run's own now.
+    pub fn granted(&mut self, now: Millis, permits: &mut dyn Permits, out: &mut Output) {
+        if self.may_start() {
+            self.start_next(now, out);
+            self.start_waiting(now, permits, out);
+        } else {
+            permits.give_back();
+        }
+    }
+
+    pub(super) fn may_start(&self) -> bool {
+        self.stage == Stage::Live
+            && !self.waiting.is_empty()
+            && self
+                .caps
+                .concurrency
+                .is_none_or(|limit| self.running.len() < limit)
+    }
+
+    pub(super) fn start_waiting(
+        &mut self,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        while self.may_start() && permits.take() {
+            self.start_next(now, out);
+        }
+    }
+
+    pub(super) fn start_next(&mut self, now: Millis, out: &mut Output) {
+        let Some(number) = self.waiting.pop_front() else {
+            return;
+        };
+        let Some(call) = self.state.call(number) else {
+            return;
+        };
+        let attempt = call.attempt().next();
+        let generation = self.generation();
+        let start = Start {
+            token: FencingToken {
+                epoch: self.epoch,
+                run: self.state.id,
+                generation,
+                call: number,
+                attempt,
+            },
+            idempotency_key: key::idempotency(self.state.id, generation, call.key),
+            previous_attempts: previous(call.past()),
+            work: match self.at_hand.remove(&number) {
+                Some((prompt, resolved)) => Work::AtHand(prompt, resolved),
+                None => Work::InJournal(call.scheduled),
+            },
+            label: call.label.clone(),
+            phase: call.phase.clone(),
+        };
+        let started = AttemptStarted {
+            call: number,
+            attempt,
+        };
+        self.append(Record::AttemptStarted(started), now, out);
+        self.running.insert(number);
+        out.act(self.state.next, Action::Start(Box::new(start)));
+    }
+
+    /// An attempt has ended.
+    pub fn ended(
+        &mut self,
+        token: FencingToken,
+        end: End,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        if !self.is_current(token) {
+            tracing::debug!(%token, "the word of an attempt that was replaced is refused");
+            return;
+        }
+        self.running.remove(&token.call);
+        permits.give_back();
+        match end {
+            End::Completed(value, usage) => {
+                let answer = Answer::Value(Arc::clone(&value.text));
+                let outcome = Outcome::Completed(value.stored.clone());
+                let position = self.state.next;
+                self.settle_call(token, outcome, usage, answer, now, out);
+                out.attach(position, &value);
+            }
+            End::Failed(failure, usage) => {
+                self.attempt_failed(token, failure, usage, false, now, out);
+            }
+            End::Lost(message) => {
+                let failure = Failure {
+                    kind: FailureKind::Crash,
+                    message: format!("the engine lost the agent: {}", cut(message)),
+                    evidence: None,
+                    retry_after: None,
+                };
+                self.attempt_failed(token, failure, Usage::default(), true, now, out);
+            }
+            End::Cancelled(usage) => match self.stage {
+                // It runs again when the run is resumed.
+                Stage::Stopping { .. } | Stage::Over => {}
+                Stage::Ending(_) => {
+                    let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
+                    self.settle_call(token, outcome, usage, Answer::Null, now, out);
+                }
+                Stage::Live | Stage::Pausing(_) | Stage::Paused => {
+                    let failure = Failure {
+                        kind: FailureKind::Other,
+                        message: "the agent says it was cancelled, and nobody had asked".to_owned(),
+                        evidence: None,
+                        retry_after: None,
+                    };
+                    self.attempt_failed(token, failure, usage, false, now, out);
+                }
+            },
+        }
+        self.start_waiting(now, permits, out);
+        self.settle_down(now, out);
+    }
+
+    pub(super) fn attempt_failed(
+        &mut self,
+        token: FencingToken,
+        failure: Failure,
+        usage: Usage,
+        ours: bool,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        let failure = Failure {
+            message: cut(failure.message),
+            evidence: failure.evidence.map(cut),
+            ..failure
+        };
+        let failures = self.state.call(token.call).map_or(0, |call| {
+            call.past()
+                .iter()
+                .filter(|past| matches!(past.end, PastEnd::Failed(_)))
+                .count() as u32
+        }) + 1;
+        let key = self
+            .state
+            .call(token.call)
+            .map_or_else(Digest::default, |call| call.key);
+        let cause = if ours {
+            Cause::Engine
+        } else {
+            Cause::Agent(&failure)
+        };
+        let retry = restart::retry_after(cause, failures, restart::jitter(key, failures));
+        match retry {
+            Some(after) if !matches!(self.stage, Stage::Ending(_)) => {
+                let failed = AttemptFailed {
+                    call: token.call,
+                    attempt: token.attempt,
+                    failure,
+                    usage,
+                    retry_at: now.saturating_add(after),
+                };
+                self.append(Record::AttemptFailed(Box::new(failed)), now, out);
+                out.act(self.state.next, Action::RetryAfter(token.call, after));
+            }
+            _ => {
+                let outcome = Outcome::Failed(failure);
+                self.settle_call(token, outcome, usage, Answer::Null, now, out);
+            }
+        }
+    }
+
+    /// A call's back-off is over.
+    pub fn retry_due(
+        &mut self,
+        call: CallNumber,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        let waits = self
+            .state
+            .call(call)
+            .is_some_and(|call| matches!(call.status, CallStatus::Backoff { .. }));
+        if waits && !self.waiting.contains(&call) {
+            self.waiting.push_back(call);
+            self.start_waiting(now, permits, out);
+        }
+    }
+
+    /// Another workflow's script was read, or cannot be.
+    pub fn loaded(
+        &mut self,
+        call: CallNumber,
+        script: Result<Packed, String>,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        if !self.loading.remove(&call) || !self.wants_script() {
+            return;
+        }
+        match script {
+            Ok(value) => {
+                let token = FencingToken {
+                    epoch: self.epoch,
+                    run: self.state.id,
+                    generation: self.generation(),
+                    call,
+                    attempt: Attempt(0),
+                };
+                let position = self.state.next;
+                let outcome = Outcome::Completed(value.stored.clone());
+                let answer = Answer::Value(Arc::clone(&value.text));
+                self.settle_call(token, outcome, Usage::default(), answer, now, out);
+                out.attach(position, &value);
+            }
+            Err(message) => self.refuse(call, "WORKFLOW", message, now, out),
+        }
+    }
+
+    /// A timer's time has come.
+    pub fn timer_due(&mut self, timer: TimerNumber, now: Millis, out: &mut Output) {
+        // A paused run's timers fire when it goes on.
+        if matches!(self.stage, Stage::Live | Stage::Pausing(_))
+            && self.timers.remove(&timer).is_some()
+        {
+            let record = Record::TimerFired(TimerFired { timer });
+            self.settle(record, Target::Timer(timer), Answer::Fired, now, out);
+        }
+    }
+
+    pub(super) fn settle_call(
+        &mut self,
+        token: FencingToken,
+        outcome: Outcome,
+        usage: Usage,
+        answer: Answer,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        let settled = CallSettled {
+            call: token.call,
+            attempt: token.attempt,
+            outcome,
+            usage,
+        };
+        let record = Record::CallSettled(Box::new(settled));
+        self.settle(record, Target::Call(token.call), answer, now, out);
+    }
+
+    /// Records an answer and gives it to the script, if that still wants any.
+    pub(super) fn settle(
+        &mut self,
+        record: Record,
+        target: Target,
+        answer: Answer,
+        now: Millis,
+        out: &mut Output,
+    ) {
+        let position = self.state.next;
+        let Some(version) = version_of(&self.state, &record, target) else {
+            return;
+        };
+        if !self.append(record, now, out) || !self.wants_script() {
+            return;
+        }
+        self.delivered = position.next();
+        let time = self.state.last_at;
+        self.owed.push_back((self.state.turns, time));
+        let spent = self.state.settled_output_tokens;
+        let settlement = Settlement {
+            target,
+            answer,
+            time,
+            version,
+            spent,
+        };
+        out.act(position, Action::Deliver(settlement));
+    }
+}
+
+fn previous(past: &[bellwether_journal::state::PastAttempt]) -> Vec<PreviousAttempt> {
+    past.iter()
+        .map(|past| PreviousAttempt {
+            attempt: past.attempt.0,
+            ended: match past.end {
+                PastEnd::Failed(kind) => kind.name().to_owned(),
+                PastEnd::Interrupted => "interrupted".to_owned(),
+            },
+            message: past.message.to_string(),
+        })
+        .collect()
+}

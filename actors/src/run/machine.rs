@@ -1,0 +1,364 @@
+//! A run's rules: what happens to it and what follows. Pure but for its permits, which come in as an argument; time comes
+//! in too. The supervisor beside it performs what comes out.
+//!
+//! ```text
+//!             ┌────────► Pausing ──last agent ended──► Paused ─┐
+//!   Live ─────┤◄──────────────────resume──────────────────────┘
+//!             ├─ stop, kill ─► Stopping ──last agent ended──► Over (stopped, killed: resumable)
+//!             └─ script returned, threw, broke a limit ─► Ending ──last agent ended──► Over (final)
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bellwether_journal::codec::{self, Entry, Sealer};
+use bellwether_journal::id::{CallNumber, Epoch, FencingToken, Position, RunId, TimerNumber};
+use bellwether_journal::key::{self, Digest};
+use bellwether_journal::record::{
+    Actor, CallKind, Millis, Outcome, Record, Recovered, ScriptError, Status,
+};
+use bellwether_journal::state::{CallStatus, RunState};
+use bellwether_journal::text::Packed;
+use bellwether_scripts::{Target, Turn};
+
+use super::keys::{Keys, Resolved};
+use super::output::{Action, Output, Source};
+
+/// A log line or message longer than this, in bytes, is cut: it is for people.
+const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// The run's own limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Agents at once; `None` is no limit.
+    pub concurrency: Option<usize>,
+    /// Agents in all.
+    pub agents: u64,
+}
+
+/// Where permits come from.
+pub trait Permits {
+    /// Takes one; if none is free, [`Machine::granted`] is called when one is the run's own.
+    fn take(&mut self) -> bool;
+    /// Gives one back.
+    fn give_back(&mut self);
+    /// Waits for none any more.
+    fn forget(&mut self);
+}
+
+/// Where the run stands in its own life.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Stage {
+    Live,
+    Pausing(Actor),
+    Paused,
+    Stopping {
+        to: Status,
+        by: Actor,
+        reason: Option<String>,
+    },
+    Ending(Box<Ending>),
+    Over,
+}
+
+/// How a script ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ending {
+    pub(super) result: Option<Arc<str>>,
+    pub(super) error: Option<ScriptError>,
+    /// What the end is when no agent changes it.
+    pub(super) status: Status,
+}
+
+/// A run's rules and all that they need to know.
+pub struct Machine {
+    pub(super) state: RunState,
+    pub(super) sealer: Sealer,
+    pub(super) epoch: Epoch,
+    pub(super) caps: Caps,
+    pub(super) keys: Keys,
+    pub(super) stage: Stage,
+    /// Turns that the VM owes: index and time.
+    pub(super) owed: VecDeque<(u64, Millis)>,
+    pub(super) timers: BTreeMap<TimerNumber, Millis>,
+    /// Calls that wait for a slot, in call order.
+    pub(super) waiting: VecDeque<CallNumber>,
+    /// What is at hand for them.
+    pub(super) at_hand: HashMap<CallNumber, (Arc<str>, Arc<Resolved>)>,
+    /// Calls with an attempt that is alive, each with a permit.
+    pub(super) running: HashSet<CallNumber>,
+    /// Workflows whose script is being read.
+    pub(super) loading: HashSet<CallNumber>,
+    /// The last position whose settlement the script was given.
+    pub(super) delivered: Position,
+    /// Agents asked for so far.
+    pub(super) agents: u64,
+}
+
+impl Machine {
+    /// A run that has records already or none; `owed` says which turns the VM still owes, `timers` which are armed.
+    #[must_use]
+    pub fn new(
+        state: RunState,
+        epoch: Epoch,
+        caps: Caps,
+        keys: Keys,
+        timers: BTreeMap<TimerNumber, Millis>,
+    ) -> Self {
+        let agents = state
+            .calls
+            .iter()
+            .filter(|call| call.kind == CallKind::Agent)
+            .count() as u64;
+        Self {
+            sealer: Sealer::resume(state.id, state.next, state.head),
+            state,
+            epoch,
+            caps,
+            keys,
+            stage: Stage::Live,
+            owed: VecDeque::new(),
+            timers,
+            waiting: VecDeque::new(),
+            at_hand: HashMap::new(),
+            running: HashSet::new(),
+            loading: HashSet::new(),
+            delivered: Position(0),
+            agents,
+        }
+    }
+
+    /// The run's state, as decided; the journal may be behind.
+    #[must_use]
+    pub const fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// How many attempts are alive.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The attempts that are alive, in call order.
+    #[must_use]
+    pub fn running_tokens(&self) -> Vec<FencingToken> {
+        let mut calls: Vec<CallNumber> = self.running.iter().copied().collect();
+        calls.sort_unstable();
+        calls
+            .into_iter()
+            .filter_map(|call| {
+                Some(FencingToken {
+                    epoch: self.epoch,
+                    run: self.state.id,
+                    generation: self.generation(),
+                    call,
+                    attempt: self.state.call(call)?.attempt(),
+                })
+            })
+            .collect()
+    }
+
+    /// Nothing that is decided from here on can be made durable: only the ends of agents still count.
+    pub fn abandon(&mut self) {
+        self.stage = Stage::Over;
+        self.waiting.clear();
+        self.at_hand.clear();
+        self.loading.clear();
+        self.timers.clear();
+    }
+
+    /// Whether the script still gets answers.
+    #[must_use]
+    pub const fn wants_script(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Pausing(_) | Stage::Paused)
+    }
+
+    /// A call's options, as its record has them.
+    pub fn resolve(&mut self, options: &Arc<str>) -> Arc<Resolved> {
+        self.keys.resolve(options)
+    }
+
+    /// Changes the limits from here on.
+    pub const fn set_caps(&mut self, caps: Caps) {
+        self.caps = caps;
+    }
+
+    /// The run begins: its first records. `packed` are the texts that they refer to.
+    pub fn begin(
+        &mut self,
+        records: Vec<Record>,
+        packed: &[Packed],
+        now: Millis,
+        out: &mut Output,
+    ) {
+        let first = self.state.next;
+        for record in records {
+            self.append(record, now, out);
+        }
+        for text in packed {
+            out.attach(first, text);
+        }
+        self.status(Status::Running, Actor::Engine, None, now, out);
+        self.owed.push_back((0, self.first_time()));
+    }
+
+    /// The run goes on from its journal: `fresh` are the turns whose commands the journal does not have yet, or not all.
+    pub fn go_on(
+        &mut self,
+        fresh: Vec<(u64, Millis, Turn)>,
+        by: Actor,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        self.append(Record::Recovered(Recovered { epoch: self.epoch }), now, out);
+        self.status(Status::Running, by, None, now, out);
+        self.delivered = self.state.next;
+        let unsettled: Vec<(CallNumber, CallKind, Position, CallStatus)> = self
+            .state
+            .unsettled()
+            .map(|(number, call)| (number, call.kind, call.scheduled, call.status))
+            .collect();
+        for (number, kind, scheduled, status) in unsettled {
+            match (kind, status) {
+                (CallKind::Agent, CallStatus::Backoff { until }) => {
+                    let after = until.saturating_sub(now);
+                    out.act(self.state.next, Action::RetryAfter(number, after));
+                }
+                (CallKind::Agent, _) => self.waiting.push_back(number),
+                _ => {
+                    self.loading.insert(number);
+                    out.act(
+                        self.state.next,
+                        Action::Load(number, Source::InJournal(scheduled)),
+                    );
+                }
+            }
+        }
+        let armed: Vec<_> = self
+            .timers
+            .iter()
+            .map(|(&timer, &at)| (timer, at))
+            .collect();
+        for (timer, at) in armed {
+            out.act(self.state.next, Action::Arm(timer, at));
+        }
+        for (index, time, turn) in fresh {
+            self.turn(index, time, turn, now, permits, out);
+        }
+        self.start_waiting(now, permits, out);
+    }
+
+    /// A new VM has been made from the journal up to a position; `fresh` as in [`Machine::go_on`].
+    pub fn rebuilt(
+        &mut self,
+        fresh: Vec<(u64, Millis, Turn)>,
+        now: Millis,
+        permits: &mut dyn Permits,
+        out: &mut Output,
+    ) {
+        for (index, time, turn) in fresh {
+            self.turn(index, time, turn, now, permits, out);
+        }
+        self.start_waiting(now, permits, out);
+    }
+
+    /// Seals a record, folds it and sends it on its way. A record that cannot stand where it would is a defect of this
+    /// module: it is reported and left out, so that the journal stays whole.
+    pub(super) fn append(&mut self, record: Record, now: Millis, out: &mut Output) -> bool {
+        let at = now.max(self.state.last_at);
+        let row = match self.sealer.seal(at, &record) {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::error!(run = %self.state.id, %error, "a record is left out");
+                return false;
+            }
+        };
+        let entry = Entry {
+            position: row.position,
+            at,
+            chain: self.sealer.head(),
+            record,
+        };
+        if let Err(error) = self.state.apply(&entry) {
+            tracing::error!(run = %self.state.id, %error, "a record is left out");
+            self.sealer = Sealer::resume(self.state.id, self.state.next, self.state.head);
+            return false;
+        }
+        out.rows.push(row);
+        out.entries.push(entry);
+        true
+    }
+
+    pub(super) fn is_current(&self, token: FencingToken) -> bool {
+        token.epoch == self.epoch
+            && token.run == self.state.id
+            && token.generation == self.generation()
+            && self.running.contains(&token.call)
+            && self
+                .state
+                .call(token.call)
+                .is_some_and(|call| call.attempt() == token.attempt)
+    }
+
+    pub(super) fn generation(&self) -> bellwether_journal::id::Generation {
+        self.state
+            .generation
+            .as_ref()
+            .map_or_else(Default::default, |open| open.number)
+    }
+
+    pub(super) fn first_time(&self) -> Millis {
+        self.state
+            .generation
+            .as_ref()
+            .map_or(0, |generation| generation.time)
+    }
+
+    /// The newest summary, to go with the records.
+    #[must_use]
+    pub fn summary(&self) -> (RunId, Vec<u8>) {
+        (self.state.id, codec::encode_summary(&self.state.summary()))
+    }
+}
+
+/// What code that waited for this settlement depends on (`docs/replay.md`). Pure in the records, so that a replay gives
+/// the same. `None` when the call is not there.
+#[must_use]
+pub fn version_of(state: &RunState, record: &Record, target: Target) -> Option<Digest> {
+    let number = match target {
+        Target::Timer(timer) => return Some(Digest::of("timer", &[&timer.0.to_le_bytes()])),
+        Target::Call(number) => number,
+    };
+    let call = state.call(number)?;
+    let generation = state.generation.as_ref()?.number;
+    match record {
+        Record::CallSettled(settled) => Some(match &settled.outcome {
+            Outcome::Completed(_) => key::version(call.key, state.id, generation, settled.attempt),
+            Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => {
+                key::failed_version(call.key)
+            }
+        }),
+        _ => Some(key::failed_version(call.key)),
+    }
+}
+
+pub(super) fn cut(text: String) -> String {
+    if text.len() <= LINE_BYTES_MAX {
+        return text;
+    }
+    let mut end = LINE_BYTES_MAX;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}… ({} bytes in all)", &text[..end], text.len())
+}
+
+pub(super) fn cut_shared(text: Arc<str>) -> Arc<str> {
+    if text.len() <= LINE_BYTES_MAX {
+        text
+    } else {
+        cut(text.to_string()).into()
+    }
+}

@@ -1,0 +1,141 @@
+//! What a run's supervisor is told, and what it is started with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_journal::error::StoreError;
+use bellwether_journal::id::{CallNumber, FencingToken, RunId, TimerNumber};
+use bellwether_journal::key::Digest;
+use bellwether_journal::record::{Actor as By, Millis, Record, Status};
+use bellwether_journal::state::RunState;
+use bellwether_journal::store::Store;
+use bellwether_journal::text::Packed;
+use bellwether_scripts::{Turn, Vm};
+use ractor::{ActorId, ActorRef, RpcReplyPort};
+
+use super::keys::Keys;
+use super::machine::Machine;
+use super::output::Start;
+use super::replay::{self, ReplayError};
+use crate::backend::Progress;
+use crate::clock::Clock;
+use crate::journal::{self, Acknowledgement};
+use crate::observe::Observer;
+use crate::orchestrator;
+use crate::pool::End;
+use crate::restart::Exit;
+use crate::scheduler::Scheduler;
+
+/// Makes a run's VM from what its records say, in recovery and after a crash of the VM.
+pub type MakeVm =
+    Arc<dyn Fn(&RunState, &dyn Store) -> Result<(Vm, Turn), StoreError> + Send + Sync>;
+
+/// Reads another workflow's script: gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
+pub type LoadScript = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// What a run shares with its engine.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where records are read.
+    pub store: Arc<dyn Store>,
+    /// The journal's own name.
+    pub journal_identity: Digest,
+    /// Where records are written.
+    pub writer: ActorRef<journal::Message>,
+    /// Permits.
+    pub scheduler: Scheduler,
+    /// Time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A run's arguments.
+pub struct Arguments {
+    /// The engine's part.
+    pub surroundings: Surroundings,
+    /// Its rules.
+    pub machine: Machine,
+    /// How it begins here.
+    pub beginning: Beginning,
+    /// Makes its VM.
+    pub make_vm: MakeVm,
+    /// Gives fresh keys for a VM that is made anew.
+    pub make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
+    /// Reads other workflows.
+    pub load_script: LoadScript,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+    /// Where its agents' progress goes.
+    pub progress: Progress,
+    /// Where its agents work.
+    pub working_directory: PathBuf,
+    /// How long agents may take to end in order.
+    pub grace: Duration,
+    /// When the run is stopped, in milliseconds from now.
+    pub time_limit: Option<Millis>,
+}
+
+impl Arguments {
+    /// Which run this is.
+    #[must_use]
+    pub fn machine_run(&self) -> RunId {
+        self.machine.state().id
+    }
+}
+
+/// How a run begins in this engine.
+pub enum Beginning {
+    /// With these records, the texts that left them, and the VM's start.
+    New(Vec<Record>, Vec<Packed>, orchestrator::Start),
+    /// From the journal: the VM, and turns that the journal does not have whole.
+    Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By),
+    /// It does not: it crashed too often, for this reason, and is quarantined.
+    Condemned(String),
+}
+
+/// What a run is told.
+pub enum Message {
+    /// The VM's turns.
+    Turns(Vec<Turn>),
+    /// An attempt ended.
+    Ended(FencingToken, End),
+    /// What became of records.
+    Acknowledged(Acknowledgement),
+    /// A permit is the run's own now.
+    Granted,
+    /// The answers have waited long enough for their turn.
+    CommitNow,
+    /// A timer's time has come.
+    TimerDue(TimerNumber),
+    /// A call's back-off is over.
+    RetryDue(CallNumber),
+    /// Another workflow was read.
+    Loaded(CallNumber, Result<String, String>),
+    /// An attempt's prompt and options were read back from the journal.
+    Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
+    /// A new VM stands where the journal ends.
+    Rebuilt(Result<Box<replay::Recovered>, ReplayError>),
+    /// A child is gone, and everything that it sent was handled.
+    Gone(ActorId, Exit, String),
+    /// A child's back-off is over: start it again.
+    Restart(Child),
+    /// Start nothing new.
+    Pause(By, Option<String>, RpcReplyPort<()>),
+    /// Go on after a pause.
+    Resume(By, RpcReplyPort<()>),
+    /// End in order within the grace, or at once without one.
+    Stop(Option<Duration>, By, Option<String>, RpcReplyPort<()>),
+    /// What state is the run in, as decided?
+    Ask(RpcReplyPort<Status>),
+    /// The run's time is over.
+    OutOfTime(Millis),
+}
+
+/// The run's children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// Owns the VM.
+    Orchestrator,
+    /// Owns the agents.
+    AgentPool,
+}

@@ -1,0 +1,188 @@
+//! The supervisor's hands: each action of the machine, when the records that it depends on are durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_journal::codec;
+use bellwether_journal::error::{Damage, StoreError};
+use bellwether_journal::id::{CallNumber, Position, RunId};
+use bellwether_journal::read;
+use bellwether_journal::record::Record;
+use bellwether_journal::store::Store;
+use ractor::ActorRef;
+
+use super::keys::Resolved;
+use super::message::{Child, Message};
+use super::output::{Action, Source, Start, Work};
+use super::replay::{self, ReplayError};
+use super::supervisor::State;
+use crate::backend::Task;
+use crate::pool::{self, End};
+
+impl State {
+    pub(super) fn act(&mut self, myself: &ActorRef<Message>, position: Position, action: Action) {
+        match action {
+            Action::Deliver(_) => tracing::error!("an answer waited to be durable"),
+            Action::Start(start) => match start.work.clone() {
+                Work::AtHand(prompt, resolved) => self.start(*start, prompt, &resolved),
+                Work::InJournal(scheduled) => self.fetch(myself, start, scheduled),
+            },
+            Action::Load(call, source) => self.load(myself, call, source),
+            Action::RetryAfter(call, after) => {
+                myself.send_after(Duration::from_millis(after), move || {
+                    Message::RetryDue(call)
+                });
+            }
+            Action::Arm(timer, at) => {
+                let wait = at.saturating_sub(self.surroundings.clock.now());
+                let myself = myself.clone();
+                let task = tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    let _ = myself.cast(Message::TimerDue(timer));
+                });
+                if let Some(earlier) = self.timers.insert(timer, task) {
+                    earlier.abort();
+                }
+            }
+            Action::Disarm(timer) => {
+                if let Some(task) = self.timers.remove(&timer) {
+                    task.abort();
+                }
+            }
+            Action::CancelAgents => self.tell_pool(pool::Message::CancelAll(self.grace)),
+            Action::KillAgents => self.tell_pool(pool::Message::KillAll),
+            Action::DropScript => {
+                if let Some(orchestrator) = self.orchestrator.take() {
+                    orchestrator.stop(None);
+                }
+                self.answers.clear();
+                self.turns_owed = 0;
+            }
+            Action::RebuildScript => {
+                let wait = self.rebuild_after;
+                self.rebuild_until = position;
+                myself.send_after(wait, || Message::Restart(Child::Orchestrator));
+            }
+            Action::Finish => self.finish(myself),
+        }
+    }
+
+    pub(super) fn tell_pool(&self, message: pool::Message) {
+        if let Some(pool) = &self.pool
+            && pool.cast(message).is_err()
+        {
+            tracing::debug!(run = %self.run, "the agent pool is gone: its end is on its way");
+        }
+    }
+
+    pub(super) fn start(&mut self, start: Start, prompt: Arc<str>, resolved: &Arc<Resolved>) {
+        let backend = match &resolved.backend {
+            Ok(backend) => Arc::clone(backend),
+            Err(message) => {
+                let lost = End::Lost(message.clone());
+                self.decide(|machine, now, permits, out| {
+                    machine.ended(start.token, lost, now, permits, out);
+                });
+                return;
+            }
+        };
+        let task = Arc::new(Task {
+            token: start.token,
+            idempotency_key: start.idempotency_key,
+            previous_attempts: start.previous_attempts,
+            prompt,
+            options: resolved.options.clone(),
+            label: start.label,
+            phase: start.phase,
+            working_directory: self.working_directory.clone(),
+            journal: self.surroundings.journal_identity,
+        });
+        match &self.pool {
+            Some(pool) => {
+                if pool.cast(pool::Message::Start(backend, task)).is_err() {
+                    tracing::debug!(run = %self.run, "the agent pool is gone: its end is on its way");
+                }
+            }
+            None => self.starts.push((backend, task)),
+        }
+    }
+
+    fn fetch(&self, myself: &ActorRef<Message>, start: Box<Start>, scheduled: Position) {
+        let (store, run, myself) = (
+            Arc::clone(&self.surroundings.store),
+            self.run,
+            myself.clone(),
+        );
+        tokio::task::spawn_blocking(move || {
+            let fetched = read_work(store.as_ref(), run, scheduled);
+            let _ = myself.cast(Message::Fetched(start, fetched));
+        });
+    }
+
+    fn load(&self, myself: &ActorRef<Message>, call: CallNumber, source: Source) {
+        let (store, run, myself) = (
+            Arc::clone(&self.surroundings.store),
+            self.run,
+            myself.clone(),
+        );
+        let load_script = Arc::clone(&self.load_script);
+        tokio::task::spawn_blocking(move || {
+            let path = match source {
+                Source::Path(path) => Ok(path),
+                Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled)
+                    .map(|(path, _)| path)
+                    .map_err(|error| error.to_string()),
+            };
+            let script = path.and_then(|path| load_script(&path));
+            let _ = myself.cast(Message::Loaded(call, script));
+        });
+    }
+
+    /// Makes a new VM from the journal, up to where the old one was lost.
+    pub(super) fn rebuild(&self, myself: &ActorRef<Message>) {
+        let (store, run, until) = (
+            Arc::clone(&self.surroundings.store),
+            self.run,
+            self.rebuild_until,
+        );
+        let (keys, make_vm) = ((self.make_keys)(), Arc::clone(&self.make_vm));
+        let (abandoned, myself) = (Arc::clone(&self.abandoned), myself.clone());
+        tokio::task::spawn_blocking(move || {
+            let recovered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let source = replay::Source {
+                    store: store.as_ref(),
+                    run,
+                    until,
+                    cancelled: &abandoned,
+                };
+                replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))
+            }));
+            let recovered = recovered.unwrap_or_else(|panic| {
+                Err(ReplayError::Crashed(crate::agent::text_of(panic.as_ref())))
+            });
+            let _ = myself.cast(Message::Rebuilt(recovered.map(Box::new)));
+        });
+    }
+}
+
+/// A call's prompt and options, from its record.
+fn read_work(
+    store: &dyn Store,
+    run: RunId,
+    scheduled: Position,
+) -> Result<(Arc<str>, Arc<str>), StoreError> {
+    let damage = || {
+        Damage::new(format!(
+            "run {run}: there is no call at position {scheduled}"
+        ))
+    };
+    let rows = store.records(run, scheduled, 1)?;
+    let row = rows.first().ok_or_else(damage)?;
+    let entry = codec::decode(run, row.position, &row.bytes)?;
+    let Record::CallScheduled(call) = entry.record else {
+        return Err(damage().into());
+    };
+    let prompt = read::resolve(store, run, scheduled, &call.prompt)?;
+    let options = read::resolve(store, run, scheduled, &call.options)?;
+    Ok((prompt, options))
+}

@@ -1,0 +1,647 @@
+//! The run's supervisor: owns its [`Machine`], performs what comes out, and is the only one that writes the run's records.
+//!
+//! What may not happen before a record is durable waits in `effects`, by position. What the script is told does not wait:
+//! its commands join the commit that makes the answer durable, so a step in sequence is one commit.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bellwether_journal::batch::Submission;
+use bellwether_journal::codec::Entry;
+use bellwether_journal::id::{Position, RunId, TimerNumber};
+use bellwether_journal::record::{Actor as By, Millis, Record, Status};
+use bellwether_journal::text::{self};
+use bellwether_scripts::{Settlement, TurnStatus};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::task::JoinHandle;
+
+use super::keys::Keys;
+use super::machine::{Machine, Permits};
+pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
+use super::output::{Action, Output};
+use super::replay::{self, ReplayError};
+use crate::backend::{AgentBackend, Progress, Task};
+use crate::journal::{self, Acknowledgement};
+use crate::observe::{Observer, Report};
+use crate::orchestrator::{self, Orchestrator};
+use crate::pool::{self, AgentPool, End};
+use crate::restart::{self, Exit, History, Verdict};
+use crate::scheduler::{Granted, Scheduler};
+
+/// An answer may wait so long for the turn that it begins, to share its commit; a script that computes for longer pays
+/// with a commit of its own.
+const COMMIT_TOGETHER: Duration = Duration::from_millis(5);
+
+/// The supervisor of a run.
+pub struct RunSupervisor;
+
+/// What the supervisor keeps.
+pub struct State {
+    pub(super) run: RunId,
+    pub(super) surroundings: Surroundings,
+    pub(super) machine: Machine,
+    pub(super) make_vm: MakeVm,
+    pub(super) make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
+    pub(super) load_script: LoadScript,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) progress: Progress,
+    pub(super) working_directory: PathBuf,
+    pub(super) grace: Duration,
+    pub(super) journal: journal::Handle,
+    pub(super) acknowledge: journal::Acknowledge,
+    pub(super) granted: Arc<Granted>,
+    pub(super) pool: Option<ActorRef<pool::Message>>,
+    /// Attempts to start as soon as there is a pool again.
+    pub(super) starts: Vec<(Arc<dyn AgentBackend>, Arc<Task>)>,
+    pub(super) pool_history: History,
+    pub(super) orchestrator: Option<ActorRef<orchestrator::Message>>,
+    pub(super) orchestrator_history: History,
+    /// Records decided and not yet sent to the writer.
+    pub(super) output: Output,
+    /// What waits for a position to be durable.
+    pub(super) effects: VecDeque<(Position, Effect)>,
+    /// Records that somebody wants to be told of when they are durable.
+    pub(super) told_later: VecDeque<Entry>,
+    pub(super) durable: Position,
+    /// Answers that the VM was given and has not answered.
+    pub(super) turns_owed: usize,
+    pub(super) answers: Vec<Settlement>,
+    pub(super) commit_timer: bool,
+    pub(super) timers: HashMap<TimerNumber, JoinHandle<()>>,
+    pub(super) rebuild_after: Duration,
+    pub(super) rebuild_until: Position,
+    /// Set to end a recovery that is under way.
+    pub(super) abandoned: Arc<AtomicBool>,
+    /// Who waits for the run's end.
+    pub(super) stops: Vec<RpcReplyPort<()>>,
+    pub(super) journal_failed: Option<String>,
+    pub(super) finished: bool,
+}
+
+/// Something that waits for records to be durable.
+pub(super) enum Effect {
+    Act(Action),
+    Answer(RpcReplyPort<()>),
+    Report(Report),
+}
+
+impl Actor for RunSupervisor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let pool = spawn_pool(&myself, &arguments.progress, arguments.grace).await?;
+        let orchestrator = spawn_orchestrator(&myself).await?;
+        let run = arguments.machine.state().id;
+        let acknowledged = myself.clone();
+        let granted = myself.clone();
+        let granted: Granted = Box::new(move || {
+            // A run that is gone has given its permits back.
+            let _ = granted.cast(Message::Granted);
+        });
+        if let Some(limit) = arguments.time_limit {
+            myself.send_after(Duration::from_millis(limit), move || {
+                Message::OutOfTime(limit)
+            });
+        }
+        let mut state = State {
+            run,
+            journal: journal::Handle::new(arguments.surroundings.writer.clone(), run),
+            acknowledge: Arc::new(move |acknowledgement| {
+                let _ = acknowledged.cast(Message::Acknowledged(acknowledgement));
+            }),
+            granted: Arc::new(granted),
+            durable: arguments.machine.state().next,
+            surroundings: arguments.surroundings,
+            machine: arguments.machine,
+            make_vm: arguments.make_vm,
+            make_keys: arguments.make_keys,
+            load_script: arguments.load_script,
+            observer: arguments.observer,
+            progress: arguments.progress,
+            working_directory: arguments.working_directory,
+            grace: arguments.grace,
+            pool: Some(pool),
+            starts: Vec::new(),
+            pool_history: History::default(),
+            orchestrator: Some(orchestrator),
+            orchestrator_history: History::default(),
+            output: Output::default(),
+            effects: VecDeque::new(),
+            told_later: VecDeque::new(),
+            turns_owed: 0,
+            answers: Vec::new(),
+            commit_timer: false,
+            timers: HashMap::new(),
+            rebuild_after: Duration::ZERO,
+            rebuild_until: Position(0),
+            abandoned: Arc::new(AtomicBool::new(false)),
+            stops: Vec::new(),
+            journal_failed: None,
+            finished: false,
+        };
+        state.begin(arguments.beginning);
+        state.perform(&myself, Commit::Now);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let commit = state.take(&myself, message).await?;
+        state.perform(&myself, commit);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // The end overtakes the child's last message: what it said is handled first (`pool`).
+        let (child, exit, why) = match event {
+            SupervisionEvent::ActorTerminated(child, _, why) => {
+                (child, restart::exit_of(why.as_deref()), why.unwrap_or_default())
+            }
+            SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
+            _ => return Ok(()),
+        };
+        myself.cast(Message::Gone(child.get_id(), exit, why))?;
+        Ok(())
+    }
+}
+
+impl Drop for State {
+    /// However the supervisor ends, its permits go back, or the other runs would starve.
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.surroundings.scheduler.forget(self.run);
+        for _ in 0..self.machine.running() {
+            self.surroundings.scheduler.give_back();
+        }
+        for (_, timer) in self.timers.drain() {
+            timer.abort();
+        }
+    }
+}
+
+/// The run's permits, as its machine asks for them.
+struct RunPermits<'a> {
+    run: RunId,
+    scheduler: &'a Scheduler,
+    granted: &'a Arc<Granted>,
+}
+
+impl Permits for RunPermits<'_> {
+    fn take(&mut self) -> bool {
+        self.scheduler.take(self.run, self.granted)
+    }
+
+    fn give_back(&mut self) {
+        self.scheduler.give_back();
+    }
+
+    fn forget(&mut self) {
+        self.scheduler.forget(self.run);
+    }
+}
+
+/// Whether what was decided must be sent to the writer at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commit {
+    Now,
+    /// It may wait for the turn that it begins.
+    WithItsTurn,
+}
+
+impl State {
+    /// Lets the machine decide: with the time, the permits and the output that collects what follows.
+    pub(super) fn decide<T>(
+        &mut self,
+        decide: impl FnOnce(&mut Machine, Millis, &mut dyn Permits, &mut Output) -> T,
+    ) -> T {
+        let now = self.surroundings.clock.now();
+        let mut permits = RunPermits {
+            run: self.run,
+            scheduler: &self.surroundings.scheduler,
+            granted: &self.granted,
+        };
+        decide(&mut self.machine, now, &mut permits, &mut self.output)
+    }
+
+    fn begin(&mut self, beginning: Beginning) {
+        match beginning {
+            Beginning::New(records, packed, start) => {
+                self.decide(|machine, now, _, out| machine.begin(records, &packed, now, out));
+                self.tell_orchestrator(orchestrator::Message::Start(start));
+                self.turns_owed = 1;
+            }
+            Beginning::Recovered(vm, fresh, by) => {
+                self.tell_orchestrator(orchestrator::Message::Adopt(vm));
+                self.decide(|machine, now, permits, out| {
+                    machine.go_on(fresh, by, now, permits, out);
+                });
+            }
+            Beginning::Condemned(why) => {
+                self.decide(|machine, now, permits, out| {
+                    machine.condemn(&why, now, permits, out);
+                });
+            }
+        }
+    }
+
+    async fn take(
+        &mut self,
+        myself: &ActorRef<Message>,
+        message: Message,
+    ) -> Result<Commit, ActorProcessingErr> {
+        match message {
+            Message::Turns(turns) => {
+                let over = turns
+                    .last()
+                    .is_none_or(|turn| turn.status != TurnStatus::Running);
+                self.turns_owed = if over {
+                    0
+                } else {
+                    self.turns_owed.saturating_sub(turns.len())
+                };
+                self.decide(|machine, now, permits, out| machine.turns(turns, now, permits, out));
+            }
+            Message::Ended(token, end) => {
+                self.decide(|machine, now, permits, out| {
+                    machine.ended(token, end, now, permits, out);
+                });
+                return Ok(Commit::WithItsTurn);
+            }
+            Message::Acknowledged(Acknowledgement::Durable(position)) => {
+                self.durable = self.durable.max(position);
+            }
+            Message::Acknowledged(Acknowledgement::Failed(reason)) => self.journal_fails(reason),
+            Message::Granted => {
+                self.decide(|machine, now, permits, out| machine.granted(now, permits, out));
+            }
+            Message::CommitNow => self.commit_timer = false,
+            Message::TimerDue(timer) => {
+                self.timers.remove(&timer);
+                self.decide(|machine, now, _, out| machine.timer_due(timer, now, out));
+                return Ok(Commit::WithItsTurn);
+            }
+            Message::RetryDue(call) => {
+                self.decide(|machine, now, permits, out| {
+                    machine.retry_due(call, now, permits, out);
+                });
+            }
+            Message::Loaded(call, script) => {
+                let script = script.map(|script| text::pack(script.into()));
+                self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
+                return Ok(Commit::WithItsTurn);
+            }
+            Message::Fetched(start, Ok((prompt, options))) => {
+                let resolved = self.machine.resolve(&options);
+                self.start(*start, prompt, &resolved);
+            }
+            Message::Fetched(start, Err(error)) => {
+                let lost = End::Lost(format!("its prompt cannot be read: {error}"));
+                self.decide(|machine, now, permits, out| {
+                    machine.ended(start.token, lost, now, permits, out);
+                });
+            }
+            Message::Rebuilt(recovered) => self.rebuilt(myself, recovered).await?,
+            Message::Gone(child, exit, why) => self.gone(myself, child, exit, &why)?,
+            Message::Restart(Child::AgentPool) => {
+                let pool = spawn_pool(myself, &self.progress, self.grace).await?;
+                for (backend, task) in self.starts.drain(..) {
+                    pool.cast(pool::Message::Start(backend, task))?;
+                }
+                self.pool = Some(pool);
+            }
+            Message::Restart(Child::Orchestrator) => self.rebuild(myself),
+            Message::Pause(by, reason, reply) => {
+                self.decide(|machine, now, _, out| machine.pause(by, reason, now, out));
+                self.answer_when_durable(reply);
+            }
+            Message::Resume(by, reply) => {
+                self.decide(|machine, now, permits, out| machine.resume(by, now, permits, out));
+                self.answer_when_durable(reply);
+            }
+            Message::Stop(grace, by, reason, reply) => {
+                self.stops.push(reply);
+                self.stop(grace, by, reason);
+            }
+            Message::Ask(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.machine.state().status);
+            }
+            Message::OutOfTime(limit) => {
+                let reason = format!("the run's time limit of {limit} ms is over");
+                self.stop(Some(self.grace), By::Engine, Some(reason));
+            }
+        }
+        Ok(Commit::Now)
+    }
+
+    fn stop(&mut self, grace: Option<Duration>, by: By, reason: Option<String>) {
+        self.grace = grace.unwrap_or(self.grace);
+        let to = if grace.is_some() {
+            Status::Stopped
+        } else {
+            Status::Killed
+        };
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.decide(|machine, now, permits, out| {
+            machine.stop(to, by, reason, now, permits, out);
+        });
+    }
+
+    fn answer_when_durable(&mut self, reply: RpcReplyPort<()>) {
+        self.effects
+            .push_back((self.machine.state().next, Effect::Answer(reply)));
+    }
+
+    /// Does all that can be done now.
+    fn perform(&mut self, myself: &ActorRef<Message>, commit: Commit) {
+        self.collect();
+        self.give_answers();
+        let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
+        if !self.output.rows.is_empty() {
+            if !waits {
+                self.commit();
+            } else if !self.commit_timer {
+                self.commit_timer = true;
+                myself.send_after(COMMIT_TOGETHER, || Message::CommitNow);
+            }
+        }
+        while let Some((position, _)) = self.effects.front()
+            && *position <= self.durable
+            && let Some((position, effect)) = self.effects.pop_front()
+        {
+            match effect {
+                Effect::Act(action) => self.act(myself, position, action),
+                Effect::Report(report) => self.observer.report(report),
+                Effect::Answer(reply) => {
+                    let _ = reply.send(());
+                }
+            }
+        }
+        self.tell();
+        if self.journal_failed.is_some() && self.machine.running() == 0 {
+            self.finish(myself);
+        }
+    }
+
+    /// Sorts what the machine decided: answers go to the script at once, the rest waits to be durable.
+    fn collect(&mut self) {
+        let watched = self.observer.is_watching();
+        for entry in self.output.entries.drain(..) {
+            if let Some(report) = report_of(&entry) {
+                self.effects
+                    .push_back((entry.position.next(), Effect::Report(report)));
+            }
+            if watched {
+                self.told_later.push_back(entry);
+            }
+        }
+        for (position, action) in self.output.actions.drain(..) {
+            match action {
+                Action::Deliver(settlement) => self.answers.push(settlement),
+                action => self.effects.push_back((position, Effect::Act(action))),
+            }
+        }
+    }
+
+    fn give_answers(&mut self) {
+        if self.answers.is_empty() || self.orchestrator.is_none() {
+            return;
+        }
+        let answers = std::mem::take(&mut self.answers);
+        self.turns_owed += answers.len();
+        self.tell_orchestrator(orchestrator::Message::Deliver(answers));
+    }
+
+    fn tell_orchestrator(&self, message: orchestrator::Message) {
+        if let Some(orchestrator) = &self.orchestrator
+            && orchestrator.cast(message).is_err()
+        {
+            tracing::debug!(run = %self.run, "the orchestrator is gone: its end is on its way");
+        }
+    }
+
+    fn commit(&mut self) {
+        let (_, summary) = self.machine.summary();
+        let submission = Submission {
+            run: self.run,
+            rows: std::mem::take(&mut self.output.rows),
+            payloads: std::mem::take(&mut self.output.payloads),
+            blobs: std::mem::take(&mut self.output.blobs),
+            summary: Some(summary),
+            ticket: (self.machine.state().next, Arc::clone(&self.acknowledge)),
+        };
+        self.journal.append(submission);
+    }
+
+    /// Tells those who watch what is durable.
+    fn tell(&mut self) {
+        let durable = self.durable;
+        let count = self
+            .told_later
+            .iter()
+            .take_while(|entry| entry.position < durable)
+            .count();
+        if count > 0 {
+            let entries: Vec<Entry> = self.told_later.drain(..count).collect();
+            self.observer.durable(self.machine.state(), &entries);
+        }
+    }
+
+    async fn rebuilt(
+        &mut self,
+        myself: &ActorRef<Message>,
+        recovered: Result<Box<replay::Recovered>, ReplayError>,
+    ) -> Result<(), ActorProcessingErr> {
+        match recovered {
+            Ok(_) if !self.machine.wants_script() => {}
+            Ok(recovered) => {
+                let orchestrator = spawn_orchestrator(myself).await?;
+                orchestrator.cast(orchestrator::Message::Adopt(Box::new(recovered.vm)))?;
+                self.orchestrator = Some(orchestrator);
+                let fresh = recovered.fresh;
+                self.decide(|machine, now, permits, out| {
+                    machine.rebuilt(fresh, now, permits, out);
+                });
+            }
+            Err(ReplayError::Crashed(message)) => self.orchestrator_lost(&message),
+            Err(error) => {
+                tracing::error!(run = %self.run, %error, "the script's VM could not be made anew");
+                self.stop(Some(self.grace), By::Engine, Some(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(
+        &mut self,
+        myself: &ActorRef<Message>,
+        child: ActorId,
+        exit: Exit,
+        why: &str,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.finished {
+            return Ok(());
+        }
+        if self
+            .orchestrator
+            .as_ref()
+            .is_some_and(|actor| actor.get_id() == child)
+        {
+            self.orchestrator = None;
+            self.orchestrator_lost(why);
+        } else if self
+            .pool
+            .as_ref()
+            .is_some_and(|actor| actor.get_id() == child)
+        {
+            self.pool = None;
+            let now = self.surroundings.clock.now();
+            let verdict = self.pool_history.ended(&restart::AGENT_POOL, exit, now, 0);
+            let Verdict::Restart(wait) = verdict else {
+                return Err(format!("the agent pool failed too often, at last: {why}").into());
+            };
+            let lost = End::Lost(format!("the agent pool failed: {why}"));
+            self.decide(|machine, now, permits, out| {
+                for token in machine.running_tokens() {
+                    machine.ended(token, lost.clone(), now, permits, out);
+                }
+            });
+            myself.send_after(wait, || Message::Restart(Child::AgentPool));
+        }
+        Ok(())
+    }
+
+    fn orchestrator_lost(&mut self, why: &str) {
+        self.answers.clear();
+        self.turns_owed = 0;
+        let now = self.surroundings.clock.now();
+        let verdict =
+            self.orchestrator_history
+                .ended(&restart::ORCHESTRATOR, Exit::Abnormal, now, 0);
+        if let Verdict::Restart(wait) = verdict {
+            self.rebuild_after = wait;
+        }
+        let spent = verdict == Verdict::Escalate;
+        self.decide(|machine, now, permits, out| {
+            machine.orchestrator_lost(why, spent, now, permits, out);
+        });
+    }
+
+    /// The journal takes nothing any more: what is not durable never happened, and the run waits for a new engine.
+    fn journal_fails(&mut self, reason: String) {
+        if self.journal_failed.is_some() || self.finished {
+            return;
+        }
+        self.surroundings.scheduler.forget(self.run);
+        self.effects
+            .retain(|(_, effect)| !matches!(effect, Effect::Act(_) | Effect::Report(_)));
+        for (_, effect) in self.effects.drain(..) {
+            if let Effect::Answer(reply) = effect {
+                let _ = reply.send(());
+            }
+        }
+        self.told_later.clear();
+        self.machine.abandon();
+        if let Some(orchestrator) = self.orchestrator.take() {
+            orchestrator.stop(None);
+        }
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.tell_pool(pool::Message::CancelAll(self.grace));
+        self.journal_failed = Some(reason);
+    }
+
+    pub(super) fn finish(&mut self, myself: &ActorRef<Message>) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        self.tell();
+        // Children stop in the reverse of their order of start.
+        if let Some(orchestrator) = self.orchestrator.take() {
+            orchestrator.stop(None);
+        }
+        if let Some(pool) = self.pool.take() {
+            pool.stop(None);
+        }
+        let state = self.machine.state();
+        self.observer.report(match &self.journal_failed {
+            Some(reason) => Report {
+                status: Status::Paused,
+                reason: Some(format!("the journal failed: {reason}")),
+                done: true,
+                journal_failed: true,
+            },
+            None => Report {
+                status: state.status,
+                reason: state.status_reason.clone(),
+                done: true,
+                journal_failed: false,
+            },
+        });
+        for reply in self.stops.drain(..) {
+            let _ = reply.send(());
+        }
+        myself.stop(None);
+    }
+}
+
+fn report_of(entry: &Entry) -> Option<Report> {
+    let (status, reason) = match &entry.record {
+        Record::StatusChanged(changed) => (changed.status, changed.reason.clone()),
+        Record::RunEnded(ended) => (ended.status, None),
+        _ => return None,
+    };
+    Some(Report {
+        status,
+        reason,
+        done: false,
+        journal_failed: false,
+    })
+}
+
+async fn spawn_pool(
+    myself: &ActorRef<Message>,
+    progress: &Progress,
+    grace: Duration,
+) -> Result<ActorRef<pool::Message>, ActorProcessingErr> {
+    let listener = myself.clone();
+    let arguments = pool::Arguments {
+        listener: Arc::new(move |token, end| {
+            let _ = listener.cast(Message::Ended(token, end));
+        }),
+        progress: progress.clone(),
+        grace,
+    };
+    let (pool, _) = AgentPool::spawn_linked(None, AgentPool, arguments, myself.get_cell()).await?;
+    Ok(pool)
+}
+
+async fn spawn_orchestrator(
+    myself: &ActorRef<Message>,
+) -> Result<ActorRef<orchestrator::Message>, ActorProcessingErr> {
+    let listener = myself.clone();
+    let listener: orchestrator::Listener = Arc::new(move |turns| {
+        let _ = listener.cast(Message::Turns(turns));
+    });
+    let (orchestrator, _) =
+        Orchestrator::spawn_linked(None, Orchestrator, listener, myself.get_cell()).await?;
+    Ok(orchestrator)
+}

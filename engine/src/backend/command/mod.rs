@@ -1,0 +1,211 @@
+//! The backend `command`: any program is an agent.
+//!
+//! # What the agent gets
+//!
+//! With [`InputMode::Task`] one JSON object on stdin, on one line, and then the end of stdin:
+//!
+//! ```json
+//! {"runId": "r-7k2m9q4d", "agentId": "a-12", "idempotencyKey": "…", "attempt": 1, "previousAttempts": [],
+//!  "prompt": "…", "schema": null, "model": null, "effort": null, "agentType": null, "label": null, "phase": null,
+//!  "cwd": "/…"}
+//! ```
+//!
+//! All keys are always there. `previousAttempts` holds `{attempt, ended, message}`. It works in `cwd`, inherits the
+//! environment of the engine with `BELLWETHER_AGENT` added, and has a session of its own without a terminal.
+//!
+//! With [`InputMode::Prompt`] stdin is the prompt alone, and `{prompt}`, `{model}` (empty without one) and `{cwd}` in the
+//! command's arguments are filled in; an argument stays one argument, and any other brace stays what it is.
+//!
+//! With [`InputMode::Lines`] a process serves one task after the other: a task on one line of stdin, an answer on one
+//! line of stdout. See there.
+//!
+//! # What it answers, on stdout
+//!
+//! 1. `{"value": …, "usage": {"inputTokens": n, "outputTokens": n}}`: done. The value is kept byte for byte.
+//! 2. `{"error": {"kind": "rate_limit|quota|transport|timeout|refused|crash|other", "message", "retryAfter",
+//!    "resetsAt"}}`: failed. `retryAfter` is a number of seconds, or a text as `500ms 90s 10m 2h 1d`; `resetsAt` an
+//!    RFC 3339 time or seconds since 1970.
+//! 3. Anything else is text: the value is the text, without the last newline. No output is an empty text.
+//!
+//! An object may be all of stdout (over as many lines as it likes), or stand on one line; of several such lines the
+//! last counts. Lines `{"event": …}` (from the line's first column on) are progress wherever they stand, are passed on
+//! at once and are no part of the answer.
+//!
+//! The attempt ends when the process has ended, with all that it started: not when it closes stdout. A non-zero exit or
+//! a signal without an error object is `crash` and keeps the end of stderr. What it starts in the background is killed
+//! when it ends.
+
+mod answer;
+mod lines;
+mod once;
+mod process;
+mod task;
+mod time;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_actors::backend::{AgentBackend, AttemptContext, Ended, Task};
+use bellwether_journal::record::{FailureKind, Millis};
+use bellwether_launcher::{Launcher, Marker, Start};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use self::lines::Pool;
+
+const OUTPUT_BYTES_MAX: usize = 16 << 20;
+const STDERR_BYTES: u32 = 4096;
+const IDLE_MAX: usize = 16;
+
+/// How tasks come to the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InputMode {
+    /// The task as JSON on stdin; one process for each.
+    #[default]
+    Task,
+    /// The prompt alone on stdin, and placeholders in the command; one process for each.
+    Prompt,
+    /// One process for many tasks, one JSON a line both ways.
+    ///
+    /// A process serves one task at a time. One that has answered is kept for the next task of the same working
+    /// directory and opening of the journal; one that ends fails only its own task, as a crash; one whose task is
+    /// cancelled is ended; one that speaks without being asked is ended and never used again.
+    ///
+    /// A line that is no answer and no event is ignored. An answer may repeat `runId`, `agentId`, `attempt` and
+    /// `idempotencyKey` of its task, and should: an answer that names another one is refused, so that a late answer to
+    /// an old task is never taken for one to the new.
+    Lines,
+}
+
+impl InputMode {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Prompt => "prompt",
+            Self::Lines => "lines",
+        }
+    }
+}
+
+/// What a [`CommandBackend`] runs, and within which limits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The program and its arguments. A name without a slash is looked up in `PATH`; a relative path starts at the
+    /// task's working directory.
+    pub command: Vec<String>,
+    /// How tasks come to it.
+    pub input: InputMode,
+    /// How long an attempt may take, the start of its process included. Beyond, it is ended and fails as `timeout`.
+    pub timeout: Option<Duration>,
+    /// How much an attempt may write to stdout, progress not counted, in bytes. Beyond, it is killed and fails.
+    pub output_bytes_max: usize,
+    /// How much of the end of stderr is kept, in bytes.
+    pub stderr_bytes: u32,
+    /// Variables that are set, or removed, in what the agent inherits of the engine's environment.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+    /// With [`InputMode::Lines`]: how many processes may wait for tasks.
+    pub idle_max: usize,
+}
+
+impl Options {
+    /// Runs `command` (program, arguments) with the task on stdin, without a timeout, with 16 MiB of output.
+    #[must_use]
+    pub fn new(command: Vec<String>) -> Self {
+        Self {
+            command,
+            input: InputMode::default(),
+            timeout: None,
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            stderr_bytes: STDERR_BYTES,
+            environment: Vec::new(),
+            idle_max: IDLE_MAX,
+        }
+    }
+}
+
+/// Where the time comes from; asked only when an agent says when its quota resets.
+pub type Now = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// Runs a program for each task, or keeps programs that take one task after the other.
+///
+/// Needs a tokio runtime with I/O and time enabled. Dropping it ends the processes that wait for tasks.
+pub struct CommandBackend(Arc<Shared>);
+
+struct Shared {
+    options: Options,
+    launcher: Arc<Launcher>,
+    now: Now,
+    pool: Pool,
+}
+
+impl CommandBackend {
+    /// Runs what `options` say, behind launchers of `launcher`.
+    #[must_use]
+    pub fn new(options: Options, launcher: Arc<Launcher>, now: Now) -> Self {
+        let pool = Pool::new(options.idle_max);
+        Self(Arc::new(Shared {
+            options,
+            launcher,
+            now,
+            pool,
+        }))
+    }
+}
+
+impl AgentBackend for CommandBackend {
+    fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            if context.killed.is_cancelled() || context.cancelled.is_cancelled() {
+                return Ended::cancelled();
+            }
+            match shared.options.input {
+                InputMode::Task | InputMode::Prompt => once::run(&shared, &task, &context).await,
+                InputMode::Lines => lines::run(&shared, &task, &context).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn fingerprint(&self) -> String {
+        let Options { command, input, .. } = &self.0.options;
+        let parts: Vec<&str> = std::iter::once(input.name())
+            .chain(command.iter().map(String::as_str))
+            .collect();
+        serde_json::to_string(&parts).unwrap_or_default()
+    }
+}
+
+impl Shared {
+    /// How the agent's process is started for `task`.
+    fn start(&self, task: &Task) -> Result<Start, Ended> {
+        let command = match self.options.input {
+            InputMode::Prompt => task::fill(&self.options.command, task),
+            InputMode::Task | InputMode::Lines => self.options.command.clone(),
+        };
+        let mut words = command.into_iter().map(OsString::from);
+        let Some(program) = words.next() else {
+            let message = "the agent's command is empty";
+            return Err(Ended::failed(FailureKind::Other, message));
+        };
+        let token = task.token;
+        let attempt = format!(
+            "{}.{}.{}.{}",
+            token.run, token.generation, token.call, token.attempt
+        );
+        Ok(Start {
+            program,
+            arguments: words.collect(),
+            working_directory: task.working_directory.clone(),
+            marker: Marker::new(task.journal.to_hex(), token.epoch.0, attempt),
+            environment: self.options.environment.clone(),
+            stderr_bytes: self.options.stderr_bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

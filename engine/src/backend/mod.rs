@@ -1,0 +1,10 @@
+//! The agents that come with the engine.
+
+#[cfg(feature = "command")]
+pub mod command;
+pub mod dry;
+
+#[cfg(all(test, feature = "command"))]
+mod conformance;
+#[cfg(test)]
+mod fixtures;

@@ -1,0 +1,117 @@
+//! Gathering what an engine needs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bellwether_actors::backend::AgentBackend;
+use bellwether_journal::memory::MemoryStore;
+use bellwether_journal::redb::{Options, RedbStore};
+use bellwether_journal::store::Store;
+
+use crate::clock::{Clock, SystemClock};
+use crate::engine::Engine;
+use crate::error::BuildError;
+use crate::options::Limits;
+
+/// Gathers what an engine needs.
+///
+/// ```
+/// # async fn build() -> Result<(), bellwether::BuildError> {
+/// let engine = bellwether::Engine::builder().memory().build().await?;
+/// # engine.shutdown(std::time::Duration::from_secs(1)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Builder {
+    journal: Journal,
+    pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) helper: Option<PathBuf>,
+}
+
+enum Journal {
+    Unset,
+    Path(PathBuf),
+    Store(Arc<dyn Store>),
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            journal: Journal::Unset,
+            backends: HashMap::new(),
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+            helper: None,
+        }
+    }
+
+    /// Keeps the journal in the file `path` (created when missing; its folder must be there).
+    pub fn journal(mut self, path: impl Into<PathBuf>) -> Self {
+        self.journal = Journal::Path(path.into());
+        self
+    }
+
+    /// Keeps the journal in memory: for tests and for runs that need not survive.
+    pub fn memory(self) -> Self {
+        self.store(Arc::new(MemoryStore::default()))
+    }
+
+    /// Keeps the journal in the caller's own store. [`crate::store::check`] tells whether it keeps its promises.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.journal = Journal::Store(store);
+        self
+    }
+
+    /// Adds a kind of agent under a name.
+    pub fn backend(mut self, name: impl Into<String>, backend: Arc<dyn AgentBackend>) -> Self {
+        self.backends.insert(name.into(), backend);
+        self
+    }
+
+    /// Takes the time of day from `clock`. Delays are the runtime's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the engine's limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Names the program that starts agents' processes, for embedders that do not call `bellwether::child_main`.
+    pub fn helper(mut self, program: impl Into<PathBuf>) -> Self {
+        self.helper = Some(program.into());
+        self
+    }
+
+    /// Opens the journal and starts the engine's actors. No run starts by itself.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the journal cannot be used or the settings do not go together.
+    pub async fn build(mut self) -> Result<Engine, BuildError> {
+        let store = match std::mem::replace(&mut self.journal, Journal::Unset) {
+            Journal::Unset => {
+                return Err(BuildError::Setting(
+                    "the engine has no journal: call `journal(path)`, `memory()` or `store(…)`"
+                        .to_owned(),
+                ));
+            }
+            Journal::Store(store) => store,
+            Journal::Path(path) => {
+                let opened =
+                    tokio::task::spawn_blocking(move || RedbStore::open(&path, Options::default()));
+                match opened.await {
+                    Ok(store) => Arc::new(store?) as Arc<dyn Store>,
+                    Err(error) => return Err(BuildError::Setting(error.to_string())),
+                }
+            }
+        };
+        Engine::assemble(store, self).await
+    }
+}

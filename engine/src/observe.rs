@@ -1,0 +1,173 @@
+//! From records to what the watchers of a run are told.
+
+use std::sync::{Mutex, PoisonError};
+
+use bellwether_actors::backend::ProgressEvent;
+use bellwether_actors::observe::{Observer, Report};
+use bellwether_journal::codec::Entry;
+use bellwether_journal::id::{CallNumber, RunId};
+use bellwether_journal::record::{CallKind, Outcome, Record, Status, Usage};
+use bellwether_journal::state::RunState;
+use tokio::sync::{broadcast, watch};
+
+use crate::event::{Event, Events};
+
+/// A run's watchers.
+pub(crate) struct Watch {
+    run: RunId,
+    /// Dropped when the run is done, so that those who read to the end find one.
+    events: Mutex<Option<broadcast::Sender<Event>>>,
+    report: watch::Sender<Report>,
+}
+
+impl Watch {
+    pub(crate) fn new(run: RunId, status: Status, done: bool, capacity: usize) -> Self {
+        let events = if done { None } else { Some(broadcast::Sender::new(capacity.max(1))) };
+        let report = Report { status, reason: None, done, journal_failed: false };
+        Self { run, events: Mutex::new(events), report: watch::Sender::new(report) }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Report> {
+        self.report.subscribe()
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        Events(match events.as_ref() {
+            Some(sender) => sender.subscribe(),
+            None => broadcast::Sender::new(1).subscribe(),
+        })
+    }
+
+    /// This engine cannot go on with the run.
+    pub(crate) fn abandoned(&self, reason: String) {
+        let status = Status::Interrupted;
+        self.report(Report { status, reason: Some(reason), done: true, journal_failed: false });
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(sender) = self.events.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // Nobody may be looking any more.
+            let _ = sender.send(event);
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn is_watching(&self) -> bool {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.as_ref().is_some_and(|sender| sender.receiver_count() > 0)
+    }
+
+    fn durable(&self, state: &RunState, entries: &[Entry]) {
+        for entry in entries {
+            if let Some(event) = event_of(self.run, state, entry) {
+                self.send(event);
+            }
+        }
+    }
+
+    fn progress(&self, event: ProgressEvent) {
+        if self.is_watching() {
+            let text = &event.event;
+            let shown = serde_json::from_str(text)
+                .unwrap_or_else(|_| serde_json::Value::String(text.to_string()));
+            self.send(Event::AgentProgress {
+                run_id: self.run.to_string(),
+                agent: agent(event.token.call),
+                event: shown,
+            });
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let done = report.done;
+        self.report.send_replace(report);
+        if done {
+            self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+}
+
+pub(crate) fn agent(call: CallNumber) -> String {
+    format!("a-{call}")
+}
+
+fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
+    let run_id = run.to_string();
+    let at = crate::view::Timestamp(entry.at).to_string();
+    let call_of = |call: CallNumber| {
+        state.call(call).filter(|state| state.kind == CallKind::Agent)
+    };
+    let ended = |number, outcome: &str, failure: Option<(&str, &str)>, usage: Usage| {
+        let call = call_of(number)?;
+        Some(Event::AgentEnded {
+            run_id: run.to_string(),
+            at: crate::view::Timestamp(entry.at).to_string(),
+            agent: agent(number),
+            label: call.label.as_deref().map(str::to_owned),
+            phase: call.phase.as_deref().map(str::to_owned),
+            outcome: outcome.to_owned(),
+            kind: failure.map(|(kind, _)| kind.to_owned()),
+            message: failure.map(|(_, message)| message.to_owned()),
+            usage,
+        })
+    };
+    match &entry.record {
+        Record::StatusChanged(changed) => Some(Event::Status {
+            run_id,
+            at,
+            status: changed.status,
+            reason: changed.reason.clone(),
+        }),
+        Record::RunEnded(ended) => Some(Event::Status {
+            run_id,
+            at,
+            status: ended.status,
+            reason: ended.error.as_ref().map(|error| format!("{}: {}", error.name, error.message)),
+        }),
+        Record::PhaseEntered(entered) => {
+            Some(Event::Phase { run_id, at, title: entered.title.to_string() })
+        }
+        Record::Logged(logged) => {
+            Some(Event::Log { run_id, at, level: logged.level, text: logged.text.clone() })
+        }
+        Record::CallScheduled(call) if call.kind == CallKind::Agent => {
+            Some(Event::AgentScheduled {
+                run_id,
+                at,
+                agent: agent(call.call),
+                label: call.label.as_deref().map(str::to_owned),
+                phase: call.phase.as_deref().map(str::to_owned),
+            })
+        }
+        Record::AttemptStarted(started) => Some(Event::AgentStarted {
+            run_id,
+            at,
+            agent: agent(started.call),
+            attempt: started.attempt.0,
+        }),
+        Record::AttemptFailed(failed) => Some(Event::AgentRetrying {
+            run_id,
+            at,
+            agent: agent(failed.call),
+            attempt: failed.attempt.0,
+            kind: failed.failure.kind.name().to_owned(),
+            message: failed.failure.message.clone(),
+        }),
+        Record::CallSettled(settled) => match &settled.outcome {
+            Outcome::Completed(_) => ended(settled.call, "completed", None, settled.usage),
+            Outcome::Failed(failure) => {
+                let failure = (failure.kind.name(), failure.message.as_str());
+                ended(settled.call, "failed", Some(failure), settled.usage)
+            }
+            Outcome::Skipped => ended(settled.call, "skipped", None, settled.usage),
+            Outcome::Cancelled(_) => ended(settled.call, "cancelled", None, settled.usage),
+        },
+        Record::CallRefused(refused) => {
+            let failure = (refused.code.as_str(), refused.message.as_str());
+            ended(refused.call, "failed", Some(failure), Usage::default())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,51 @@
+//! Agents that are programs: the launcher they are started by, the backend a run's own command makes, and the sweep of
+//! what a dead engine left.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bellwether_actors::backend::AgentBackend;
+use bellwether_journal::id::Epoch;
+use bellwether_journal::key::Digest;
+use bellwether_launcher::{Launcher, Program};
+
+use crate::backend::command::{CommandBackend, InputMode, Options};
+use crate::clock::Clock;
+use crate::options::AgentInput;
+
+/// What starts agents' processes: the helper that the embedder named, else the program itself.
+pub(crate) fn launcher(helper: Option<PathBuf>) -> Arc<Launcher> {
+    Arc::new(Launcher::new(helper.map_or(Program::CurrentExe, Program::Path)))
+}
+
+/// Ends what older openings of the journal left running, before anything new starts. May take a moment; blocks.
+pub(crate) fn sweep(journal: Digest, epoch: Epoch) {
+    let report = bellwether_launcher::sweep(&journal.to_hex(), epoch.0);
+    for leftover in &report.killed {
+        tracing::warn!(?leftover, "a process that an engine before this one left was ended");
+    }
+    for leftover in &report.left {
+        tracing::error!(?leftover, "a process that an engine before this one left cannot be ended");
+    }
+}
+
+/// The backend that a run's own agent command makes.
+pub(crate) fn command_backend(
+    launcher: &Arc<Launcher>,
+    clock: &Arc<dyn Clock>,
+    command: &[String],
+    input: AgentInput,
+) -> Result<Arc<dyn AgentBackend>, String> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err("the agent command is empty: name a program".to_owned());
+    }
+    let mut options = Options::new(command.to_vec());
+    options.input = match input {
+        AgentInput::Task => InputMode::Task,
+        AgentInput::Prompt => InputMode::Prompt,
+        AgentInput::Lines => InputMode::Lines,
+    };
+    let clock = Arc::clone(clock);
+    let now = Arc::new(move || clock.now());
+    Ok(Arc::new(CommandBackend::new(options, Arc::clone(launcher), now)))
+}

@@ -1,0 +1,210 @@
+//! What starting and resuming have in common: from a run's options to its backends, caps and VM.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bellwether_actors::backend::{AgentBackend, Progress};
+use bellwether_actors::observe::Observer as _;
+use bellwether_actors::run::keys::{Backends, Keys};
+use bellwether_actors::run::machine::{Caps, Machine};
+use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeVm};
+use bellwether_journal::error::{Damage, StoreError};
+use bellwether_journal::id::TimerNumber;
+use bellwether_journal::read;
+use bellwether_journal::record::Millis;
+use bellwether_journal::state::RunState;
+use bellwether_scripts::{Limits as VmLimits, Start, Vm};
+use tokio::sync::mpsc;
+
+use crate::engine::Engine;
+use crate::observe::Watch;
+use crate::options::{ResumeOptions, StartOptions};
+
+/// Agents of a run in all, where nothing else is said (C01).
+const AGENTS: u64 = 1_000;
+/// Progress reports that wait for their reader; beyond that they are shed.
+const PROGRESS_WAITING: usize = 256;
+/// A workflow's script may have so many bytes when it is read; the VM's own limit refuses less.
+const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+
+/// Agents at once, where nothing else is said (C01).
+fn concurrency() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    cores.saturating_sub(2).clamp(2, 16)
+}
+
+pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {
+    let concurrency = match changed.concurrency.or(options.concurrency) {
+        Some(0) => None,
+        Some(limit) => Some(limit as usize),
+        None => Some(concurrency()),
+    };
+    Caps { concurrency, agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS) }
+}
+
+pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLimits {
+    let mut limits = VmLimits::default();
+    if let Some(items) = changed.max_items.or(options.max_items) {
+        limits.items_max = items;
+    }
+    limits
+}
+
+/// The backends that a run may name, and the one that serves its calls.
+///
+/// # Errors
+/// Which one is missing, and what there is.
+pub(crate) fn backends(engine: &Engine, options: &StartOptions) -> Result<Backends, String> {
+    let mut by_name: HashMap<String, Arc<dyn AgentBackend>> = engine.0.backends.clone();
+    let default = match (&options.agent_command, &options.backend) {
+        (Some(command), name) => {
+            let name = name.clone().unwrap_or_else(|| "command".to_owned());
+            let backend = command_backend(engine, command, options)?;
+            by_name.insert(name.clone(), backend);
+            name
+        }
+        (None, Some(name)) if by_name.contains_key(name) => name.clone(),
+        (None, Some(name)) => {
+            let mut known: Vec<&str> = by_name.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            return Err(format!("there is no backend `{name}`; there is: {}", known.join(", ")));
+        }
+        (None, None) => {
+            return Err("no backend is named: say `backend` (such as `dry`) or `agent_command`"
+                .to_owned());
+        }
+    };
+    Ok(Backends::new(by_name, default))
+}
+
+#[cfg(feature = "command")]
+fn command_backend(
+    engine: &Engine,
+    command: &[String],
+    options: &StartOptions,
+) -> Result<Arc<dyn AgentBackend>, String> {
+    let clock = &engine.0.surroundings().clock;
+    crate::processes::command_backend(&engine.0.launcher, clock, command, options.agent_input)
+}
+
+#[cfg(not(feature = "command"))]
+fn command_backend(
+    _engine: &Engine,
+    _command: &[String],
+    _options: &StartOptions,
+) -> Result<Arc<dyn AgentBackend>, String> {
+    Err("an agent command needs the engine's feature `command`".to_owned())
+}
+
+/// Everything of a run's arguments that follows from its options.
+pub(crate) struct Parts {
+    pub(crate) backends: Backends,
+    pub(crate) caps: Caps,
+    pub(crate) vm_limits: VmLimits,
+    pub(crate) working_directory: PathBuf,
+    pub(crate) script_path: Option<PathBuf>,
+    pub(crate) time_limit: Option<Millis>,
+}
+
+impl Parts {
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(self.backends.clone())
+    }
+
+    /// The run's arguments for the tree.
+    pub(crate) fn arguments(
+        self,
+        engine: &Engine,
+        watch: &Arc<Watch>,
+        state: RunState,
+        keys: Keys,
+        timers: BTreeMap<TimerNumber, Millis>,
+        beginning: Beginning,
+    ) -> Arguments {
+        let make_vm = self.make_vm();
+        let backends = self.backends.clone();
+        Arguments {
+            surroundings: engine.0.surroundings().clone(),
+            machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers),
+            beginning,
+            make_vm,
+            make_keys: Arc::new(move || Keys::new(backends.clone())),
+            load_script: load_script(self.working_directory.clone()),
+            observer: Arc::clone(watch) as Arc<_>,
+            progress: progress(watch),
+            working_directory: self.working_directory,
+            grace: engine.0.limits.stop_grace,
+            time_limit: self.time_limit,
+        }
+    }
+
+    /// Makes the run's VM from what its records say.
+    pub(crate) fn make_vm(&self) -> MakeVm {
+        let (limits, path) = (self.vm_limits.clone(), self.script_path.clone());
+        Arc::new(move |state, store| {
+            let damage = |what: &str| Damage::new(format!("run {}: {what}", state.id));
+            let generation =
+                state.generation.as_ref().ok_or_else(|| damage("it has no generation"))?;
+            let text = |text| read::resolve(store, state.id, generation.opened, text);
+            let source = text(&generation.script)?;
+            let args = generation.args.as_ref().map(text).transpose()?;
+            // What was accepted once may be longer than the limits of today.
+            let mut parsing = limits.clone();
+            parsing.source_bytes = usize::MAX;
+            let script = bellwether_scripts::parse(&source, &file_name(path.as_deref()), &parsing)
+                .map_err(|refusal| StoreError::from(damage(&refusal.to_string())))?;
+            let args = args.as_deref();
+            let start = Start {
+                script: &script,
+                args,
+                limits: &limits,
+                seed: generation.seed,
+                time: generation.time,
+                budget_total: generation.budget_total,
+            };
+            Ok(Vm::start(&start))
+        })
+    }
+}
+
+/// The script's file as errors name it.
+pub(crate) fn file_name(path: Option<&Path>) -> String {
+    path.map_or_else(|| "workflow.js".to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+/// Where agents' progress goes: to the watchers, past the run's mailbox.
+fn progress(watch: &Arc<Watch>) -> Progress {
+    let (sender, mut receiver) = mpsc::channel(PROGRESS_WAITING);
+    let watch = Arc::clone(watch);
+    tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            watch.progress(event);
+        }
+    });
+    Progress::new(sender)
+}
+
+/// Reads the scripts that `workflow()` names (W01, W02).
+fn load_script(folder: PathBuf) -> LoadScript {
+    Arc::new(move |reference| {
+        let is_path = reference.contains(['/', '\\'])
+            || [".js", ".mjs"].iter().any(|ending| reference.ends_with(ending));
+        if !is_path {
+            return Err(format!(
+                "workflow('{reference}'): no workflow with that name; give its file as {{scriptPath: '…'}}"
+            ));
+        }
+        let path = folder.join(reference);
+        let shown = path.display();
+        let length = std::fs::metadata(&path)
+            .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?
+            .len();
+        if length > SCRIPT_BYTES_MAX {
+            return Err(format!("workflow file {shown} has {length} bytes, and {SCRIPT_BYTES_MAX} is the most"));
+        }
+        let source = std::fs::read_to_string(&path)
+            .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?;
+        Ok(serde_json::json!({ "source": source, "path": reference }).to_string())
+    })
+}

@@ -1,0 +1,237 @@
+//! Starting a run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bellwether_actors::run::supervisor::Beginning;
+use bellwether_journal::error::StoreError;
+use bellwether_journal::id::{Generation, Position, RunId};
+use bellwether_journal::read;
+use bellwether_journal::record::{GenerationOpened, Policy, Record, RunStarted, Status};
+use bellwether_journal::state::RunState;
+use bellwether_journal::text;
+use bellwether_scripts::{Start, Vm};
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::entropy;
+use crate::error::StartError;
+use crate::handle::RunHandle;
+use crate::observe::Watch;
+use crate::options::{ResumeOptions, Script, StartOptions};
+use crate::run::{self, Parts};
+
+pub(crate) async fn start(
+    engine: &Engine,
+    script: Script,
+    options: StartOptions,
+) -> Result<RunHandle, StartError> {
+    let Script { source, path } = script;
+    let source: Arc<str> = source.into();
+    let changed = ResumeOptions::default();
+    let vm_limits = run::vm_limits(&options, &changed);
+    let backends = run::backends(engine, &options).map_err(StartError::Backend)?;
+    let args = options.args.as_deref().map(checked_args).transpose()?;
+
+    let (text, name, limits) =
+        (Arc::clone(&source), run::file_name(path.as_deref()), vm_limits.clone());
+    let parsing =
+        tokio::task::spawn_blocking(move || bellwether_scripts::parse(&text, &name, &limits));
+    let script = parsing
+        .await
+        .map_err(|error| StartError::Refused(format!("the script's parser failed: {error}")))?
+        .map_err(|refusal| StartError::Refused(refusal.to_string()))?;
+    if let Some(schema) = &script.meta().args_schema {
+        check_args(schema, args.as_deref())?;
+    }
+
+    let _entering = engine.0.entering.lock().await;
+    let run = match options.run_id {
+        Some(run) => {
+            if let Some(handle) = known(engine, run, &source, args.as_deref()).await? {
+                return Ok(handle);
+            }
+            run
+        }
+        None => fresh_id(engine).await?,
+    };
+
+    let working_directory = match &options.working_directory {
+        Some(folder) => folder.clone(),
+        None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+    };
+    let now = engine.0.surroundings().clock.now();
+    let seed = entropy::seed()?;
+    let script_path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
+    let packed_options = text::pack_shared(
+        serde_json::to_string(&options).map_err(|error| StartError::Args(error.to_string()))?.into(),
+    );
+    let packed_script = text::pack_shared(Arc::clone(&source));
+    let packed_args = args.map(text::pack_shared);
+    let started = RunStarted {
+        name: options.name.clone().unwrap_or_else(|| script.meta().name.clone()),
+        script_path: script_path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        options: packed_options.stored.clone(),
+        working_directory: working_directory.to_string_lossy().into_owned(),
+        base_commit: options.base_commit.clone(),
+        started_by: options.started_by.clone().unwrap_or_default(),
+    };
+    let opened = GenerationOpened {
+        number: Generation(1),
+        base: None,
+        script: packed_script.stored.clone(),
+        args: packed_args.as_ref().map(|packed| packed.stored.clone()),
+        vm_identity: Vm::identity(),
+        seed,
+        time: now,
+        dirty: Vec::new(),
+        policy: Policy::Causal,
+        budget_total: None,
+    };
+    let records = vec![
+        Record::RunStarted(Box::new(started)),
+        Record::GenerationOpened(Box::new(opened)),
+    ];
+    let args_text = packed_args.as_ref().map(|packed| Arc::clone(&packed.text));
+    let limits = vm_limits.clone();
+    let start = Box::new(move || {
+        Vm::start(&Start {
+            script: &script,
+            args: args_text.as_deref(),
+            limits: &limits,
+            seed,
+            time: now,
+            budget_total: None,
+        })
+    });
+    let packed = [Some(packed_options), Some(packed_script), packed_args];
+    let beginning =
+        Beginning::New(records, packed.into_iter().flatten().collect(), start);
+
+    let parts = Parts {
+        backends,
+        caps: run::caps(&options, &changed),
+        vm_limits,
+        working_directory,
+        script_path,
+        time_limit: options.timeout_ms,
+    };
+    let keys = parts.keys();
+    let watch = engine.watch(run);
+    let handle =
+        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), Arc::clone(&watch));
+    let state = RunState::new(run);
+    let arguments =
+        parts.arguments(engine, &watch, state, keys, std::collections::BTreeMap::new(), beginning);
+    engine.supervise(&handle, arguments).await?;
+    let report = handle.accepted().await;
+    if report.journal_failed {
+        let reason = report.reason.unwrap_or_default();
+        return Err(StartError::Journal(StoreError::Io(reason)));
+    }
+    Ok(handle)
+}
+
+/// The arguments as the journal keeps them: the text as it came, if it is JSON.
+fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map_err(|error| StartError::Args(format!("no JSON: {error}")))?;
+    Ok(text.trim().into())
+}
+
+/// `meta.args` as a JSON Schema over the arguments (G01); without any they count as an empty object.
+fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
+    let validator = jsonschema::validator_for(schema)
+        .map_err(|error| StartError::Refused(format!("meta.args is no JSON Schema: {error}")))?;
+    let parse = |text: &str| serde_json::from_str::<Value>(text);
+    let mut args = args
+        .map(parse)
+        .transpose()
+        .map_err(|error| StartError::Args(error.to_string()))?
+        .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    // The script gets an object or array that came as a string parsed (G01), so that is what is checked.
+    if let Value::String(text) = &args
+        && let Ok(parsed @ (Value::Object(_) | Value::Array(_))) = parse(text)
+    {
+        args = parsed;
+    }
+    let violations: Vec<String> = validator
+        .iter_errors(&args)
+        .take(10)
+        .map(|error| {
+            let path = error.instance_path().to_string();
+            let place = if path.is_empty() { "args".to_owned() } else { format!("args{path}") };
+            format!("{place}: {error}")
+        })
+        .collect();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Args(format!(
+            "they do not fit the script's meta.args:\n  {}",
+            violations.join("\n  ")
+        )))
+    }
+}
+
+async fn fresh_id(engine: &Engine) -> Result<RunId, StartError> {
+    loop {
+        let run = entropy::run_id()?;
+        let store = Arc::clone(&engine.0.surroundings().store);
+        let taken = blocking(move || store.summary(run)).await?.is_some();
+        if !taken && engine.run(run).is_none() {
+            return Ok(run);
+        }
+    }
+}
+
+/// The run that has this id already, if it is the same script with the same arguments.
+async fn known(
+    engine: &Engine,
+    run: RunId,
+    source: &Arc<str>,
+    args: Option<&str>,
+) -> Result<Option<RunHandle>, StartError> {
+    let store = Arc::clone(&engine.0.surroundings().store);
+    let (source, args) = (Arc::clone(source), args.map(str::to_owned));
+    let compared = blocking(move || {
+        let Some(summary) = read::summary(store.as_ref(), run)? else { return Ok(None) };
+        // The generation's own record says it all; the rest of the run is not read.
+        let mut state = RunState::new(run);
+        for entry in read::entries(store.as_ref(), run, Position(0)).take(2) {
+            let entry = entry?;
+            let damage = |error: bellwether_journal::state::IllegalRecord| {
+                StoreError::Damage(bellwether_journal::error::Damage::new(error.to_string()))
+            };
+            state.apply(&entry).map_err(damage)?;
+        }
+        let Some(generation) = &state.generation else { return Ok(None) };
+        let text = |text| read::resolve(store.as_ref(), run, generation.opened, text);
+        let same_script = text(&generation.script)? == source;
+        let known_args = generation.args.as_ref().map(text).transpose()?;
+        let same_args = known_args.as_deref() == args.as_deref();
+        Ok(Some((summary.status, same_script, same_args)))
+    })
+    .await?;
+    let Some((status, same_script, same_args)) = compared else { return Ok(None) };
+    if !same_script {
+        return Err(StartError::Conflict { run, what: "another script" });
+    }
+    if !same_args {
+        return Err(StartError::Conflict { run, what: "other arguments" });
+    }
+    Ok(Some(engine.run(run).unwrap_or_else(|| {
+        let status = if status.needs_engine() { Status::Interrupted } else { status };
+        let watch = Arc::new(Watch::new(run, status, true, 1));
+        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), watch)
+    })))
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Io(error.to_string())),
+    }
+}

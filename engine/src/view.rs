@@ -1,1 +1,0 @@
-//! What people and programs read of runs (replaced by `view/`).

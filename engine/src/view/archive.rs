@@ -1,0 +1,261 @@
+//! Runs as a store has them, whether an engine is there or not. Every method reads the store, so it may block on a disk.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bellwether_journal::error::StoreError;
+use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::read;
+use bellwether_journal::record::{Millis, ScriptError, Status};
+use bellwether_journal::state::RunState;
+use bellwether_journal::store::Store;
+
+use super::dump::DumpLine;
+use super::logs::{self, LogLine, LogLines};
+use super::rows::{RunRow, shown_status};
+use super::run::RunView;
+
+/// Candidates that an error names at most.
+const CANDIDATES_MAX: usize = 10;
+
+/// Why a run could not be shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The journal is empty.
+    #[error("the journal has no runs")]
+    NoRuns,
+    /// No run is meant by the text.
+    #[error("no run `{text}` in this journal; `ps --all` lists all there are")]
+    UnknownRun {
+        /// What was asked for.
+        text: String,
+    },
+    /// Several runs are meant by the text.
+    #[error("`{text}` may be any of {}; give more of the id", list(candidates, *total))]
+    AmbiguousRun {
+        /// What was asked for.
+        text: String,
+        /// The newest of the runs whose ids begin so.
+        candidates: Vec<String>,
+        /// How many there are.
+        total: usize,
+    },
+    /// No agent is meant by the text.
+    #[error("no agent `{text}` in {run}; `show {run}` lists all there are")]
+    UnknownAgent {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        text: String,
+    },
+    /// Several agents have the label.
+    #[error("`{text}` may be any of {}; give the agent's id", list(candidates, candidates.len()))]
+    AmbiguousAgent {
+        /// What was asked for.
+        text: String,
+        /// The agents with this label.
+        candidates: Vec<String>,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(candidates: &[String], total: usize) -> String {
+    let shown = &candidates[..candidates.len().min(CANDIDATES_MAX)];
+    let more = if total > shown.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RunResult {
+    /// How the run stands.
+    pub status: Status,
+    /// The script's value as JSON text, as it came.
+    pub result: Option<Arc<str>>,
+    /// What the script threw, or why the run was ended.
+    pub error: Option<ScriptError>,
+}
+
+/// The runs of a store.
+#[derive(Clone)]
+pub struct Archive {
+    store: Arc<dyn Store>,
+    live: Arc<dyn Fn(RunId) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Archive").finish_non_exhaustive()
+    }
+}
+
+impl Archive {
+    /// The runs of a store that no engine has.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            live: Arc::new(|_| false),
+        }
+    }
+
+    /// With an engine, which says of each run whether it has it.
+    #[must_use]
+    pub fn with_live(self, live: impl Fn(RunId) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            live: Arc::new(live),
+            ..self
+        }
+    }
+
+    /// The newest runs, at most `limit`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn runs(&self, limit: usize, now: Millis) -> Result<Vec<RunRow>, StoreError> {
+        let mut rows = Vec::new();
+        for summary in read::summaries(&*self.store) {
+            let (run, summary) = summary?;
+            rows.push(RunRow::new(run, &summary, (self.live)(run), now));
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse((row.started_at, row.run_id)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    /// The runs that go on when somebody resumes them, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn unfinished(&self, now: Millis) -> Result<Vec<RunRow>, StoreError> {
+        let mut rows = self.runs(usize::MAX, now)?;
+        rows.retain(|row| !row.status.is_final());
+        Ok(rows)
+    }
+
+    /// The run that `text` means: its id, the beginning of its id (with or without `r-`) if no other begins so, or `last`
+    /// for the newest.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] names the candidates when there are several.
+    pub fn find(&self, text: &str) -> Result<RunId, ArchiveError> {
+        if text == "last" {
+            let newest = self.runs(1, 0)?.pop().ok_or(ArchiveError::NoRuns)?;
+            return Ok(newest.run_id);
+        }
+        let unknown = || ArchiveError::UnknownRun {
+            text: text.to_owned(),
+        };
+        if let Ok(run) = text.parse() {
+            return if self.store.summary(run)?.is_some() {
+                Ok(run)
+            } else {
+                Err(unknown())
+            };
+        }
+        let digits = text.strip_prefix("r-").unwrap_or(text);
+        let prefix = format!("r-{digits}");
+        let candidates: Vec<RunId> = self
+            .runs(usize::MAX, 0)?
+            .into_iter()
+            .map(|row| row.run_id)
+            .filter(|run| !digits.is_empty() && run.to_string().starts_with(&prefix))
+            .collect();
+        match candidates.as_slice() {
+            [] => Err(unknown()),
+            [run] => Ok(*run),
+            several => Err(ArchiveError::AmbiguousRun {
+                text: text.to_owned(),
+                candidates: several
+                    .iter()
+                    .take(CANDIDATES_MAX)
+                    .map(RunId::to_string)
+                    .collect(),
+                total: several.len(),
+            }),
+        }
+    }
+
+    /// A run's state.
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
+    pub fn state(&self, run: RunId) -> Result<RunState, ArchiveError> {
+        let state = read::load_state(&*self.store, run)?;
+        if state.started.is_none() {
+            return Err(ArchiveError::UnknownRun {
+                text: run.to_string(),
+            });
+        }
+        Ok(state)
+    }
+
+    /// A run with everything in it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
+    pub fn view(&self, run: RunId, now: Millis) -> Result<RunView, ArchiveError> {
+        let state = self.state(run)?;
+        let result = self.value(&state)?;
+        Ok(RunView::new(
+            &state,
+            (self.live)(run),
+            now,
+            result.as_deref(),
+        ))
+    }
+
+    /// What a run gave; both are `None` when it has not ended.
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
+    pub fn result(&self, run: RunId) -> Result<RunResult, ArchiveError> {
+        let state = self.state(run)?;
+        Ok(RunResult {
+            status: shown_status(state.status, (self.live)(run)),
+            result: self.value(&state)?,
+            error: state.error,
+        })
+    }
+
+    fn value(&self, state: &RunState) -> Result<Option<Arc<str>>, StoreError> {
+        let Some((position, text)) = &state.result else {
+            return Ok(None);
+        };
+        read::resolve(&*self.store, state.id, *position, text).map(Some)
+    }
+
+    /// A run's log from the record at `from` on; ends behind the first error.
+    pub fn logs(
+        &self,
+        run: RunId,
+        from: Position,
+    ) -> impl Iterator<Item = Result<LogLine, StoreError>> {
+        let mut lines = LogLines::new(run);
+        // Who an agent is was said before `from`, so the run is read from its beginning.
+        read::entries(&*self.store, run, Position(0)).filter_map(move |entry| {
+            let line = entry.and_then(|entry| Ok(lines.line(&entry)?));
+            line.transpose()
+                .filter(|line| line.as_ref().map_or(true, |line| logs::is_from(line, from)))
+        })
+    }
+
+    /// A run's records from `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn dump(
+        &self,
+        run: RunId,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<DumpLine>, StoreError> {
+        read::entries(&*self.store, run, from)
+            .take(limit)
+            .map(|entry| entry.map(|entry| DumpLine::new(&entry)))
+            .collect()
+    }
+}

@@ -1,0 +1,54 @@
+//! What people and programs see of runs: plain data and pure functions over states, summaries and records. Nothing here
+//! knows an actor or a clock; what the time is and which runs are live, the caller says.
+//!
+//! | file | what it shows |
+//! |---|---|
+//! | `rows` | a list of runs (`ps`) |
+//! | `run` | one run with its phases, agents and failures (`show`) |
+//! | `logs` | its log, a line a thing that people care about (`logs`) |
+//! | `dump` | every record (`journal dump`) |
+//! | `archive` | all of these over a store, and runs by prefix or `last` |
+//!
+//! In JSON, names are camelCase, points in time RFC 3339 in UTC, lengths of time milliseconds.
+
+mod archive;
+mod dump;
+mod logs;
+mod rows;
+mod run;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use self::archive::{Archive, ArchiveError, RunResult};
+pub use self::dump::DumpLine;
+pub use self::logs::{LogLine, LogLines};
+pub use self::rows::{RunRow, shown_status};
+pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView, find_call};
+pub use self::time::{Timestamp, duration_text};
+pub use bellwether_journal::state::Counts;
+
+/// Names that are written as text: run ids.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}

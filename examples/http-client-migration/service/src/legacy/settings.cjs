@@ -1,0 +1,1 @@
+module.exports = { base: "https://static.example/", note: "loaded with fetch, see callbacks.cjs" };

@@ -1,0 +1,456 @@
+//! What follows from which records, and which cannot follow.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod illegal;
+
+use super::*;
+use crate::codec::{Entry, Sealer};
+use crate::id::{Attempt, Epoch, Generation, TimerNumber};
+use crate::key;
+use crate::record::{
+    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
+    Failure, FailureKind, GenerationOpened, Kind, Level, Logged, Outcome, PhaseEntered, Record,
+    Recovered, RunEnded, StatusChanged, TimerFired,
+};
+
+const USED: Usage = Usage {
+    input_tokens: 100,
+    output_tokens: 10,
+};
+
+fn started() -> Record {
+    Record::RunStarted(Box::new(RunStarted {
+        name: "test".to_owned(),
+        script_path: None,
+        options: Text::Inline("{}".into()),
+        working_directory: "project".to_owned(),
+        base_commit: None,
+        started_by: "test".to_owned(),
+    }))
+}
+
+fn opened(number: u32) -> Record {
+    Record::GenerationOpened(Box::new(GenerationOpened {
+        number: Generation(number),
+        base: None,
+        script: Text::Inline("return 1".into()),
+        args: None,
+        vm_identity: Digest::default(),
+        seed: [0; 32],
+        time: 0,
+        dirty: Vec::new(),
+        policy: Policy::Causal,
+        budget_total: None,
+    }))
+}
+
+fn call(number: u32) -> Record {
+    call_of(CallKind::Agent, number, 0)
+}
+
+fn call_of(kind: CallKind, number: u32, turn: u64) -> Record {
+    Record::CallScheduled(Box::new(CallScheduled {
+        call: CallNumber(number),
+        kind,
+        turn,
+        content: Digest::default(),
+        context: key::root(),
+        key: Digest::default(),
+        label: None,
+        phase: Some("phase".into()),
+        prompt: Text::Inline("prompt".into()),
+        options: Text::Inline("{}".into()),
+        line: 1,
+    }))
+}
+
+fn attempt(call: u32, attempt: u32) -> Record {
+    Record::AttemptStarted(AttemptStarted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+    })
+}
+
+fn failure() -> Failure {
+    Failure {
+        kind: FailureKind::Crash,
+        message: "exit 1".to_owned(),
+        evidence: None,
+        retry_after: None,
+    }
+}
+
+fn failed(call: u32, attempt: u32) -> Record {
+    Record::AttemptFailed(Box::new(AttemptFailed {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        failure: failure(),
+        usage: USED,
+        retry_at: 99,
+    }))
+}
+
+fn settled(call: u32, attempt: u32, outcome: Outcome) -> Record {
+    Record::CallSettled(Box::new(CallSettled {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        outcome,
+        usage: USED,
+    }))
+}
+
+fn completed(call: u32, attempt: u32) -> Record {
+    settled(call, attempt, Outcome::Completed(Text::Inline("1".into())))
+}
+
+fn refused(call: u32) -> Record {
+    let (code, message) = ("AGENT_CAP".to_owned(), "too many".to_owned());
+    Record::CallRefused(Box::new(CallRefused {
+        call: CallNumber(call),
+        code,
+        message,
+    }))
+}
+
+fn timer() -> Record {
+    Record::TimerFired(TimerFired {
+        timer: TimerNumber(0),
+    })
+}
+
+fn status(status: Status) -> Record {
+    Record::StatusChanged(Box::new(StatusChanged {
+        status,
+        by: Actor::Engine,
+        reason: None,
+    }))
+}
+
+fn ended(status: Status) -> Record {
+    Record::RunEnded(Box::new(RunEnded {
+        status,
+        result: None,
+        error: None,
+        by: Actor::Script,
+    }))
+}
+
+fn recovered(epoch: u64) -> Record {
+    Record::Recovered(Recovered {
+        epoch: Epoch(epoch),
+    })
+}
+
+fn logged(turn: u64, ordinal: u32) -> Record {
+    Record::Logged(Box::new(Logged {
+        turn,
+        ordinal,
+        level: Level::Info,
+        text: String::new(),
+    }))
+}
+
+fn phase(turn: u64, ordinal: u32, title: &str) -> Record {
+    Record::PhaseEntered(Box::new(PhaseEntered {
+        turn,
+        ordinal,
+        title: title.into(),
+    }))
+}
+
+fn run() -> RunId {
+    RunId::from_entropy([1; 5])
+}
+
+/// The state behind all records; the n-th is written at millisecond n. Checks at every place what must always hold.
+fn fold(records: Vec<Record>) -> Result<RunState, IllegalRecord> {
+    let mut state = RunState::new(run());
+    let mut sealer = Sealer::new(run());
+    for record in records {
+        let at = sealer.next().0;
+        let row = sealer.seal(at, &record).unwrap();
+        let entry = Entry {
+            position: row.position,
+            at,
+            chain: sealer.head(),
+            record,
+        };
+        let before = state.clone();
+        if let Err(illegal) = state.apply(&entry) {
+            assert_eq!(state, before, "a refused record changed the state");
+            return Err(illegal);
+        }
+        assert_eq!((state.next, state.head), (sealer.next(), sealer.head()));
+        let Counts {
+            total,
+            completed,
+            failed,
+            cancelled,
+            skipped,
+            pending,
+            reused,
+        } = state.counts;
+        assert_eq!(total, completed + failed + cancelled + skipped + pending);
+        assert!(reused <= completed);
+        let agents = state
+            .unsettled()
+            .filter(|(_, call)| call.kind == CallKind::Agent)
+            .count();
+        assert_eq!(pending, agents as u64);
+    }
+    Ok(state)
+}
+
+/// A run that has begun, and then `records`.
+fn begun(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
+    [started(), opened(1)].into_iter().chain(records).collect()
+}
+
+#[test]
+fn a_call_is_small() {
+    assert!(
+        size_of::<CallState>() <= 200,
+        "{} bytes",
+        size_of::<CallState>()
+    );
+}
+
+#[test]
+fn calls_come_to_their_ends() {
+    let person = Outcome::Cancelled(Cancellation::Person);
+    let cases: Vec<(&str, Vec<Record>, CallStatus, u32, Usage)> = vec![
+        ("issued", vec![], CallStatus::Waiting, 0, Usage::default()),
+        (
+            "started",
+            vec![attempt(0, 1)],
+            CallStatus::Running,
+            1,
+            Usage::default(),
+        ),
+        (
+            "done",
+            vec![attempt(0, 1), completed(0, 1)],
+            CallStatus::Completed,
+            1,
+            USED,
+        ),
+        (
+            "failed once",
+            vec![attempt(0, 1), failed(0, 1)],
+            CallStatus::Backoff { until: 99 },
+            1,
+            USED,
+        ),
+        (
+            "failed once, then done",
+            vec![attempt(0, 1), failed(0, 1), attempt(0, 2), completed(0, 2)],
+            CallStatus::Completed,
+            2,
+            USED.plus(USED),
+        ),
+        (
+            "failed for good",
+            vec![attempt(0, 1), settled(0, 1, Outcome::Failed(failure()))],
+            CallStatus::Failed,
+            1,
+            USED,
+        ),
+        (
+            "skipped",
+            vec![settled(0, 0, Outcome::Skipped)],
+            CallStatus::Skipped,
+            0,
+            USED,
+        ),
+        (
+            "cancelled",
+            vec![settled(0, 0, person.clone())],
+            CallStatus::Cancelled,
+            0,
+            USED,
+        ),
+        (
+            "cancelled in back-off",
+            vec![attempt(0, 1), failed(0, 1), settled(0, 1, person.clone())],
+            CallStatus::Cancelled,
+            1,
+            USED.plus(USED),
+        ),
+        (
+            "refused",
+            vec![refused(0)],
+            CallStatus::Refused,
+            0,
+            Usage::default(),
+        ),
+        (
+            "taken over",
+            vec![attempt(0, 1), recovered(2)],
+            CallStatus::Waiting,
+            1,
+            Usage::default(),
+        ),
+        (
+            "taken over, then done",
+            vec![attempt(0, 1), recovered(2), attempt(0, 2), completed(0, 2)],
+            CallStatus::Completed,
+            2,
+            USED,
+        ),
+        (
+            "taken over, then cancelled",
+            vec![attempt(0, 1), recovered(2), settled(0, 0, person)],
+            CallStatus::Cancelled,
+            1,
+            USED,
+        ),
+    ];
+    for (name, records, status, attempts, usage) in cases {
+        let state = fold(begun([call(0)].into_iter().chain(records))).unwrap();
+        let call = state.call(CallNumber(0)).unwrap();
+        assert_eq!(
+            (call.status, call.attempts, call.usage),
+            (status, attempts, usage),
+            "{name}"
+        );
+        assert_eq!(state.usage, usage, "{name}");
+        let spent = if status.is_settled() {
+            usage.output_tokens
+        } else {
+            0
+        };
+        assert_eq!(state.settled_output_tokens, spent, "{name}");
+        assert_eq!(call.settled.is_some(), status.is_settled(), "{name}");
+        assert_eq!(state.turns, u64::from(status.is_settled()), "{name}");
+    }
+}
+
+#[test]
+fn attempts_that_settled_nothing_are_kept() {
+    let records = [
+        call(0),
+        attempt(0, 1),
+        failed(0, 1),
+        attempt(0, 2),
+        recovered(3),
+        attempt(0, 3),
+    ];
+    let state = fold(begun(records)).unwrap();
+    let call = &state.calls[0];
+    let past: Vec<_> = call
+        .past()
+        .iter()
+        .map(|past| {
+            (
+                past.attempt.0,
+                past.end.name(),
+                past.started_at,
+                past.ended_at,
+            )
+        })
+        .collect();
+    assert_eq!(past, [(1, "crash", 3, 4), (2, "interrupted", 5, 6)]);
+    assert_eq!(
+        (call.first_started_at(), call.started_at),
+        (Some(3), Some(7))
+    );
+}
+
+#[test]
+fn a_stopped_run_goes_on() {
+    for resumption in [recovered(2), status(Status::Running)] {
+        let state = fold(begun([call(0), attempt(0, 1), status(Status::Stopped)])).unwrap();
+        assert_eq!((state.status, state.ended_at), (Status::Stopped, Some(4)));
+        let records = [call(0), status(Status::Stopped), resumption, attempt(0, 1)];
+        let state = fold(begun(records)).unwrap();
+        assert_eq!((state.status, state.ended_at), (Status::Running, None));
+    }
+}
+
+#[test]
+fn agents_are_counted_once_and_workflows_are_none() {
+    let records = vec![
+        call_of(CallKind::Workflow, 0, 0),
+        call(1),
+        call(2),
+        refused(3),
+        attempt(1, 1),
+        completed(0, 0),
+        completed(1, 1),
+        recovered(2),
+        settled(2, 0, Outcome::Skipped),
+        call_of(CallKind::Agent, 4, 4),
+    ];
+    let state = fold(begun(records.into_iter().take(9))).unwrap();
+    let expected = Counts {
+        total: 3,
+        completed: 1,
+        failed: 1,
+        skipped: 1,
+        reused: 1,
+        ..Counts::default()
+    };
+    assert_eq!(state.counts, expected);
+    assert_eq!(state.recoveries.len(), 1);
+    assert_eq!(
+        (state.recoveries[0].reused, state.recoveries[0].interrupted),
+        (1, 0)
+    );
+}
+
+#[test]
+fn phases_are_in_order_and_their_titles_shared() {
+    let records = [
+        phase(0, 0, "Plan"),
+        call(0),
+        call(1),
+        phase(0, 1, "phase"),
+        phase(0, 2, "Plan"),
+    ];
+    let state = fold(begun(records)).unwrap();
+    let phases: Vec<_> = state
+        .phases
+        .iter()
+        .map(|phase| (&*phase.title, phase.entered_at))
+        .collect();
+    assert_eq!(phases, [("Plan", Some(2)), ("phase", Some(5))]);
+    let [first, second] = [0, 1].map(|call| state.calls[call].phase.clone().unwrap());
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn f02_what_was_shown_is_known() {
+    let state = fold(begun([timer(), logged(0, 0), logged(1, 3)])).unwrap();
+    assert_eq!((state.turns, state.last_shown), (1, Some((1, 3))));
+    for (turn, ordinal, shown) in [(0, 9, true), (1, 3, true), (1, 4, false), (2, 0, false)] {
+        assert_eq!(state.was_shown(turn, ordinal), shown, "{turn} {ordinal}");
+    }
+}
+
+#[test]
+fn a_new_generation_keeps_only_what_was_used() {
+    let first = begun([
+        call(0),
+        attempt(0, 1),
+        completed(0, 1),
+        ended(Status::Completed),
+        opened(2),
+    ]);
+    let state = fold(first).unwrap();
+    assert_eq!((state.usage, state.settled_output_tokens), (USED, 0));
+    assert!(state.calls.is_empty() && state.phases.is_empty());
+    assert_eq!((state.counts, state.turns), (Counts::default(), 0));
+    assert_eq!(
+        (state.status, state.ended_at, state.result),
+        (Status::Queued, None, None)
+    );
+}
+
+#[test]
+fn a_run_that_did_something_is_running() {
+    assert_eq!(fold(begun([])).unwrap().status, Status::Queued);
+    for record in [call(0), logged(0, 0), phase(0, 0, "x"), refused(0), timer()] {
+        assert_eq!(fold(begun([record])).unwrap().status, Status::Running);
+    }
+}

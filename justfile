@@ -1,0 +1,46 @@
+# `just` lists what there is. Each line is a command that works without just, too.
+
+default:
+    @just --list --unsorted
+
+# What CI does, all of it.
+check:
+    bash .ci/run
+
+# All tests.
+test:
+    cargo test --workspace --locked
+
+# One crate's tests: `just test-one bellwether-journal`.
+test-one crate *arguments:
+    cargo test --package {{crate}} --locked {{arguments}}
+
+# Formats everything.
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# Licences, sources, duplicates, and known faults where their list can be fetched.
+deny:
+    cargo deny check
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+
+# The main job: a migration whose engine is killed half-way.
+demo:
+    ./demo
+
+# A bench: `just bench fanout 10000`.
+bench scenario *arguments:
+    cargo run --release --locked --package bellwether-tests --bin bench -- {{scenario}} {{arguments}} --json
+
+# 10,000 agents, killed with kill -9 twenty times.
+campaign *arguments:
+    cargo run --release --locked --package bellwether-tests --bin campaign -- {{arguments}}
+
+# Takes over what the public API, a help text or another snapshot has become, after you have read it.
+accept:
+    INSTA_UPDATE=always cargo test --workspace --locked

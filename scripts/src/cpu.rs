@@ -1,0 +1,15 @@
+//! The one clock of the VM: CPU time of the thread that runs a turn. It decides only whether a turn is ended, never what
+//! a script sees.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU time that the calling thread has used so far.
+pub(crate) fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
+}

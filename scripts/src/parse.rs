@@ -1,0 +1,166 @@
+//! From text to [`Script`]: on a thread whose stack no nesting of the source can exhaust.
+
+use std::thread;
+
+use oxc_allocator::Allocator;
+use oxc_ast::ast::{Program as Ast, Statement};
+use oxc_diagnostics::OxcDiagnostic;
+use oxc_parser::{ParseOptions, Parser};
+use oxc_semantic::{Semantic, SemanticBuilder};
+use oxc_span::SourceType;
+
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::script::Script;
+use crate::{flow, header, rewrite, rules};
+
+/// The parser and its visitors call themselves once for each level of nesting, and a level may be one byte long. This
+/// was measured at most 1,900 bytes of stack a byte of source (nested templates, unoptimised visitors); memory that is
+/// not touched is not taken, so the usual script costs a page or two.
+const STACK_BYTES_PER_SOURCE_BYTE: usize = 4096;
+const STACK_BYTES_MIN: usize = 4 * 1024 * 1024;
+
+/// All spans of oxc have 32 bits, whatever limit the caller sets.
+const SOURCE_BYTES_EVER: usize = 64 * 1024 * 1024;
+
+pub(crate) fn parse(
+    source: &str,
+    file_name: &str,
+    limits: &Limits,
+) -> Result<Script, Box<Refusal>> {
+    let most = limits.source_bytes.min(SOURCE_BYTES_EVER);
+    if source.len() > most {
+        let message = format!(
+            "the source has {} bytes, more than the limit of {most}",
+            source.len()
+        );
+        return Err(Refusal::of_file(
+            file_name,
+            message,
+            "shorten it, or raise the limit on source bytes",
+        ));
+    }
+    let stack = STACK_BYTES_MIN + source.len() * STACK_BYTES_PER_SOURCE_BYTE;
+    let read = thread::scope(|scope| {
+        let builder = thread::Builder::new()
+            .name("bellwether-parse".to_owned())
+            .stack_size(stack);
+        Some(
+            builder
+                .spawn_scoped(scope, || read(source, file_name))
+                .ok()?
+                .join(),
+        )
+    });
+    match read {
+        Some(Ok(result)) => result,
+        Some(Err(_)) => Err(Refusal::of_file(
+            file_name,
+            "the parser failed on this file".to_owned(),
+            "this is a mistake in Bellwether: please report it with the file",
+        )),
+        None => Err(Refusal::of_file(
+            file_name,
+            format!("no memory to read {} bytes of source", source.len()),
+            "free some memory, or split the script",
+        )),
+    }
+}
+
+fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
+    let refuse = |offset: usize, message: String, help: &str| {
+        Refusal::at(file_name, source, offset, message, help)
+    };
+    // A byte order mark would be white space to the parser; as spaces it keeps every offset.
+    let text = source
+        .strip_prefix('\u{feff}')
+        .map(|rest| format!("   {rest}"));
+    let text = text.as_deref().unwrap_or(source);
+    if let Some(nul) = text.find('\0') {
+        return Err(refuse(
+            nul,
+            "a NUL character".to_owned(),
+            "write it as \\0 in a string",
+        ));
+    }
+    // With the mark replaced, a `#!` line no longer begins the file.
+    let hashbang = text.trim_start_matches(' ').starts_with("#!");
+    let hashbang_end = if hashbang {
+        text.find('\n').unwrap_or(text.len())
+    } else {
+        0
+    };
+    let text = blank(text, &[(0, hashbang_end)]);
+
+    let allocator = Allocator::default();
+    let ast =
+        syntax(&allocator, &text).map_err(|error| syntax_refusal(source, file_name, &error))?;
+    rules::imports_and_exports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
+    let (meta, span) = header::read(&ast, &text)
+        .map_err(|(at, message, help)| refuse(at as usize, message, &help))?;
+    let body = blank(&text, &[(span.start as usize, span.end as usize)]);
+
+    // The body once more without its header: `meta` is no variable of it (H05).
+    let allocator = Allocator::default();
+    let ast =
+        syntax(&allocator, &body).map_err(|error| syntax_refusal(source, file_name, &error))?;
+    let semantic = SemanticBuilder::new()
+        .with_check_syntax_error(true)
+        .build(&ast);
+    if let Some(error) = semantic.diagnostics.errors().next() {
+        return Err(syntax_refusal(source, file_name, error));
+    }
+    let semantic: Semantic<'_> = semantic.semantic;
+    rules::body(&ast, &semantic).map_err(|(at, message, help)| refuse(at, message, help))?;
+    let exact = flow::is_followed(&ast, &semantic);
+    let program = rewrite::program(&ast, &body, source, exact);
+    Ok(Script::new(meta, source, file_name, program))
+}
+
+/// Parses `text` as a module whose top level may return; module code is strict, and HTML-like comments are none there,
+/// as in QuickJS.
+fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
+    let options = ParseOptions {
+        allow_return_outside_function: true,
+        ..ParseOptions::default()
+    };
+    let parsed = Parser::new(allocator, text, SourceType::mjs())
+        .with_options(options)
+        .parse();
+    match parsed.diagnostics.errors().next() {
+        Some(error) => Err(error.clone()),
+        None if parsed.panicked => Err(OxcDiagnostic::error("unreadable syntax")),
+        None => Ok(parsed.program),
+    }
+}
+
+fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Box<Refusal> {
+    let offset = error
+        .labels
+        .first()
+        .map_or(0, |label| label.offset() as usize);
+    let help = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
+    Refusal::at(file_name, source, offset, error.message.to_string(), help)
+}
+
+/// `text` with the given byte ranges as spaces; lines and all other offsets stay.
+fn blank(text: &str, ranges: &[(usize, usize)]) -> String {
+    let mut blanked = String::with_capacity(text.len());
+    let mut from = 0;
+    for &(start, end) in ranges {
+        blanked.push_str(&text[from..start]);
+        blanked.extend(
+            text[start..end]
+                .bytes()
+                .map(|byte| if byte == b'\n' { '\n' } else { ' ' }),
+        );
+        from = end;
+    }
+    blanked.push_str(&text[from..]);
+    blanked
+}
+
+/// The statement that must come first, if the file has any.
+pub(crate) fn first<'a, 'b>(ast: &'b Ast<'a>) -> Option<&'b Statement<'a>> {
+    ast.body.first()
+}

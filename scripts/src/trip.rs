@@ -1,0 +1,115 @@
+//! Which limit has ended the VM (B07): set once, read by the interrupt handler at every poll.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bellwether_journal::record::ScriptError;
+
+use crate::cpu;
+use crate::limits::Limits;
+
+/// A limit that ends the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Limit {
+    Cpu = 1,
+    Heap = 2,
+    Stack = 3,
+}
+
+/// Shared by the interrupt handler, the host functions and the VM.
+#[derive(Debug, Default)]
+pub(crate) struct Trip {
+    reached: AtomicU8,
+    /// CPU time of the thread at which the turn is over, in nanoseconds.
+    deadline: AtomicU64,
+    /// Where the author's code was, if that is known.
+    place: Mutex<Option<(u32, u32)>>,
+}
+
+impl Trip {
+    /// A turn begins on the calling thread.
+    pub(crate) fn begin_turn(&self, most: Duration) {
+        let deadline = cpu::thread_time().saturating_add(most).as_nanos();
+        self.deadline.store(
+            u64::try_from(deadline).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The first limit that is reached counts.
+    pub(crate) fn reach(&self, limit: Limit) {
+        let _ = self
+            .reached
+            .compare_exchange(0, limit as u8, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reached(&self) -> Option<Limit> {
+        match self.reached.load(Ordering::Relaxed) {
+            1 => Some(Limit::Cpu),
+            2 => Some(Limit::Heap),
+            3 => Some(Limit::Stack),
+            _ => None,
+        }
+    }
+
+    /// Whether the VM must end now; looks at the clock.
+    pub(crate) fn must_end(&self) -> bool {
+        if self.reached().is_some() {
+            return true;
+        }
+        let over =
+            cpu::thread_time().as_nanos() > u128::from(self.deadline.load(Ordering::Relaxed));
+        if over {
+            self.reach(Limit::Cpu);
+        }
+        over
+    }
+
+    /// The error of the limit that was reached, saying its value and how to raise it.
+    pub(crate) fn error(&self, limit: Limit, limits: &Limits) -> Box<ScriptError> {
+        let (name, code, message) = match limit {
+            Limit::Cpu => (
+                "CpuLimitError",
+                "LIMIT_CPU",
+                format!(
+                    "the script computed for more than {:?} of CPU time in one turn without waiting for anything; \
+                     look for a loop without end, or raise the limit on CPU time a turn",
+                    limits.turn_cpu
+                ),
+            ),
+            Limit::Heap => (
+                "HeapLimitError",
+                "LIMIT_HEAP",
+                format!(
+                    "the script used more than {} bytes of memory; keep less at once, or raise the limit on the heap",
+                    limits.heap_bytes
+                ),
+            ),
+            Limit::Stack => (
+                "StackLimitError",
+                "LIMIT_STACK",
+                format!(
+                    "the script's functions called each other deeper than {} bytes of stack hold; look for a \
+                     recursion without end, or raise the limit on the stack",
+                    limits.stack_bytes
+                ),
+            ),
+        };
+        let (line, column) = self
+            .place
+            .lock()
+            .ok()
+            .and_then(|place| *place)
+            .unwrap_or_default();
+        Box::new(ScriptError {
+            name: name.to_owned(),
+            code: Some(code.to_owned()),
+            message,
+            line,
+            column,
+            stack: String::new(),
+        })
+    }
+}

@@ -1,0 +1,381 @@
+//! The VM: settlements in, turns out.
+
+use std::borrow::Cow;
+use std::mem;
+use std::sync::Arc;
+
+use bellwether_journal::key::Digest;
+use bellwether_journal::record::{Millis, ScriptError};
+use rquickjs::context::{EvalOptions, intrinsic};
+use rquickjs::function::IntoArgs;
+use rquickjs::{Context, Ctx, Function, Runtime, Value};
+
+use crate::command::{Answer, Settlement, Target, Turn, TurnStatus};
+use crate::host::{self, Host, Shared};
+use crate::limits::Limits;
+use crate::script::Script;
+use crate::state::{End, State};
+use crate::trip::{Limit, Trip};
+
+const PRELUDE: &str = concat!(
+    "(function (host) { 'use strict';\n",
+    include_str!("prelude/1-capture.js"),
+    include_str!("prelude/2-json.js"),
+    include_str!("prelude/3-calls.js"),
+    include_str!("prelude/4-fanout.js"),
+    include_str!("prelude/5-workflow.js"),
+    include_str!("prelude/6-globals.js"),
+    include_str!("prelude/7-seal.js"),
+    "})",
+);
+
+/// The version of QuickJS that the pinned rquickjs brings.
+const QUICKJS: &str = "quickjs-ng 0.16.2 (rquickjs 0.14.0)";
+
+/// How often the job loop looks at the clock by itself: native jobs never reach the interrupt handler.
+const JOBS_BETWEEN_CHECKS: u32 = 1024;
+
+/// What a VM starts from. All of it is recorded by the caller: the same start and settlements give the same turns.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The script.
+    pub script: &'a Script,
+    /// Its arguments as JSON text (G01).
+    pub args: Option<&'a str>,
+    /// What it may use.
+    pub limits: &'a Limits,
+    /// Where `random()` comes from.
+    pub seed: [u8; 32],
+    /// The time of its first turn.
+    pub time: Millis,
+    /// Output tokens that it may spend: `budget.total`.
+    pub budget_total: Option<u64>,
+}
+
+/// A running script. See the [crate] for the flow.
+pub struct Vm {
+    /// `None` when there was no memory for it.
+    context: Option<Context>,
+    shared: Shared,
+    trip: Arc<Trip>,
+    limits: Limits,
+    status: TurnStatus,
+}
+
+/// The prelude's functions for the host, in the order in which it gives them. They live in the runtime's own store, since
+/// nothing outside may hold on to a value of it.
+#[derive(Clone, Copy)]
+enum Entry {
+    Start,
+    Threw,
+    Settle,
+    SettleJson,
+    Refuse,
+    Track,
+    ReportUnhandled,
+    Poison,
+}
+
+type Entries<'js> = Vec<Function<'js>>;
+
+/// One of the prelude's functions; `None` before it has run.
+fn entry<'js>(ctx: &Ctx<'js>, entry: Entry) -> Option<Function<'js>> {
+    ctx.userdata::<Entries<'js>>()?.get(entry as usize).cloned()
+}
+
+/// Calls one of the prelude's functions.
+fn call<'js>(ctx: &Ctx<'js>, which: Entry, args: impl IntoArgs<'js>) -> rquickjs::Result<()> {
+    entry(ctx, which)
+        .ok_or(rquickjs::Error::Unknown)?
+        .call(args)
+}
+
+impl std::fmt::Debug for Vm {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Vm")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Vm {
+    /// What recovery needs to be the same: the prelude, the interpreter, the table of host functions.
+    #[must_use]
+    pub fn identity() -> Digest {
+        let table = host::TABLE_VERSION.to_le_bytes();
+        Digest::of("vm", &[PRELUDE.as_bytes(), QUICKJS.as_bytes(), &table])
+    }
+
+    /// A new VM, and what the script did before it first waited.
+    #[must_use]
+    pub fn start(start: &Start<'_>) -> (Self, Turn) {
+        let limits = start.limits.clone();
+        let trip = Arc::new(Trip::default());
+        let state = State::new(
+            start.script.clone(),
+            start.seed,
+            start.time,
+            limits.heap_bytes,
+            Arc::clone(&trip),
+        );
+        let shared = Shared::new(state);
+        let context = new_context(&limits, &trip);
+        let mut vm = Self {
+            context: context.ok(),
+            shared,
+            trip,
+            limits,
+            status: TurnStatus::Running,
+        };
+        vm.trip.begin_turn(vm.limits.turn_cpu);
+        match &vm.context {
+            Some(context) => context.with(|ctx| {
+                if vm.enter(&ctx, start).is_err() {
+                    vm.broken(&ctx);
+                }
+                vm.run_jobs(&ctx);
+            }),
+            None => vm.trip.reach(Limit::Heap),
+        }
+        let turn = vm.end_turn();
+        (vm, turn)
+    }
+
+    /// Gives settlements to the script, each its own turn, until one ends it. How they are grouped into calls makes no
+    /// difference. A settlement that nothing waits for, such as that of a cleared timer, is a turn without commands.
+    pub fn deliver(&mut self, settlements: &[Settlement]) -> Vec<Turn> {
+        let mut turns = Vec::with_capacity(settlements.len());
+        for settlement in settlements {
+            if self.status != TurnStatus::Running {
+                break;
+            }
+            turns.push(self.turn(settlement));
+        }
+        turns
+    }
+
+    /// Whether the script waits for this target's settlement.
+    pub fn waits_for(&self, target: Target) -> bool {
+        self.shared.lock().waits_for(target)
+    }
+
+    fn turn(&mut self, settlement: &Settlement) -> Turn {
+        let pending = self.shared.lock().begin_turn(settlement);
+        let Some(pending) = pending else {
+            tracing::debug!(target = ?settlement.target, "nothing waits for this settlement");
+            return Turn {
+                commands: Vec::new(),
+                status: TurnStatus::Running,
+            };
+        };
+        self.trip.begin_turn(self.limits.turn_cpu);
+        if let Some(context) = &self.context {
+            context.with(|ctx| {
+                if settle(&ctx, pending.slot, &settlement.answer).is_err() {
+                    self.broken(&ctx);
+                }
+                self.run_jobs(&ctx);
+            });
+        }
+        self.end_turn()
+    }
+
+    /// Makes the world, compiles the script and runs its beginning.
+    fn enter<'js>(&self, ctx: &Ctx<'js>, start: &Start<'_>) -> rquickjs::Result<()> {
+        let host = Host {
+            shared: &self.shared,
+            trip: &self.trip,
+            limits: &self.limits,
+            budget_total: start.budget_total,
+        };
+        let mut options = EvalOptions::default();
+        options.filename = Some("bellwether:prelude".to_owned());
+        let prelude: Function<'js> = ctx.eval_with_options(PRELUDE, options)?;
+        let entries: Entries<'js> = prelude.call((host.table(ctx)?,))?;
+        ctx.store_userdata(entries)
+            .map_err(|_| rquickjs::Error::Unknown)?;
+        let program = start.script.program();
+        match host::compile(ctx, 0, &program.text) {
+            Ok(body) => {
+                let name = start.script.meta().name.as_str();
+                let path = start.script.file_name().as_ref();
+                call(
+                    ctx,
+                    Entry::Start,
+                    (body, name, path, start.args, !program.exact),
+                )
+            }
+            Err(_) => call(ctx, Entry::Threw, (ctx.catch(),)),
+        }
+    }
+
+    /// Runs what the turn has set going, until nothing is left, the script has ended or a limit is reached.
+    fn run_jobs(&self, ctx: &Ctx<'_>) {
+        let mut jobs: u32 = 0;
+        while self.trip.reached().is_none() && self.shared.lock().end.is_none() {
+            if !ctx.execute_pending_job() {
+                return;
+            }
+            jobs = jobs.wrapping_add(1);
+            if jobs.is_multiple_of(JOBS_BETWEEN_CHECKS) && self.trip.must_end() {
+                return;
+            }
+        }
+    }
+
+    /// The prelude itself threw: for want of memory or stack, or since a limit was reached.
+    fn broken(&self, ctx: &Ctx<'_>) {
+        let error = ctx.catch();
+        if self.trip.reached().is_some() {
+            return;
+        }
+        let text = error
+            .as_exception()
+            .and_then(rquickjs::Exception::message)
+            .unwrap_or_default();
+        let limit = if text.starts_with("Maximum call stack") {
+            Limit::Stack
+        } else {
+            Limit::Heap
+        };
+        tracing::debug!(error = text, "the VM broke off");
+        self.trip.reach(limit);
+    }
+
+    /// Closes a turn: what it asked for, and where the script stands.
+    fn end_turn(&mut self) -> Turn {
+        if let Some(context) = &self.context {
+            context.with(|ctx| {
+                if self.trip.reached().is_none()
+                    && entry(&ctx, Entry::ReportUnhandled).is_some()
+                    && call(&ctx, Entry::ReportUnhandled, ()).is_err()
+                {
+                    self.broken(&ctx);
+                }
+                if ctx.has_exception() {
+                    // A job was lost for want of memory: QuickJS leaves the error behind and goes on.
+                    self.trip.reach(Limit::Heap);
+                }
+            });
+        }
+        let mut state = self.shared.lock();
+        let mut commands = mem::take(&mut state.commands);
+        let end = state.end.take();
+        let waits = state.waits();
+        drop(state);
+        let status = if let Some(limit) = self.trip.reached() {
+            commands.clear();
+            TurnStatus::LimitReached(self.trip.error(limit, &self.limits))
+        } else if let Some(end) = end {
+            match end {
+                End::Returned(value) => TurnStatus::Returned(value),
+                End::Threw(error) => TurnStatus::Threw(error),
+            }
+        } else if waits {
+            TurnStatus::Running
+        } else {
+            TurnStatus::Threw(stalled())
+        };
+        self.status = status.clone();
+        Turn { commands, status }
+    }
+}
+
+/// An interpreter without what a script may not have (B04); the prelude takes the rest away.
+fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
+    let runtime = Runtime::new()?;
+    runtime.set_memory_limit(limits.heap_bytes);
+    runtime.set_max_stack_size(limits.stack_bytes.clamp(1, Limits::STACK_BYTES_MAX));
+    let interrupt = Arc::clone(trip);
+    runtime.set_interrupt_handler(Some(Box::new(move || interrupt.must_end())));
+    let trip = Arc::clone(trip);
+    runtime.set_host_promise_rejection_tracker(Some(Box::new(
+        move |ctx, promise, reason, is_handled| {
+            // After the end of the VM the interpreter may turn it into a rejection and let the script go on. It cannot
+            // be stopped from here, but without memory it can make neither the next promise nor the next call.
+            let tracked = if trip.reached().is_some() {
+                call(&ctx, Entry::Poison, ())
+            } else {
+                call(&ctx, Entry::Track, (promise, reason, is_handled))
+            };
+            if tracked.is_err() {
+                ctx.catch();
+            }
+        },
+    )));
+    Context::builder()
+        .with::<(
+            intrinsic::Date,
+            intrinsic::Eval,
+            intrinsic::RegExpCompiler,
+            intrinsic::RegExp,
+            intrinsic::Json,
+            intrinsic::Proxy,
+            intrinsic::MapSet,
+            intrinsic::TypedArrays,
+            intrinsic::Promise,
+        )>()
+        .build(&runtime)
+}
+
+/// Settles the promise in `slot`.
+fn settle(ctx: &Ctx<'_>, slot: u32, answer: &Answer) -> rquickjs::Result<()> {
+    match answer {
+        Answer::Value(text) => match plain_string(text) {
+            Some(plain) => call(ctx, Entry::Settle, (slot, plain.as_ref())),
+            None => call(ctx, Entry::SettleJson, (slot, text.as_ref())),
+        },
+        Answer::Null => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
+        Answer::Fired => call(
+            ctx,
+            Entry::Settle,
+            (slot, Value::new_undefined(ctx.clone())),
+        ),
+        Answer::Refused { code, message } => {
+            let is_cap = matches!(code.as_str(), "AGENT_CAP" | "BUDGET");
+            let name = error_name(code);
+            call(
+                ctx,
+                Entry::Refuse,
+                (slot, code.as_str(), name, message.as_str(), is_cap),
+            )
+        }
+    }
+}
+
+/// The text of a JSON string, the most frequent answer, without a way through the interpreter's parser.
+fn plain_string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner
+        .bytes()
+        .all(|byte| byte != b'\\' && byte != b'"' && byte >= b' ')
+    {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(json).ok().map(Cow::Owned)
+}
+
+/// `AGENT_CAP` -> `AgentCapError`.
+fn error_name(code: &str) -> String {
+    let mut name = String::with_capacity(code.len() + 5);
+    for word in code.split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(&letters.as_str().to_ascii_lowercase());
+    }
+    name + "Error"
+}
+
+/// A script that waits for nothing that could ever come.
+fn stalled() -> Box<ScriptError> {
+    Box::new(ScriptError {
+        name: "StalledError".to_owned(),
+        code: Some("STALLED".to_owned()),
+        message: "the script waits for a promise that nothing can settle: no agent, timer or workflow is outstanding"
+            .to_owned(),
+        line: 0,
+        column: 0,
+        stack: String::new(),
+    })
+}

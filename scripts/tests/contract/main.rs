@@ -1,0 +1,11 @@
+//! The script contract, rule by rule, on a VM with a fake host.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod agent;
+mod context;
+mod support;

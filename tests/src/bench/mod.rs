@@ -1,0 +1,87 @@
+//! The scenario benches: what the whole costs, beside what its parts cost on the same machine in the same process.
+//!
+//! | scenario | what runs | `ratio` |
+//! |---|---|---|
+//! | `fanout N` | one `parallel` of N agents that do nothing, no limit on concurrency | agents a second, of what the three parts allow |
+//! | `alive N` | the same, all N held until the last has started | bytes an agent alive, of 12 KiB |
+//! | `waiting N` | the same, one at a time and the first held | bytes an agent that waits, of 3 KiB |
+//! | `sequence N` | N agents, each awaited before the next | milliseconds a step, of one fdatasync |
+//! | `resume N` | N completed agents left by SIGKILL, nothing in the page cache | seconds, of 3 and what reading the file takes |
+//! | `overhead N` | N agents of 100 ms | seconds, of the ideal |
+//! | `startup` | a journal not in the page cache, to the first agent's start | milliseconds, of 30 |
+
+pub mod backends;
+pub mod measure;
+pub mod parts;
+pub mod resume;
+pub mod scenarios;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What a scenario is run with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many agents or steps.
+    pub n: usize,
+    /// Bytes of each agent's answer (`resume`).
+    pub payload_bytes: usize,
+    /// Agents at once; 0 is no limit (`overhead`).
+    pub concurrency: u32,
+    /// Where journals are kept while it runs.
+    pub folder: PathBuf,
+}
+
+/// What a scenario showed. As JSON it is the bench's last line.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: &'static str,
+    /// How many agents or steps.
+    pub n: usize,
+    /// How long it took.
+    pub seconds: f64,
+    /// How fast, in the scenario's own measure.
+    #[serde(flatten)]
+    pub speed: Speed,
+    /// The most memory that the process had while it ran, in MiB.
+    pub peak_mb: f64,
+    /// Commits to the journal.
+    pub commits: u64,
+    /// What the parts allow, measured beside it, or the figure that is asked for.
+    pub limit: Map<String, Value>,
+    /// The whole against its limit.
+    pub ratio: f64,
+}
+
+/// How fast.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Speed {
+    /// Agents from start to settlement in a second.
+    AgentsPerSecond(f64),
+    /// Milliseconds from one step to the next.
+    MsPerStep(f64),
+}
+
+/// Runs a scenario by its name.
+///
+/// # Errors
+/// When there is none of that name, or it cannot be run to its end.
+pub fn run(scenario: &str, settings: &Settings) -> anyhow::Result<Report> {
+    match scenario {
+        "fanout" => scenarios::fanout(settings),
+        "alive" => scenarios::alive(settings),
+        "waiting" => scenarios::waiting(settings),
+        "sequence" => scenarios::sequence(settings),
+        "resume" => resume::resume(settings),
+        "overhead" => scenarios::overhead(settings),
+        "startup" => scenarios::startup(settings),
+        other => anyhow::bail!(
+            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, startup"
+        ),
+    }
+}

@@ -1,0 +1,285 @@
+//! The scenarios that need one process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bellwether::{AgentBackend, Engine, RunHandle, Script, StartOptions};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::backends::{Held, Noop, Slow};
+use super::measure::{CountingStore, Memory, fdatasync_median, forget, mb};
+use super::{Report, Settings, Speed, parts};
+
+/// All agents in one turn.
+pub const FANOUT: &str = "export const meta = { name: 'fanout', description: 'a bench' }
+const all = await parallel(Array.from({ length: args.n }, (_, i) => () => agent('work ' + i)))
+return all.length
+";
+
+/// One agent after the other.
+const SEQUENCE: &str = "export const meta = { name: 'sequence', description: 'a bench' }
+for (let i = 0; i < args.n; i++) await agent('work ' + i)
+return args.n
+";
+
+const AGENT_ALIVE_BYTES_MAX: f64 = 12.0 * 1024.0;
+const AGENT_WAITING_BYTES_MAX: f64 = 3.0 * 1024.0;
+const STARTUP_MS_MAX: f64 = 30.0;
+const SLOW: Duration = Duration::from_millis(100);
+
+/// An engine over a new journal, for one run.
+pub(super) struct Bench {
+    pub(super) runtime: Runtime,
+    pub(super) store: Arc<CountingStore>,
+    pub(super) engine: Engine,
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(super) fn new(settings: &Settings, backend: Arc<dyn AgentBackend>) -> anyhow::Result<Self> {
+        let runtime = runtime()?;
+        let folder = tempfile::tempdir_in(&settings.folder)?;
+        let store = Arc::new(CountingStore::open(&folder.path().join("journal.redb"))?);
+        let builder = Engine::builder()
+            .store(Arc::clone(&store) as _)
+            .backend("bench", backend);
+        let engine = runtime.block_on(builder.build())?;
+        Ok(Self {
+            runtime,
+            store,
+            engine,
+            folder,
+        })
+    }
+
+    fn start(&self, source: &str, n: usize, concurrency: u32) -> anyhow::Result<RunHandle> {
+        let options = options(n, concurrency)?;
+        Ok(self
+            .runtime
+            .block_on(self.engine.start(Script::text(source), options))?)
+    }
+
+    fn result(&self, run: &RunHandle) -> anyhow::Result<usize> {
+        Ok(self.runtime.block_on(run.result::<usize>())?)
+    }
+
+    fn end(self) {
+        self.runtime
+            .block_on(self.engine.shutdown(Duration::from_secs(10)));
+    }
+}
+
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+pub(super) fn options(n: usize, concurrency: u32) -> anyhow::Result<StartOptions> {
+    let mut options = StartOptions::default();
+    options.args = Some(json!({ "n": n }).to_string());
+    options.backend = Some("bench".to_owned());
+    options.concurrency = Some(concurrency);
+    options.max_agents = Some(n as u64 + 1);
+    options.max_items = Some(u32::try_from(n)?.max(1000));
+    Ok(options)
+}
+
+pub(super) fn limit<const N: usize>(figures: [(&str, Value); N]) -> Map<String, Value> {
+    figures
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// One `parallel` of n agents that do nothing.
+pub(super) fn fanout(settings: &Settings) -> anyhow::Result<Report> {
+    let n = settings.n;
+    let bench = Bench::new(settings, Arc::new(Noop))?;
+    let memory = Memory::watch()?;
+    let start = Instant::now();
+    let run = bench.start(FANOUT, n, 0)?;
+    ensure!(bench.result(&run)? == n, "the run gave another number");
+    let seconds = start.elapsed().as_secs_f64();
+    let (peak_mb, commits) = (mb(memory.peak_bytes()?), bench.store.commits());
+    let actors_seconds = bench.runtime.block_on(parts::actors(n))?;
+    let folder = bench.folder.path().to_owned();
+    let journal_seconds = parts::journal(n, &folder)?;
+    let vm_seconds = parts::vm(n)?;
+    bench.end();
+    let agents_per_second = n as f64 / seconds;
+    let composite = n as f64 / (vm_seconds + journal_seconds + actors_seconds);
+    Ok(Report {
+        scenario: "fanout",
+        n,
+        seconds,
+        speed: Speed::AgentsPerSecond(agents_per_second),
+        peak_mb,
+        commits,
+        limit: limit([
+            ("agentsPerSecond", json!(composite)),
+            ("vmSeconds", json!(vm_seconds)),
+            ("journalSeconds", json!(journal_seconds)),
+            ("actorsSeconds", json!(actors_seconds)),
+        ]),
+        ratio: agents_per_second / composite,
+    })
+}
+
+/// n agents that are all alive at once.
+pub(super) fn alive(settings: &Settings) -> anyhow::Result<Report> {
+    held("alive", settings, 0, settings.n, AGENT_ALIVE_BYTES_MAX)
+}
+
+/// n agents of which one is alive and the others wait for its slot.
+pub(super) fn waiting(settings: &Settings) -> anyhow::Result<Report> {
+    held("waiting", settings, 1, 1, AGENT_WAITING_BYTES_MAX)
+}
+
+fn held(
+    scenario: &'static str,
+    settings: &Settings,
+    concurrency: u32,
+    alive: usize,
+    bytes_max: f64,
+) -> anyhow::Result<Report> {
+    let n = settings.n;
+    let backend = Arc::new(Held::new());
+    let bench = Bench::new(settings, Arc::clone(&backend) as _)?;
+    let memory = Memory::watch()?;
+    let start = Instant::now();
+    let run = bench.start(FANOUT, n, concurrency)?;
+    bench.runtime.block_on(backend.started(alive));
+    let bytes_each = memory.growth_bytes()? as f64 / n as f64;
+    backend.open();
+    ensure!(bench.result(&run)? == n, "the run gave another number");
+    let seconds = start.elapsed().as_secs_f64();
+    let (peak_mb, commits) = (mb(memory.peak_bytes()?), bench.store.commits());
+    bench.end();
+    Ok(Report {
+        scenario,
+        n,
+        seconds,
+        speed: Speed::AgentsPerSecond(n as f64 / seconds),
+        peak_mb,
+        commits,
+        limit: limit([
+            ("bytesPerAgent", json!(bytes_max)),
+            ("measuredBytesPerAgent", json!(bytes_each)),
+        ]),
+        ratio: bytes_each / bytes_max,
+    })
+}
+
+/// n agents, one after the other.
+pub(super) fn sequence(settings: &Settings) -> anyhow::Result<Report> {
+    let n = settings.n;
+    let bench = Bench::new(settings, Arc::new(Noop))?;
+    let before = fdatasync_median(bench.folder.path())?;
+    let memory = Memory::watch()?;
+    let commits_before = bench.store.commits();
+    let start = Instant::now();
+    let run = bench.start(SEQUENCE, n, 0)?;
+    ensure!(bench.result(&run)? == n, "the run gave another number");
+    let seconds = start.elapsed().as_secs_f64();
+    let (peak_mb, commits) = (
+        mb(memory.peak_bytes()?),
+        bench.store.commits() - commits_before,
+    );
+    // Disks change their mind: the mean of before and after is what was there meanwhile.
+    let fdatasync_ms = f64::midpoint(before, fdatasync_median(bench.folder.path())?) * 1e3;
+    bench.end();
+    let ms_per_step = seconds * 1e3 / n as f64;
+    Ok(Report {
+        scenario: "sequence",
+        n,
+        seconds,
+        speed: Speed::MsPerStep(ms_per_step),
+        peak_mb,
+        commits,
+        limit: limit([
+            ("fdatasyncMs", json!(fdatasync_ms)),
+            ("commitsPerStep", json!(commits as f64 / n as f64)),
+        ]),
+        ratio: ms_per_step / fdatasync_ms,
+    })
+}
+
+/// n agents of 100 ms.
+pub(super) fn overhead(settings: &Settings) -> anyhow::Result<Report> {
+    let Settings { n, concurrency, .. } = *settings;
+    let bench = Bench::new(settings, Arc::new(Slow(SLOW)))?;
+    let memory = Memory::watch()?;
+    let start = Instant::now();
+    let run = bench.start(FANOUT, n, concurrency)?;
+    ensure!(bench.result(&run)? == n, "the run gave another number");
+    let seconds = start.elapsed().as_secs_f64();
+    let (peak_mb, commits) = (mb(memory.peak_bytes()?), bench.store.commits());
+    bench.end();
+    let rounds = if concurrency == 0 {
+        1
+    } else {
+        n.div_ceil(concurrency as usize)
+    };
+    let ideal = rounds as f64 * SLOW.as_secs_f64();
+    Ok(Report {
+        scenario: "overhead",
+        n,
+        seconds,
+        speed: Speed::AgentsPerSecond(n as f64 / seconds),
+        peak_mb,
+        commits,
+        limit: limit([
+            ("idealSeconds", json!(ideal)),
+            ("concurrency", json!(concurrency)),
+        ]),
+        ratio: seconds / ideal,
+    })
+}
+
+/// From a journal that is not in the page cache to the first agent's start.
+pub(super) fn startup(settings: &Settings) -> anyhow::Result<Report> {
+    let folder = tempfile::tempdir_in(&settings.folder)?;
+    let path = folder.path().join("journal.redb");
+    let runtime = runtime()?;
+    let open = |path: &std::path::Path, backend: Arc<Held>| -> anyhow::Result<_> {
+        let store = Arc::new(CountingStore::open(path)?);
+        let builder = Engine::builder()
+            .store(Arc::clone(&store) as _)
+            .backend("bench", backend);
+        Ok((store, runtime.block_on(builder.build())?))
+    };
+    // A journal with something in it.
+    let backend = Arc::new(Held::new());
+    backend.open();
+    let (_, engine) = open(&path, backend)?;
+    let run = runtime.block_on(engine.start(Script::text(FANOUT), options(100, 0)?))?;
+    runtime.block_on(run.result::<usize>())?;
+    runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+    drop((run, engine));
+    forget(&path)?;
+
+    let memory = Memory::watch()?;
+    let backend = Arc::new(Held::new());
+    let start = Instant::now();
+    let (store, engine) = open(&path, Arc::clone(&backend))?;
+    let run = runtime.block_on(engine.start(Script::text(FANOUT), options(1, 0)?))?;
+    runtime.block_on(backend.started(1));
+    let seconds = start.elapsed().as_secs_f64();
+    backend.open();
+    runtime.block_on(run.result::<usize>())?;
+    runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+    Ok(Report {
+        scenario: "startup",
+        n: 1,
+        seconds,
+        speed: Speed::MsPerStep(seconds * 1e3),
+        peak_mb: mb(memory.peak_bytes()?),
+        commits: store.commits(),
+        limit: limit([("milliseconds", json!(STARTUP_MS_MAX))]),
+        ratio: seconds * 1e3 / STARTUP_MS_MAX,
+    })
+}
