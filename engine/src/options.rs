@@ -78,7 +78,7 @@ pub struct ScriptLimits {
     pub source_bytes: Option<usize>,
     /// What the script keeps, in bytes; 256 MiB where nothing is said.
     pub heap_bytes: Option<usize>,
-    /// Its stack, in bytes.
+    /// Its stack, in bytes: 1 MiB where nothing is said, and no more than that, since it lies on a thread of the runtime.
     pub stack_bytes: Option<usize>,
     /// CPU time of one turn, in milliseconds; 30,000 where nothing is said.
     pub turn_cpu_ms: Option<u64>,

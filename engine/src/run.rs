@@ -26,6 +26,9 @@ use crate::options::{ResumeOptions, StartOptions};
 const AGENTS: u64 = 1_000;
 /// Progress reports that wait for their reader; beyond that they are shed.
 const PROGRESS_WAITING: usize = 256;
+/// A script's stack lies on a thread of the runtime, which has 2 MiB where nobody says otherwise; a larger limit would
+/// not be one.
+const STACK_BYTES_MAX: usize = 1 << 20;
 /// A workflow's script may have so many bytes when it is read; the VM's own limit refuses less.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
 
@@ -60,7 +63,7 @@ pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLi
         limits.heap_bytes = bytes;
     }
     if let Some(bytes) = script.stack_bytes {
-        limits.stack_bytes = bytes;
+        limits.stack_bytes = bytes.min(STACK_BYTES_MAX);
     }
     if let Some(milliseconds) = script.turn_cpu_ms {
         limits.turn_cpu = Duration::from_millis(milliseconds);
