@@ -24,11 +24,7 @@ pub(crate) fn runs(rows: &[RunRow], paint: Paint) -> Vec<String> {
         .iter()
         .map(|row| {
             let status = row.status;
-            let started = row
-                .started_at
-                .as_deref()
-                .map(date_and_minute)
-                .unwrap_or_default();
+            let started = date_and_minute(&row.started_at.to_string());
             vec![
                 Cell::new(row.run_id.to_string()).painted(move |text| paint.bold(text)),
                 Cell::new(&row.name),
