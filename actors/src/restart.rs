@@ -51,7 +51,11 @@ pub enum Exit {
 /// How an actor ended that ractor says has terminated: a kill is told from an end in order by its reason alone.
 #[must_use]
 pub fn exit_of(reason: Option<&str>) -> Exit {
-    if reason == Some("killed") { Exit::Abnormal } else { Exit::Normal }
+    if reason == Some("killed") {
+        Exit::Abnormal
+    } else {
+        Exit::Normal
+    }
 }
 
 /// One row of the table above.

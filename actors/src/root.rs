@@ -150,7 +150,11 @@ impl Actor for Root {
         _state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, _) => (child, Exit::Normal, String::new()),
+            SupervisionEvent::ActorTerminated(child, _, why) => (
+                child,
+                restart::exit_of(why.as_deref()),
+                why.unwrap_or_default(),
+            ),
             SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
             _ => return Ok(()),
         };

@@ -65,14 +65,27 @@ impl Engine {
             crate::processes::sweep(identity, epoch);
             Ok::<_, StoreError>((identity, epoch))
         });
-        let (identity, epoch) =
-            opening.await.map_err(|error| BuildError::Setting(error.to_string()))??;
-        let Builder { backends, clock, limits, helper, .. } = builder;
+        let (identity, epoch) = opening
+            .await
+            .map_err(|error| BuildError::Setting(error.to_string()))??;
+        let Builder {
+            backends,
+            clock,
+            limits,
+            helper,
+            ..
+        } = builder;
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
-        let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
-            .await
-            .map_err(|error| BuildError::Setting(error.to_string()))?;
+        let tree = Tree::start(
+            store,
+            identity,
+            scheduler,
+            clock,
+            crashed(Arc::clone(&myself)),
+        )
+        .await
+        .map_err(|error| BuildError::Setting(error.to_string()))?;
         let inner = Arc::new(Inner {
             tree,
             epoch,
@@ -140,8 +153,13 @@ impl Engine {
                 })
                 .collect::<Result<Vec<RunId>, StoreError>>()
         });
-        let runs = reading.await.map_err(|error| StoreError::Io(error.to_string()))??;
-        Ok(runs.into_iter().filter(|run| self.run(*run).is_none()).collect())
+        let runs = reading
+            .await
+            .map_err(|error| StoreError::Io(error.to_string()))??;
+        Ok(runs
+            .into_iter()
+            .filter(|run| self.run(*run).is_none())
+            .collect())
     }
 
     /// The handle of a run that is live in this engine.
@@ -163,7 +181,9 @@ impl Engine {
     pub fn archive(&self) -> Archive {
         let engine = Arc::downgrade(&self.0);
         Archive::new(Arc::clone(&self.0.surroundings().store)).with_live(move |run| {
-            engine.upgrade().is_some_and(|engine| Engine(engine).run(run).is_some())
+            engine
+                .upgrade()
+                .is_some_and(|engine| Engine(engine).run(run).is_some())
         })
     }
 
@@ -219,7 +239,9 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
         let engine = Weak::clone(&engine.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::spawn(async move {
             tokio::time::sleep(after.unwrap_or_default()).await;
-            let Some(engine) = engine.upgrade().map(Engine) else { return };
+            let Some(engine) = engine.upgrade().map(Engine) else {
+                return;
+            };
             let condemned = after.is_none().then_some(why);
             let _entering = engine.0.entering.lock().await;
             let options = ResumeOptions::default();
@@ -236,6 +258,9 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
 impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let live = self.with_live(|live| live.len());
-        formatter.debug_struct("Engine").field("live", &live).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("live", &live)
+            .finish_non_exhaustive()
     }
 }

@@ -30,7 +30,7 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::redb::{Options, QuickRepair, RedbStore};
 use bellwether_journal::state::RunState;
-use bellwether_journal::store::{Batch, Store as _};
+use bellwether_journal::store::{Batch, Row, Store as _};
 use bellwether_journal::text::{self, Text};
 use bellwether_journal::{read, redb};
 
@@ -351,17 +351,37 @@ fn reading(child: &Child) {
     say("verify the chain", start.elapsed());
     assert_eq!(verified, (state.next, state.head));
     let start = Instant::now();
-    let mut from = Position(0);
     let mut bytes = 0;
+    payloads(&store, |row| bytes += row.bytes.len());
+    say("read all payloads (compressed)", start.elapsed());
+    let texts_wanted: Vec<_> = read::entries(&store, run(), Position(0))
+        .map(Result::unwrap)
+        .filter_map(|entry| match entry.record {
+            Record::CallSettled(settled) => match settled.outcome {
+                Outcome::Completed(text) => Some((entry.position, text)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    let start = Instant::now();
+    let mut texts = read::Texts::new(&store, run());
+    for (position, text) in &texts_wanted {
+        std::hint::black_box(texts.resolve(*position, text).unwrap());
+    }
+    say("read, decompress and check them", start.elapsed());
+    println!("  {:<44}{:>9.1} MB", "payloads", bytes as f64 / 1e6);
+    say_memory("peak memory");
+}
+
+fn payloads(store: &RedbStore, mut each: impl FnMut(&Row)) {
+    let mut from = Position(0);
     loop {
         let page = store.payloads(run(), from, 1_000, 4 << 20).unwrap();
         let Some(last) = page.last() else { break };
         from = last.position.next();
-        bytes += page.iter().map(|row| row.bytes.len()).sum::<usize>();
+        page.iter().for_each(&mut each);
     }
-    say("read all payloads (compressed)", start.elapsed());
-    println!("  {:<44}{:>9.1} MB", "payloads", bytes as f64 / 1e6);
-    say_memory("peak memory");
 }
 
 fn median(times: &mut [Duration]) -> Duration {

@@ -14,6 +14,9 @@ use crate::text::{self, Text};
 /// Rows that one page has at most.
 pub const PAGE_ROWS: usize = 1_000;
 
+/// Bytes that one page of payloads has at most, but for a single larger one.
+pub const PAGE_BYTES: usize = 4 << 20;
+
 /// The rows of a run from a position on, read a page at a time; ends behind an error.
 pub struct Rows<'store> {
     store: &'store dyn Store,
@@ -103,6 +106,59 @@ pub fn resolve(
         ))
     })?;
     Ok(text::unpack(reference, &bytes)?)
+}
+
+/// The texts of a run's records in the order of their records, payloads read ahead a page at a time: for recovery, which
+/// wants all of them. Any other order works too, a look-up a text.
+pub struct Texts<'store> {
+    store: &'store dyn Store,
+    run: RunId,
+    ahead: VecDeque<Row>,
+    /// Payloads before this position are in `ahead` or behind us.
+    read_to: Position,
+}
+
+impl<'store> Texts<'store> {
+    /// The texts of `run`.
+    pub fn new(store: &'store dyn Store, run: RunId) -> Self {
+        Self {
+            store,
+            run,
+            ahead: VecDeque::new(),
+            read_to: Position(0),
+        }
+    }
+
+    /// As [`resolve`].
+    ///
+    /// # Errors
+    /// [`StoreError::Damage`] when the store does not have the text, or has another.
+    pub fn resolve(&mut self, position: Position, text: &Text) -> Result<Arc<str>, StoreError> {
+        let Text::Payload(reference) = text else {
+            return resolve(self.store, self.run, position, text);
+        };
+        if position >= self.read_to {
+            self.ahead = self
+                .store
+                .payloads(self.run, position, PAGE_ROWS, PAGE_BYTES)?
+                .into();
+            self.read_to = self
+                .ahead
+                .back()
+                .map_or(position, |row| row.position.next());
+        }
+        while self
+            .ahead
+            .front()
+            .is_some_and(|row| row.position < position)
+        {
+            self.ahead.pop_front();
+        }
+        match self.ahead.front() {
+            Some(row) if row.position == position => Ok(text::unpack(reference, &row.bytes)?),
+            _ => resolve(self.store, self.run, position, text),
+        }
+    }
 }
 
 /// What all records of a run make of it. A run without records gives [`RunState::new`].

@@ -1,8 +1,10 @@
 //! Values as the JSON text that came, and prompts as they were written: never a decoded tree (A08).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::Damage;
 use crate::key::Digest;
@@ -13,6 +15,14 @@ pub const INLINE_BYTES_MAX: usize = 2048;
 
 /// zstd's fastest ordinary level: the disk is saved, not the last per cent.
 const COMPRESSION_LEVEL: i32 = 1;
+
+thread_local! {
+    // Making these takes several times as long as using them for a text of 10 KB.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
+        RefCell::new(Compressor::new(COMPRESSION_LEVEL).ok());
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::new().ok());
+}
 
 /// A text in a record: itself when short, else where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -87,13 +97,15 @@ fn pack_as(text: Arc<str>, place: fn(Reference) -> Text) -> Packed {
         bytes: text.len() as u64,
     };
     // Compressing into memory at a valid level cannot fail; if it ever does, the text stays in its record.
-    match zstd::bulk::compress(text.as_bytes(), COMPRESSION_LEVEL) {
-        Ok(bytes) => Packed {
+    let compressed =
+        COMPRESSOR.with_borrow_mut(|zstd| zstd.as_mut()?.compress(text.as_bytes()).ok());
+    match compressed {
+        Some(bytes) => Packed {
             stored: place(reference),
             text,
             compressed: Some(Arc::from(bytes)),
         },
-        Err(_) => Packed {
+        None => Packed {
             stored: Text::Inline(Arc::clone(&text)),
             text,
             compressed: None,
@@ -117,9 +129,13 @@ pub fn unpack(reference: &Reference, compressed: &[u8]) -> Result<Arc<str>, Dama
     bytes
         .try_reserve_exact(capacity)
         .map_err(|_| damage("impossible length"))?;
-    zstd::bulk::Decompressor::new()
-        .and_then(|mut zstd| zstd.decompress_to_buffer(compressed, &mut bytes))
-        .map_err(|error| damage(&error.to_string()))?;
+    DECOMPRESSOR
+        .with_borrow_mut(|zstd| {
+            zstd.as_mut()?
+                .decompress_to_buffer(compressed, &mut bytes)
+                .ok()
+        })
+        .ok_or_else(|| damage("no zstd"))?;
     let text = String::from_utf8(bytes).map_err(|_| damage("no UTF-8"))?;
     if hash(&text) != reference.hash {
         return Err(damage("another text than the record names"));

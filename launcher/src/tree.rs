@@ -133,17 +133,18 @@ pub(crate) fn kill(agent: Pid) -> Death {
 
 /// Kills all children but `spared` and known survivors; false when there was none.
 fn kill_children(spared: Option<Pid>, survivors: &mut Vec<Pid>) -> bool {
-    let mut any = false;
-    for child in procfs::children(None) {
-        if spared == Some(child) || survivors.contains(&child) {
-            continue;
-        }
-        any = true;
-        if matches!(kill_child(child), Killed::Refused) {
-            survivors.push(child);
+    let mut children = procfs::children(None);
+    children.retain(|child| spared != Some(*child) && !survivors.contains(child));
+    // First all are hit, then each is waited for: none goes on meanwhile.
+    for child in &children {
+        let _ = kill_process(*child, Signal::KILL);
+    }
+    for child in &children {
+        if matches!(kill_child(*child), Killed::Refused) {
+            survivors.push(*child);
         }
     }
-    any
+    !children.is_empty()
 }
 
 enum Killed {

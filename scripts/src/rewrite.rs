@@ -135,6 +135,8 @@ impl<'a> Visit<'a> for Guards<'_> {
             self.insert(it.block.span.end, rethrow);
         }
         if let Some(finalizer) = &it.finalizer {
+            // Where the stack is too full for the guard to be called, the call itself throws, and nothing is swallowed.
+            self.insert(finalizer.span.start + 1, format!("{guard}();"));
             walk::walk_block_statement(self, finalizer);
         }
     }

@@ -295,7 +295,7 @@ fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
             // After the end of the VM the interpreter may turn it into a rejection and let the script go on. It cannot
             // be stopped from here, but without memory it can make neither the next promise nor the next call.
             let tracked = if trip.reached().is_some() {
-                call(&ctx, Entry::Poison, ())
+                call(&ctx, Entry::Poison, (promise,))
             } else {
                 call(&ctx, Entry::Track, (promise, reason, is_handled))
             };

@@ -80,7 +80,7 @@ impl Campaign {
             let mut running = self.start(project)?;
             // About as many agents between two kills as leaves some for each that is to come.
             let left = self.agents.saturating_sub(ended) / (self.kills - kills + 1);
-            let wanted = random.below(2 * left as u64 + 1) as usize;
+            let wanted = random.below(left as u64 * 3 / 2 + 1) as usize;
             let early = kills > 0 && random.below(4) == 0;
             let seen = if early {
                 let moment = Duration::from_millis(random.below(EARLY_MS_MAX));
@@ -202,13 +202,11 @@ fn ended_until(running: &mut Running, wanted: usize) -> anyhow::Result<Seen> {
         finished: false,
     };
     while seen.ended < wanted {
-        match running.next_line(GUARD)? {
-            Some(line) => seen.note(&line),
-            None => {
-                seen.finished = true;
-                break;
-            }
-        }
+        let Some(line) = running.next_line(GUARD)? else {
+            seen.finished = true;
+            break;
+        };
+        seen.note(&line);
     }
     Ok(seen)
 }

@@ -26,7 +26,7 @@ pub enum Step {
     Say(String),
     /// Writes this to stderr as it is.
     Complain(String),
-    /// Writes so many bytes of prose to stdout.
+    /// Writes a line of so many bytes of prose to stdout.
     Flood(u64),
     /// Starts a process in a session of its own, which hangs for ever and keeps this one's output open. Its process id is
     /// appended to the file or rung at the bell.

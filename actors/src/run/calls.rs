@@ -6,7 +6,8 @@ use bellwether_journal::id::{Attempt, CallNumber, FencingToken, TimerNumber};
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
-    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, Status, TimerFired, Usage,
+    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, ScriptError, Status,
+    TimerFired, Usage,
 };
 use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed};
@@ -61,14 +62,31 @@ impl Machine {
                 let end = Ending {
                     result: Some(value),
                     error: None,
+                    resumable: false,
                     status: Status::Completed,
                 };
                 self.end(end, now, permits, out);
             }
-            TurnStatus::Threw(error) | TurnStatus::LimitReached(error) => {
+            TurnStatus::Threw(error) => {
+                // Only the VM speaks of limits: a script that throws with such a code has still ended itself.
+                let code = if error.is_limit() {
+                    None
+                } else {
+                    error.code.clone()
+                };
+                let end = Ending {
+                    result: None,
+                    error: Some(ScriptError { code, ..*error }),
+                    resumable: false,
+                    status: Status::Failed,
+                };
+                self.end(end, now, permits, out);
+            }
+            TurnStatus::LimitReached(error) => {
                 let end = Ending {
                     result: None,
                     error: Some(*error),
+                    resumable: true,
                     status: Status::Failed,
                 };
                 self.end(end, now, permits, out);
@@ -303,9 +321,10 @@ impl Machine {
                 };
                 self.attempt_failed(token, failure, Usage::default(), true, now, out);
             }
-            End::Cancelled(usage) => match self.stage {
+            End::Cancelled(usage) => match &self.stage {
                 // It runs again when the run is resumed.
                 Stage::Stopping { .. } | Stage::Over => {}
+                Stage::Ending(end) if end.resumable => {}
                 Stage::Ending(_) => {
                     let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
                     self.settle_call(token, outcome, usage, Answer::Null, now, out);
@@ -356,7 +375,7 @@ impl Machine {
         };
         let retry = restart::retry_after(cause, failures, restart::jitter(key, failures));
         match retry {
-            Some(after) if !matches!(self.stage, Stage::Ending(_)) => {
+            Some(after) if !matches!(&self.stage, Stage::Ending(end) if !end.resumable) => {
                 let failed = AttemptFailed {
                     call: token.call,
                     attempt: token.attempt,

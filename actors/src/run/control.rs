@@ -149,6 +149,7 @@ impl Machine {
         let end = Ending {
             result: None,
             error: Some(error),
+            resumable: false,
             status: Status::Quarantined,
         };
         self.end(end, now, permits, out);
@@ -168,10 +169,11 @@ impl Machine {
         self.loading.clear();
         self.timers.clear();
         out.act(self.state.next, Action::DropScript);
+        let resumable = matches!(&self.stage, Stage::Ending(end) if end.resumable);
         let idle: Vec<CallNumber> = self
             .state
             .unsettled()
-            .filter(|(_, call)| call.status != CallStatus::Running)
+            .filter(|(_, call)| !resumable && call.status != CallStatus::Running)
             .map(|(number, _)| number)
             .collect();
         for call in idle {

@@ -66,6 +66,8 @@ pub(super) enum Stage {
 pub(super) struct Ending {
     pub(super) result: Option<Arc<str>>,
     pub(super) error: Option<ScriptError>,
+    /// Calls without an answer stay so: a limit ended the script, and with another one it can go on.
+    pub(super) resumable: bool,
     /// What the end is when no agent changes it.
     pub(super) status: Status,
 }

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
+use bellwether_journal::codec::Entry;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, Position, RunId, TimerNumber};
 use bellwether_journal::key::{Context, Digest};
@@ -18,10 +20,10 @@ use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnSt
 use super::keys::{Keys, Known};
 use super::machine;
 
-/// So many answers are given to the VM in one go; more would only be more memory.
-const ANSWERS_AT_ONCE: usize = 256;
-/// Nor more text than this, in bytes.
-const TEXT_AT_ONCE: usize = 4 << 20;
+/// So many steps are handed over in one go; more would only be more memory.
+const STEPS_AT_ONCE: usize = 1_024;
+/// Nor much more text than this, in bytes.
+const TEXT_AT_ONCE: usize = 512 << 10;
 
 /// Why a run could not be recovered. It stays as it was, and resumable.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,8 @@ pub struct Source<'a> {
 /// Recovers a run. `start` makes the VM and gives its first turn; it is called with the state as of the records so far,
 /// which hold script and arguments.
 ///
+/// Records are read, checked and decompressed on a thread of their own, a batch ahead of the VM.
+///
 /// # Errors
 /// [`ReplayError`].
 pub fn recover(
@@ -94,46 +98,119 @@ pub fn recover(
     keys: Keys,
     start: impl FnOnce(&RunState) -> Result<(Vm, Turn), StoreError>,
 ) -> Result<Recovered, ReplayError> {
-    let mut replay = Replay {
-        run: source.run,
-        state: RunState::new(source.run),
-        vm: None,
-        keys,
-        timers: BTreeMap::new(),
-        turns: VecDeque::new(),
-        issued: VecDeque::new(),
-        issued_next: CallNumber(0),
-        recorded: VecDeque::new(),
-        answers: Vec::new(),
-        answers_bytes: 0,
-        ended: false,
-    };
+    let mut replay = Replay::new(source.run, keys);
     let mut start = Some(start);
+    let state = std::thread::scope(|scope| {
+        // One batch is in the VM, one waits, one is being read: that is all the memory this takes.
+        let (sender, batches) = mpsc::sync_channel::<Vec<Step>>(1);
+        let reading = scope.spawn(move || read_steps(source, &sender));
+        let fed = batches.iter().try_for_each(|batch| {
+            if source.cancelled.load(Ordering::Relaxed) {
+                return Err(ReplayError::Cancelled);
+            }
+            replay.batch(batch, &mut start)
+        });
+        // A reader that still has something to send hears that nobody listens.
+        drop(batches);
+        let state = match reading.join() {
+            Ok(state) => state,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        fed.and(state)
+    })?;
+    replay.finish(state)
+}
+
+/// What the VM's side needs to know of a record.
+enum Step {
+    /// The generation is open: the VM can be made.
+    Opened(Box<RunState>),
+    /// A call was scheduled.
+    Scheduled(CallNumber, Digest, String),
+    /// A line or phase was shown.
+    Shown(u64, u32),
+    /// An answer was recorded; it begins this turn.
+    Answer(u64, Settlement),
+}
+
+/// Reads the run's records, folds them, and sends what the VM's side needs; gives what the records make of the run.
+fn read_steps(
+    source: &Source<'_>,
+    sender: &mpsc::SyncSender<Vec<Step>>,
+) -> Result<RunState, ReplayError> {
+    let mut state = RunState::new(source.run);
+    let mut texts = read::Texts::new(source.store, source.run);
+    let (mut batch, mut bytes) = (Vec::new(), 0);
     for entry in read::entries(source.store, source.run, Position(0)) {
         let entry = entry?;
         if entry.position >= source.until {
             break;
         }
-        if source.cancelled.load(Ordering::Relaxed) {
-            return Err(ReplayError::Cancelled);
+        let answer = answer_of(&entry, &mut texts)?;
+        let version = answer
+            .as_ref()
+            .and_then(|(target, _)| machine::version_of(&state, &entry.record, *target));
+        state
+            .apply(&entry)
+            .map_err(|error| Damage::new(error.to_string()))?;
+        match &entry.record {
+            Record::GenerationOpened(_) => batch.push(Step::Opened(Box::new(state.clone()))),
+            Record::CallScheduled(call) => {
+                let shown = describe(call.kind.name(), call.label.as_deref(), call.line);
+                batch.push(Step::Scheduled(call.call, call.key, shown));
+            }
+            Record::Logged(logged) => batch.push(Step::Shown(logged.turn, logged.ordinal)),
+            Record::PhaseEntered(phase) => batch.push(Step::Shown(phase.turn, phase.ordinal)),
+            _ => {}
         }
-        replay.record(source.store, &entry)?;
-        if replay.vm.is_none()
-            && replay.state.generation.is_some()
-            && let Some(start) = start.take()
-        {
-            let (vm, turn) = start(&replay.state)?;
-            let time = replay
-                .state
-                .generation
-                .as_ref()
-                .map_or(0, |generation| generation.time);
-            replay.vm = Some(vm);
-            replay.turn(0, time, turn);
+        if let (Some((target, answer)), Some(version)) = (answer, version) {
+            if let Answer::Value(text) = &answer {
+                bytes += text.len();
+            }
+            let spent = state.settled_output_tokens;
+            let settlement = Settlement {
+                target,
+                answer,
+                time: entry.at,
+                version,
+                spent,
+            };
+            batch.push(Step::Answer(state.turns, settlement));
+        }
+        if batch.len() >= STEPS_AT_ONCE || bytes >= TEXT_AT_ONCE {
+            bytes = 0;
+            if sender.send(std::mem::take(&mut batch)).is_err() {
+                return Err(ReplayError::Cancelled);
+            }
         }
     }
-    replay.deliver()?;
-    replay.finish()
+    // Whoever listened may have met an error of its own, which is the one that counts.
+    let _ = sender.send(batch);
+    Ok(state)
+}
+
+fn answer_of(
+    entry: &Entry,
+    texts: &mut read::Texts<'_>,
+) -> Result<Option<(Target, Answer)>, StoreError> {
+    Ok(Some(match &entry.record {
+        Record::CallSettled(settled) => {
+            let answer = match &settled.outcome {
+                Outcome::Completed(value) => Answer::Value(texts.resolve(entry.position, value)?),
+                Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => Answer::Null,
+            };
+            (Target::Call(settled.call), answer)
+        }
+        Record::CallRefused(refused) => {
+            let (code, message) = (refused.code.clone(), refused.message.clone());
+            (
+                Target::Call(refused.call),
+                Answer::Refused { code, message },
+            )
+        }
+        Record::TimerFired(fired) => (Target::Timer(fired.timer), Answer::Fired),
+        _ => return Ok(None),
+    }))
 }
 
 /// A call that the VM issued.
@@ -145,7 +222,6 @@ struct Issued {
 
 struct Replay {
     run: RunId,
-    state: RunState,
     vm: Option<Vm>,
     keys: Keys,
     timers: BTreeMap<TimerNumber, Millis>,
@@ -154,91 +230,77 @@ struct Replay {
     /// Calls that the VM issued and no record was compared with yet.
     issued: VecDeque<Issued>,
     issued_next: CallNumber,
-    /// Calls recorded that the VM has not been brought to issue yet.
+    /// Calls recorded that were not compared yet.
     recorded: VecDeque<(CallNumber, Digest, String)>,
-    answers: Vec<(u64, Settlement)>,
-    answers_bytes: usize,
+    last_shown: Option<(u64, u32)>,
     ended: bool,
 }
 
 impl Replay {
-    fn record(
-        &mut self,
-        store: &dyn Store,
-        entry: &bellwether_journal::codec::Entry,
-    ) -> Result<(), ReplayError> {
-        let settlement = match &entry.record {
-            Record::CallScheduled(call) => {
-                let shown = describe(call.kind.name(), call.label.as_deref(), call.line);
-                self.recorded.push_back((call.call, call.key, shown));
-                None
-            }
-            Record::CallSettled(settled) => {
-                let answer = match &settled.outcome {
-                    Outcome::Completed(value) => {
-                        Answer::Value(read::resolve(store, self.run, entry.position, value)?)
-                    }
-                    Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => Answer::Null,
-                };
-                Some((Target::Call(settled.call), answer))
-            }
-            Record::CallRefused(refused) => {
-                let answer = Answer::Refused {
-                    code: refused.code.clone(),
-                    message: refused.message.clone(),
-                };
-                Some((Target::Call(refused.call), answer))
-            }
-            Record::TimerFired(fired) => Some((Target::Timer(fired.timer), Answer::Fired)),
-            _ => None,
-        };
-        let version = settlement
-            .as_ref()
-            .and_then(|(target, _)| machine::version_of(&self.state, &entry.record, *target));
-        self.state
-            .apply(entry)
-            .map_err(|error| Damage::new(error.to_string()))?;
-        if let (Some((target, answer)), Some(version)) = (settlement, version) {
-            if let Target::Timer(timer) = target {
-                // Delivered first: the turn that armed it may still be waiting here.
-                self.deliver()?;
-                self.timers.remove(&timer);
-            }
-            self.answers_bytes += match &answer {
-                Answer::Value(text) => text.len(),
-                _ => 0,
-            };
-            let settlement = Settlement {
-                target,
-                answer,
-                time: entry.at,
-                version,
-                spent: self.state.settled_output_tokens,
-            };
-            self.answers.push((self.state.turns, settlement));
-            if self.answers.len() >= ANSWERS_AT_ONCE || self.answers_bytes >= TEXT_AT_ONCE {
-                self.deliver()?;
-            }
+    fn new(run: RunId, keys: Keys) -> Self {
+        Self {
+            run,
+            vm: None,
+            keys,
+            timers: BTreeMap::new(),
+            turns: VecDeque::new(),
+            issued: VecDeque::new(),
+            issued_next: CallNumber(0),
+            recorded: VecDeque::new(),
+            last_shown: None,
+            ended: false,
         }
-        Ok(())
     }
 
-    fn deliver(&mut self) -> Result<(), ReplayError> {
-        let answers = std::mem::take(&mut self.answers);
-        self.answers_bytes = 0;
-        if let (Some(vm), false) = (&mut self.vm, self.ended || answers.is_empty()) {
-            let (places, settlements): (Vec<(u64, Millis)>, Vec<Settlement>) = answers
-                .into_iter()
-                .map(|(index, settlement)| ((index, settlement.time), settlement))
-                .unzip();
-            let turns = vm.deliver(&settlements);
-            for ((index, time), turn) in places.into_iter().zip(turns) {
-                self.turn(index, time, turn);
+    fn batch(
+        &mut self,
+        batch: Vec<Step>,
+        start: &mut Option<impl FnOnce(&RunState) -> Result<(Vm, Turn), StoreError>>,
+    ) -> Result<(), ReplayError> {
+        let mut answers = Vec::new();
+        for step in batch {
+            match step {
+                Step::Opened(state) => {
+                    if let Some(start) = start.take() {
+                        let (vm, turn) = start(&state)?;
+                        self.vm = Some(vm);
+                        let time = state.generation.as_ref().map_or(0, |opened| opened.time);
+                        self.turn(0, time, turn);
+                    }
+                }
+                Step::Scheduled(call, key, shown) => self.recorded.push_back((call, key, shown)),
+                Step::Shown(turn, ordinal) => {
+                    self.last_shown = self.last_shown.max(Some((turn, ordinal)));
+                }
+                Step::Answer(turn, settlement) => {
+                    if let Target::Timer(timer) = settlement.target {
+                        // Those before it first: the turn that armed it may be among them.
+                        self.deliver(std::mem::take(&mut answers));
+                        self.timers.remove(&timer);
+                    }
+                    answers.push((turn, settlement));
+                }
             }
         }
+        self.deliver(answers);
         self.compare()?;
         self.forget_recorded_turns();
         Ok(())
+    }
+
+    fn deliver(&mut self, answers: Vec<(u64, Settlement)>) {
+        let Some(vm) = &mut self.vm else { return };
+        if self.ended || answers.is_empty() {
+            return;
+        }
+        let (places, settlements): (Vec<(u64, Millis)>, Vec<Settlement>) = answers
+            .into_iter()
+            .map(|(index, settlement)| ((index, settlement.time), settlement))
+            .unzip();
+        let turns = vm.deliver(&settlements);
+        for ((index, time), turn) in places.into_iter().zip(turns) {
+            self.turn(index, time, turn);
+        }
     }
 
     fn turn(&mut self, index: u64, time: Millis, turn: Turn) {
@@ -297,7 +359,10 @@ impl Replay {
                     Command::Call(call) => call.number < self.issued_next,
                     _ => true,
                 })
-                && (shown_count(turn) == 0 || self.state.was_shown(*index, shown_count(turn) - 1));
+                && shown_count(turn).checked_sub(1).is_none_or(|ordinal| {
+                    self.last_shown
+                        .is_some_and(|last| (*index, ordinal) <= last)
+                });
             if !recorded {
                 break;
             }
@@ -305,7 +370,7 @@ impl Replay {
         }
     }
 
-    fn finish(mut self) -> Result<Recovered, ReplayError> {
+    fn finish(mut self, state: RunState) -> Result<Recovered, ReplayError> {
         if let Some((call, _, recorded)) = self.recorded.pop_front() {
             let issued = "nothing".to_owned();
             return Err(ReplayError::Diverged {
@@ -326,7 +391,7 @@ impl Replay {
             self.keys.take_back(issued.known, issued.context);
         }
         Ok(Recovered {
-            state: self.state,
+            state,
             vm,
             keys: self.keys,
             timers: self.timers,

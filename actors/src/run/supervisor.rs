@@ -172,9 +172,11 @@ impl Actor for RunSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         // The end overtakes the child's last message: what it said is handled first (`pool`).
         let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, why) => {
-                (child, restart::exit_of(why.as_deref()), why.unwrap_or_default())
-            }
+            SupervisionEvent::ActorTerminated(child, _, why) => (
+                child,
+                restart::exit_of(why.as_deref()),
+                why.unwrap_or_default(),
+            ),
             SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
             _ => return Ok(()),
         };
@@ -370,19 +372,32 @@ impl State {
             .push_back((self.machine.state().next, Effect::Answer(reply)));
     }
 
-    /// Does all that can be done now.
+    /// Does all that can be done now. What is done may lead to further decisions, so it goes on until nothing is left.
     fn perform(&mut self, myself: &ActorRef<Message>, commit: Commit) {
-        self.collect();
-        self.give_answers();
-        let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
-        if !self.output.rows.is_empty() {
-            if !waits {
-                self.commit();
-            } else if !self.commit_timer {
-                self.commit_timer = true;
-                myself.send_after(COMMIT_TOGETHER, || Message::CommitNow);
+        loop {
+            self.collect();
+            self.give_answers();
+            let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
+            if !self.output.rows.is_empty() {
+                if !waits {
+                    self.commit();
+                } else if !self.commit_timer {
+                    self.commit_timer = true;
+                    myself.send_after(COMMIT_TOGETHER, || Message::CommitNow);
+                }
+            }
+            self.do_effects(myself);
+            self.tell();
+            if self.output.entries.is_empty() && self.output.actions.is_empty() {
+                break;
             }
         }
+        if self.journal_failed.is_some() && self.machine.running() == 0 {
+            self.finish(myself);
+        }
+    }
+
+    fn do_effects(&mut self, myself: &ActorRef<Message>) {
         while let Some((position, _)) = self.effects.front()
             && *position <= self.durable
             && let Some((position, effect)) = self.effects.pop_front()
@@ -391,13 +406,10 @@ impl State {
                 Effect::Act(action) => self.act(myself, position, action),
                 Effect::Report(report) => self.observer.report(report),
                 Effect::Answer(reply) => {
+                    // Whoever asked may have gone.
                     let _ = reply.send(());
                 }
             }
-        }
-        self.tell();
-        if self.journal_failed.is_some() && self.machine.running() == 0 {
-            self.finish(myself);
         }
     }
 

@@ -1,6 +1,10 @@
 //! The machine's rules as tables: what goes in, and the records and actions that come out. No runtime, no VM, no store.
 
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -67,17 +71,26 @@ struct Came {
 
 fn came(records: &[&str], actions: &[&str]) -> Came {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    Came { records: owned(records), actions: owned(actions) }
+    Came {
+        records: owned(records),
+        actions: owned(actions),
+    }
 }
 
 fn words(out: &Output) -> Came {
     let record = |record: &Record| match record {
         Record::CallScheduled(call) => format!("scheduled {}", call.call),
         Record::AttemptStarted(started) => format!("started {}.{}", started.call, started.attempt),
-        Record::AttemptFailed(failed) => format!("attempt failed {}.{}", failed.call, failed.attempt),
+        Record::AttemptFailed(failed) => {
+            format!("attempt failed {}.{}", failed.call, failed.attempt)
+        }
         Record::CallSettled(settled) => {
             let outcome = format!("{:?}", settled.outcome);
-            let outcome = outcome.split(['(', ' ']).next().unwrap_or_default().to_lowercase();
+            let outcome = outcome
+                .split(['(', ' '])
+                .next()
+                .unwrap_or_default()
+                .to_lowercase();
             format!("{outcome} {}.{}", settled.call, settled.attempt)
         }
         Record::CallRefused(refused) => format!("refused {} {}", refused.call, refused.code),
@@ -105,7 +118,11 @@ fn words(out: &Output) -> Came {
         other => format!("{other:?}"),
     };
     Came {
-        records: out.entries.iter().map(|entry| record(&entry.record)).collect(),
+        records: out
+            .entries
+            .iter()
+            .map(|entry| record(&entry.record))
+            .collect(),
         actions: out.actions.iter().map(|(_, one)| action(one)).collect(),
     }
 }
@@ -121,11 +138,18 @@ impl Run {
         let machine = Machine::new(
             RunState::new(run_id()),
             Epoch(1),
-            Caps { concurrency, agents },
+            Caps {
+                concurrency,
+                agents,
+            },
             Keys::new(backends),
             BTreeMap::new(),
         );
-        let mut run = Self { machine, permits: Free::default(), now: 1_000 };
+        let mut run = Self {
+            machine,
+            permits: Free::default(),
+            now: 1_000,
+        };
         let started = RunStarted {
             name: "test".to_owned(),
             script_path: None,
@@ -152,7 +176,10 @@ impl Run {
             Record::GenerationOpened(Box::new(opened)),
         ];
         run.machine.begin(records, &[], run.now, &mut out);
-        assert_eq!(words(&out), came(&["runstarted", "generationopened", "status running"], &[]));
+        assert_eq!(
+            words(&out),
+            came(&["runstarted", "generationopened", "status running"], &[])
+        );
         run
     }
 
@@ -166,7 +193,9 @@ impl Run {
     fn turn(&mut self, commands: Vec<Command>, status: TurnStatus) -> Came {
         // These tests hand out more turns than they gave answers for.
         if self.machine.owed.is_empty() {
-            self.machine.owed.push_back((self.machine.state().turns, self.now));
+            self.machine
+                .owed
+                .push_back((self.machine.state().turns, self.now));
         }
         let turns = vec![Turn { commands, status }];
         self.decide(|machine, now, permits, out| machine.turns(turns, now, permits, out))
@@ -217,7 +246,10 @@ fn call(number: u32) -> Command {
 }
 
 fn log(text: &str) -> Command {
-    Command::Log { level: Level::Info, text: text.to_owned() }
+    Command::Log {
+        level: Level::Info,
+        text: text.to_owned(),
+    }
 }
 
 fn done(value: &str) -> End {
@@ -225,8 +257,12 @@ fn done(value: &str) -> End {
 }
 
 fn failed(kind: FailureKind) -> End {
-    let failure =
-        Failure { kind, message: "because".to_owned(), evidence: None, retry_after: None };
+    let failure = Failure {
+        kind,
+        message: "because".to_owned(),
+        evidence: None,
+        retry_after: None,
+    };
     End::Failed(failure, Usage::default())
 }
 
@@ -240,20 +276,33 @@ fn a06_agents_start_in_call_order_as_slots_come_free() {
     assert_eq!(
         run.calls(0..4),
         came(
-            &["scheduled 0", "scheduled 1", "scheduled 2", "scheduled 3", "started 0.1", "started 1.1"],
+            &[
+                "scheduled 0",
+                "scheduled 1",
+                "scheduled 2",
+                "scheduled 3",
+                "started 0.1",
+                "started 1.1"
+            ],
             &["start 0.1", "start 1.1"],
         )
     );
     // The answer and the next start stand in the same commit.
     assert_eq!(
         run.ended(1, 1, done("1")),
-        came(&["completed 1.1", "started 2.1"], &["deliver 1", "start 2.1"])
+        came(
+            &["completed 1.1", "started 2.1"],
+            &["deliver 1", "start 2.1"]
+        )
     );
     // A late caller does not overtake the one that waits.
     assert_eq!(run.calls(4..5), came(&["scheduled 4"], &[]));
     assert_eq!(
         run.ended(0, 1, done("0")),
-        came(&["completed 0.1", "started 3.1"], &["deliver 0", "start 3.1"])
+        came(
+            &["completed 0.1", "started 3.1"],
+            &["deliver 0", "start 3.1"]
+        )
     );
     assert_eq!(run.permits.taken - run.permits.given_back, 2);
 }
@@ -263,7 +312,13 @@ fn c01_the_cap_on_agents_holds_at_the_limit_and_refuses_one_past_it() {
     let mut run = Run::new(None, 2);
     assert_eq!(run.calls(0..2).records.len(), 4, "two are within the cap");
     let came_out = run.calls(2..3);
-    assert_eq!(came_out, came(&["scheduled 2", "refused 2 AGENT_CAP"], &["deliver AGENT_CAP"]));
+    assert_eq!(
+        came_out,
+        came(
+            &["scheduled 2", "refused 2 AGENT_CAP"],
+            &["deliver AGENT_CAP"]
+        )
+    );
     let counts = run.machine.state().counts;
     assert_eq!((counts.total, counts.failed, counts.pending), (3, 1, 2));
 }
@@ -281,7 +336,13 @@ fn a_failed_attempt_is_repeated_by_its_kind_and_the_script_hears_of_the_last_onl
             machine.retry_due(CallNumber(0), now, permits, out);
         });
         let next = attempt + 1;
-        assert_eq!(again, came(&[&format!("started 0.{next}")], &[&format!("start 0.{next}")]));
+        assert_eq!(
+            again,
+            came(
+                &[&format!("started 0.{next}")],
+                &[&format!("start 0.{next}")]
+            )
+        );
     }
     assert_eq!(
         run.ended(0, 4, failed(FailureKind::Transport)),
@@ -294,9 +355,15 @@ fn an_agent_that_the_engine_lost_has_one_more_attempt() {
     let mut run = Run::new(None, 10);
     run.calls(0..1);
     let lost = End::Lost("panicked".to_owned());
-    assert_eq!(run.ended(0, 1, lost.clone()), came(&["attempt failed 0.1"], &["retry 0"]));
+    assert_eq!(
+        run.ended(0, 1, lost.clone()),
+        came(&["attempt failed 0.1"], &["retry 0"])
+    );
     run.decide(|machine, now, permits, out| machine.retry_due(CallNumber(0), now, permits, out));
-    assert_eq!(run.ended(0, 2, lost), came(&["failed 0.2"], &["deliver null"]));
+    assert_eq!(
+        run.ended(0, 2, lost),
+        came(&["failed 0.2"], &["deliver null"])
+    );
 }
 
 #[test]
@@ -304,10 +371,17 @@ fn the_word_of_a_replaced_attempt_is_refused() {
     let mut run = Run::new(None, 10);
     run.calls(0..1);
     let nothing = came(&[], &[]);
-    assert_eq!(run.ended(0, 2, done("1")), nothing, "an attempt that never started");
-    let old = FencingToken { epoch: Epoch(0), ..token(0, 1) };
-    let refused = run
-        .decide(|machine, now, permits, out| machine.ended(old, done("1"), now, permits, out));
+    assert_eq!(
+        run.ended(0, 2, done("1")),
+        nothing,
+        "an attempt that never started"
+    );
+    let old = FencingToken {
+        epoch: Epoch(0),
+        ..token(0, 1)
+    };
+    let refused =
+        run.decide(|machine, now, permits, out| machine.ended(old, done("1"), now, permits, out));
     assert_eq!(refused, nothing, "an attempt of an engine that is gone");
     assert_eq!(run.ended(0, 1, done("1")).records, ["completed 0.1"]);
     assert_eq!(run.ended(0, 1, done("2")), nothing, "a second answer");
@@ -323,24 +397,49 @@ fn a_pause_lets_running_agents_finish_and_starts_none() {
         run.ended(0, 1, done("0")),
         came(&["completed 0.1", "status paused"], &["deliver 0"])
     );
-    assert_eq!(run.calls(2..3), came(&["scheduled 2"], &[]), "the script may go on, agents not");
-    let resumed = run
-        .decide(|machine, now, permits, out| machine.resume(Actor::Engine, now, permits, out));
-    assert_eq!(resumed, came(&["status running", "started 1.1"], &["start 1.1"]));
+    assert_eq!(
+        run.calls(2..3),
+        came(&["scheduled 2"], &[]),
+        "the script may go on, agents not"
+    );
+    let resumed =
+        run.decide(|machine, now, permits, out| machine.resume(Actor::Engine, now, permits, out));
+    assert_eq!(
+        resumed,
+        came(&["status running", "started 1.1"], &["start 1.1"])
+    );
 }
 
 #[test]
 fn a_stop_keeps_what_is_done_and_leaves_the_rest_to_be_resumed() {
     let mut run = Run::new(None, 10);
     run.calls(0..3);
-    assert_eq!(run.stop(Status::Stopped), came(&["status stopping"], &["DropScript", "CancelAgents"]));
-    assert_eq!(run.ended(0, 1, done("0")), came(&["completed 0.1"], &[]), "kept, not delivered");
+    assert_eq!(
+        run.stop(Status::Stopped),
+        came(&["status stopping"], &["DropScript", "CancelAgents"])
+    );
+    assert_eq!(
+        run.ended(0, 1, done("0")),
+        came(&["completed 0.1"], &[]),
+        "kept, not delivered"
+    );
     assert_eq!(run.ended(1, 1, cancelled()), came(&[], &[]));
-    assert_eq!(run.stop(Status::Killed), came(&[], &["KillAgents"]), "a kill overtakes a stop");
-    assert_eq!(run.ended(2, 1, cancelled()), came(&["status stopped"], &["Finish"]));
+    assert_eq!(
+        run.stop(Status::Killed),
+        came(&[], &["KillAgents"]),
+        "a kill overtakes a stop"
+    );
+    assert_eq!(
+        run.ended(2, 1, cancelled()),
+        came(&["status stopped"], &["Finish"])
+    );
     let counts = run.machine.state().counts;
     assert_eq!((counts.completed, counts.pending), (1, 2));
-    assert_eq!(run.stop(Status::Stopped), came(&[], &[]), "a second stop changes nothing");
+    assert_eq!(
+        run.stop(Status::Stopped),
+        came(&[], &[]),
+        "a second stop changes nothing"
+    );
 }
 
 #[test]
@@ -351,7 +450,11 @@ fn b08_agents_that_still_run_when_the_script_returns_are_cancelled() {
         run.turn(vec![], TurnStatus::Returned("7".into())),
         came(&["cancelled 1.0"], &["DropScript", "CancelAgents"])
     );
-    assert_eq!(run.status(), Status::Running, "it has not ended before its agents have");
+    assert_eq!(
+        run.status(),
+        Status::Running,
+        "it has not ended before its agents have"
+    );
     assert_eq!(
         run.ended(0, 1, cancelled()),
         came(&["cancelled 0.1", "ended completed"], &["Finish"])
@@ -367,19 +470,37 @@ fn a_run_whose_agents_failed_is_degraded() {
     assert_eq!(end, came(&["ended degraded"], &["DropScript", "Finish"]));
 }
 
+/// The calls that had no answer keep none, so that the run can go on with another limit.
 #[test]
-fn b07_a_turn_that_broke_a_limit_leaves_no_command() {
-    let mut run = Run::new(None, 10);
-    let error = ScriptError {
-        name: "CpuLimitError".to_owned(),
-        code: Some("LIMIT_CPU".to_owned()),
-        message: "30 s".to_owned(),
-        line: 0,
-        column: 0,
-        stack: String::new(),
+fn b07_a_turn_that_broke_a_limit_leaves_no_command_and_a_run_that_can_be_resumed() {
+    let error = |code: &str| {
+        Box::new(ScriptError {
+            name: "CpuLimitError".to_owned(),
+            code: Some(code.to_owned()),
+            message: "30 s".to_owned(),
+            line: 0,
+            column: 0,
+            stack: String::new(),
+        })
     };
-    let end = run.turn(vec![call(0), log("x")], TurnStatus::LimitReached(Box::new(error)));
-    assert_eq!(end, came(&["ended failed"], &["DropScript", "Finish"]));
+    let mut run = Run::new(Some(1), 10);
+    run.calls(0..2);
+    let limit = TurnStatus::LimitReached(error("LIMIT_CPU"));
+    let broken = run.turn(vec![call(2), log("x")], limit);
+    assert_eq!(broken, came(&[], &["DropScript", "CancelAgents"]));
+    assert_eq!(
+        run.ended(0, 1, cancelled()),
+        came(&["ended failed"], &["Finish"])
+    );
+    assert!(run.machine.state().is_resumable());
+    assert_eq!(run.machine.state().counts.pending, 2);
+
+    let mut run = Run::new(Some(1), 10);
+    run.turn(vec![], TurnStatus::Threw(error("LIMIT_CPU")));
+    assert!(
+        !run.machine.state().is_resumable(),
+        "a script cannot say so itself"
+    );
 }
 
 #[test]
@@ -391,7 +512,10 @@ fn a_vm_that_crashes_is_made_anew_and_twice_at_one_place_is_final() {
             machine.orchestrator_lost("boom", false, now, permits, out);
         })
     };
-    assert_eq!(lose(&mut run), came(&["orchestratorlost"], &["RebuildScript"]));
+    assert_eq!(
+        lose(&mut run),
+        came(&["orchestratorlost"], &["RebuildScript"])
+    );
     assert_eq!(
         lose(&mut run),
         came(&["orchestratorlost"], &["DropScript", "CancelAgents"]),
@@ -406,36 +530,61 @@ fn a_vm_that_crashes_is_made_anew_and_twice_at_one_place_is_final() {
 #[test]
 fn f02_what_was_shown_is_not_shown_again_by_a_vm_made_anew() {
     let mut run = Run::new(None, 10);
-    let commands = || vec![log("one"), Command::Phase { title: "two".into() }, call(0)];
+    let commands = || {
+        vec![
+            log("one"),
+            Command::Phase {
+                title: "two".into(),
+            },
+            call(0),
+        ]
+    };
     let first = run.turn(commands(), TurnStatus::Running);
-    assert_eq!(first.records, ["logged one", "phase two", "scheduled 0", "started 0.1"]);
+    assert_eq!(
+        first.records,
+        ["logged one", "phase two", "scheduled 0", "started 0.1"]
+    );
     let mut more = commands();
     more.push(log("three"));
-    let fresh = vec![(0, 1_000, Turn { commands: more, status: TurnStatus::Running })];
-    let again =
-        run.decide(|machine, now, permits, out| machine.rebuilt(fresh, now, permits, out));
+    let fresh = vec![(
+        0,
+        1_000,
+        Turn {
+            commands: more,
+            status: TurnStatus::Running,
+        },
+    )];
+    let again = run.decide(|machine, now, permits, out| machine.rebuilt(fresh, now, permits, out));
     assert_eq!(again, came(&["logged three"], &[]));
 }
 
 #[test]
 fn x04_a_timer_fires_once_and_not_while_the_run_is_paused() {
     let mut run = Run::new(None, 10);
-    let timer = |number| Command::Timer { timer: TimerNumber(number), milliseconds: 500 };
+    let timer = |number| Command::Timer {
+        timer: TimerNumber(number),
+        milliseconds: 500,
+    };
     let armed = run.turn(vec![timer(0), timer(1), timer(2)], TurnStatus::Running);
-    assert_eq!(armed, came(&[], &["arm 0 1500", "arm 1 1500", "arm 2 1500"]));
+    assert_eq!(
+        armed,
+        came(&[], &["arm 0 1500", "arm 1 1500", "arm 2 1500"])
+    );
     run.now = 1_600;
     let due = |run: &mut Run, number| {
         run.decide(|machine, now, _, out| machine.timer_due(TimerNumber(number), now, out))
     };
     assert_eq!(due(&mut run, 0), came(&["fired 0"], &["deliver fired"]));
     assert_eq!(due(&mut run, 0), came(&[], &[]), "once");
-    let cleared = Command::ClearTimer { timer: TimerNumber(1) };
+    let cleared = Command::ClearTimer {
+        timer: TimerNumber(1),
+    };
     run.turn(vec![cleared], TurnStatus::Running);
     assert_eq!(due(&mut run, 1), came(&[], &[]), "cleared");
     run.decide(|machine, now, _, out| machine.pause(Actor::Engine, None, now, out));
     assert_eq!(due(&mut run, 2), came(&[], &[]), "held");
-    let resumed = run
-        .decide(|machine, now, permits, out| machine.resume(Actor::Engine, now, permits, out));
+    let resumed =
+        run.decide(|machine, now, permits, out| machine.resume(Actor::Engine, now, permits, out));
     assert_eq!(resumed, came(&["status running"], &["arm 2 1500"]));
     assert_eq!(due(&mut run, 2), came(&["fired 2"], &["deliver fired"]));
 }
@@ -443,13 +592,25 @@ fn x04_a_timer_fires_once_and_not_while_the_run_is_paused() {
 #[test]
 fn nothing_is_done_before_the_records_that_it_depends_on() {
     let mut run = Run::new(None, 10);
-    let turns = vec![Turn { commands: vec![call(0)], status: TurnStatus::Running }];
+    let turns = vec![Turn {
+        commands: vec![call(0)],
+        status: TurnStatus::Running,
+    }];
     let mut out = Output::default();
     run.machine.turns(turns, 1_000, &mut run.permits, &mut out);
-    let started = out.entries.iter().find(|entry| matches!(entry.record, Record::AttemptStarted(_)));
+    let started = out
+        .entries
+        .iter()
+        .find(|entry| matches!(entry.record, Record::AttemptStarted(_)));
     let position = started.map(|entry| entry.position.next());
     assert_eq!(position, Some(Position(5)));
-    assert_eq!(out.actions.iter().map(|(after, _)| Some(*after)).collect::<Vec<_>>(), [position]);
+    assert_eq!(
+        out.actions
+            .iter()
+            .map(|(after, _)| Some(*after))
+            .collect::<Vec<_>>(),
+        [position]
+    );
 }
 
 #[test]
@@ -458,12 +619,20 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
     run.calls(0..3);
     let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
     let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
-    let caps = Caps { concurrency: Some(2), agents: 10 };
+    let caps = Caps {
+        concurrency: Some(2),
+        agents: 10,
+    };
     let state = run.machine.state().clone();
-    let mut machine =
-        Machine::new(state, Epoch(2), caps, Keys::new(backends), BTreeMap::new());
+    let mut machine = Machine::new(state, Epoch(2), caps, Keys::new(backends), BTreeMap::new());
     let mut out = Output::default();
-    machine.go_on(Vec::new(), Actor::Engine, 2_000, &mut Free::default(), &mut out);
+    machine.go_on(
+        Vec::new(),
+        Actor::Engine,
+        2_000,
+        &mut Free::default(),
+        &mut out,
+    );
     assert_eq!(
         words(&out),
         came(
@@ -471,7 +640,9 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
             &["start 0.2", "start 1.1"],
         )
     );
-    let Some((_, Action::Start(start))) = out.actions.first() else { panic!("a start comes first") };
+    let Some((_, Action::Start(start))) = out.actions.first() else {
+        panic!("a start comes first")
+    };
     assert_eq!(start.previous_attempts[0].ended, "interrupted");
     assert_eq!(machine.state().calls[2].status, CallStatus::Waiting);
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use bellwether_actors::backend::{AgentBackend, AttemptContext, Ended, Progress, ProgressEvent, Task};
+use bellwether_actors::backend::{
+    AgentBackend, AttemptContext, Ended, Progress, ProgressEvent, Task,
+};
 use bellwether_actors::clock::Clock;
 use bellwether_actors::observe::{Observer, Report};
 use bellwether_actors::run::keys::{Backends, Keys};
@@ -21,7 +23,9 @@ use bellwether_journal::id::{Epoch, Generation, Position, RunId};
 use bellwether_journal::key::Digest;
 use bellwether_journal::memory::MemoryStore;
 use bellwether_journal::read;
-use bellwether_journal::record::{FailureKind, GenerationOpened, Policy, Record, RunStarted, Status};
+use bellwether_journal::record::{
+    FailureKind, GenerationOpened, Policy, Record, RunStarted, Status,
+};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::{Batch, Row, Store};
 use bellwether_journal::text;
@@ -96,13 +100,26 @@ impl Bed {
         let crashed = Arc::new(move |run, after, why| {
             let _ = sender.send((run, after, why));
         });
-        let tree =
-            Tree::start(Arc::clone(&store) as Arc<_>, identity, scheduler.clone(), clock, crashed)
-                .await
-                .unwrap();
+        let tree = Tree::start(
+            Arc::clone(&store) as Arc<_>,
+            identity,
+            scheduler.clone(),
+            clock,
+            crashed,
+        )
+        .await
+        .unwrap();
         let crashes = tokio::sync::Mutex::new(crashes);
         let backend = Arc::new(Scripted::default());
-        Self { tree, store, backend, scheduler, crashes, epoch, runs: AtomicU64::new(1) }
+        Self {
+            tree,
+            store,
+            backend,
+            scheduler,
+            crashes,
+            epoch,
+            runs: AtomicU64::new(1),
+        }
     }
 
     pub(crate) async fn start(&self, body: &str) -> Run {
@@ -121,7 +138,10 @@ impl Bed {
         let mut limits = Limits::default();
         limits.turn_cpu = Duration::from_millis(200);
         let backend: Arc<dyn AgentBackend> = Arc::clone(&self.backend) as Arc<_>;
-        let backends = Backends::new(HashMap::from([("scripted".to_owned(), backend)]), "scripted");
+        let backends = Backends::new(
+            HashMap::from([("scripted".to_owned(), backend)]),
+            "scripted",
+        );
         let keys = {
             let backends = backends.clone();
             move || Keys::new(backends.clone())
@@ -160,12 +180,21 @@ impl Bed {
             })
         };
         let make_again = make.clone();
-        let records =
-            vec![Record::RunStarted(Box::new(started)), Record::GenerationOpened(Box::new(opened))];
-        let queued =
-            Report { status: Status::Queued, reason: None, done: false, journal_failed: false };
+        let records = vec![
+            Record::RunStarted(Box::new(started)),
+            Record::GenerationOpened(Box::new(opened)),
+        ];
+        let queued = Report {
+            status: Status::Queued,
+            reason: None,
+            done: false,
+            journal_failed: false,
+        };
         let (sender, report) = watch::channel(queued);
-        let caps = Caps { concurrency: None, agents: 100_000 };
+        let caps = Caps {
+            concurrency: None,
+            agents: 100_000,
+        };
         let arguments = Arguments {
             surroundings: self.tree.surroundings().clone(),
             machine: Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new()),
@@ -180,7 +209,12 @@ impl Bed {
             time_limit: None,
         };
         let control = self.tree.run(arguments).await.unwrap();
-        Run { control, id, store: Arc::clone(&self.store), report }
+        Run {
+            control,
+            id,
+            store: Arc::clone(&self.store),
+            report,
+        }
     }
 
     /// Kills every actor of a kind.
@@ -225,7 +259,12 @@ fn is_of(kind: Kind, actor: &ActorCell) -> bool {
 
 impl Run {
     pub(crate) async fn done(&self) -> Report {
-        self.report.clone().wait_for(|report| report.done).await.unwrap().clone()
+        self.report
+            .clone()
+            .wait_for(|report| report.done)
+            .await
+            .unwrap()
+            .clone()
     }
 
     /// What the journal says.
@@ -289,19 +328,30 @@ impl Scripted {
 
     /// Waits until so many attempts have begun.
     pub(crate) async fn begun(&self, count: usize) {
-        self.begun.subscribe().wait_for(|begun| *begun >= count).await.unwrap();
+        self.begun
+            .subscribe()
+            .wait_for(|begun| *begun >= count)
+            .await
+            .unwrap();
     }
 
     /// Waits until no attempt's future is left.
     pub(crate) async fn all_dropped(&self) {
-        self.alive.subscribe().wait_for(|alive| *alive == 0).await.unwrap();
+        self.alive
+            .subscribe()
+            .wait_for(|alive| *alive == 0)
+            .await
+            .unwrap();
     }
 
     /// The prompts of all attempts so far, each once, in order.
     pub(crate) fn started(&self) -> Vec<String> {
         let mut seen = HashSet::new();
         let started = self.started.lock().unwrap().clone();
-        assert!(started.iter().all(|prompt| seen.insert(prompt.clone())), "{started:?}");
+        assert!(
+            started.iter().all(|prompt| seen.insert(prompt.clone())),
+            "{started:?}"
+        );
         started
     }
 }
@@ -360,7 +410,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) async fn reached(&self) {
-        self.reached.subscribe().wait_for(|reached| *reached).await.unwrap();
+        self.reached
+            .subscribe()
+            .wait_for(|reached| *reached)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn open(&self) {
@@ -372,7 +426,9 @@ impl Gate {
     fn pass(&self) {
         self.reached.send_replace(true);
         let (open, changed) = &*self.open;
-        let _open = changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap();
+        let _open = changed
+            .wait_while(open.lock().unwrap(), |open| !*open)
+            .unwrap();
     }
 }
 

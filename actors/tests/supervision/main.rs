@@ -10,14 +10,14 @@
 
 mod bed;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bed::{Bed, Gate, Kind};
 use bellwether_journal::record::{Actor as By, FailureKind, Outcome, Record, Status};
 use bellwether_journal::state::{CallStatus, PastEnd};
 
-const TWO: &str = "const values = await parallel([() => agent('ok a'), () => agent('ok b')]); return values";
+const TWO: &str =
+    "const values = await parallel([() => agent('ok a'), () => agent('ok b')]); return values";
 
 /// How often a record of some sort is in the run's journal.
 fn count(records: &[Record], wanted: impl Fn(&Record) -> bool) -> usize {
@@ -45,7 +45,11 @@ async fn an_agent_whose_work_panics_fails_as_crash_after_one_more_attempt() {
     let failure = call.failure.as_ref().expect("it failed");
     assert_eq!((call.status, call.attempts), (CallStatus::Failed, 2));
     assert_eq!(failure.kind, FailureKind::Crash);
-    assert!(failure.message.contains("an agent lost its head"), "{}", failure.message);
+    assert!(
+        failure.message.contains("an agent lost its head"),
+        "{}",
+        failure.message
+    );
     assert_eq!(run.result().as_deref(), Some("null"));
 }
 
@@ -56,6 +60,7 @@ async fn an_agent_whose_actor_is_killed_gets_another_attempt() {
     bed.backend.hold();
     bed.backend.begun(1).await;
     bed.kill(Kind::Agent);
+    bed.backend.all_dropped().await;
     bed.backend.release();
     assert_eq!(run.done().await.status, Status::Completed);
     let state = run.state();
@@ -68,12 +73,12 @@ async fn an_agent_whose_actor_is_killed_gets_another_attempt() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_fails_is_null_for_the_script_and_a_failure_for_the_journal() {
     let bed = Bed::new().await;
-    let run = bed.start("return [await agent('fail'), await agent('ok')]").await;
+    let run = bed
+        .start("return [await agent('fail'), await agent('ok')]")
+        .await;
     assert_eq!(run.done().await.status, Status::Degraded);
     assert_eq!(run.result().as_deref(), Some(r#"[null,"ok"]"#));
-    let failed = |record: &Record| {
-        matches!(record, Record::CallSettled(settled) if matches!(settled.outcome, Outcome::Failed(_)))
-    };
+    let failed = |record: &Record| matches!(record, Record::CallSettled(settled) if matches!(settled.outcome, Outcome::Failed(_)));
     assert_eq!(count(&run.records(), failed), 1);
 }
 
@@ -82,10 +87,17 @@ async fn an_agent_that_hangs_past_every_grace_does_not_hold_a_stop() {
     let bed = Bed::new().await;
     let run = bed.start("return await agent('deaf')").await;
     bed.backend.begun(1).await;
-    run.control.stop(Some(Duration::from_secs(10)), By::Engine, None).await.unwrap();
+    run.control
+        .stop(Some(Duration::from_secs(10)), By::Engine, None)
+        .await
+        .unwrap();
     assert_eq!(run.done().await.status, Status::Stopped);
     let state = run.state();
-    assert_eq!(state.calls[0].status, CallStatus::Running, "it runs again when the run is resumed");
+    assert_eq!(
+        state.calls[0].status,
+        CallStatus::Running,
+        "it runs again when the run is resumed"
+    );
     assert_eq!(state.counts.pending, 1);
 }
 
@@ -96,10 +108,14 @@ async fn a_pool_that_is_killed_is_started_again_and_its_agents_too() {
     bed.backend.hold();
     bed.backend.begun(2).await;
     bed.kill(Kind::Pool);
+    bed.backend.all_dropped().await;
     bed.backend.release();
     assert_eq!(run.done().await.status, Status::Completed);
     let state = run.state();
-    assert!(state.calls.iter().all(|call| call.attempts == 2), "each had one more attempt");
+    assert!(
+        state.calls.iter().all(|call| call.attempts == 2),
+        "each had one more attempt"
+    );
     assert_eq!(run.result().as_deref(), Some(r#"["ok a","ok b"]"#));
 }
 
@@ -120,14 +136,20 @@ async fn a_call_whose_pool_dies_twice_has_failed() {
 #[tokio::test(start_paused = true)]
 async fn an_orchestrator_that_is_killed_is_made_anew_and_nothing_runs_twice() {
     let bed = Bed::new().await;
-    let run = bed.start("const a = await agent('ok a'); const b = await agent('ok b'); return a + b").await;
+    let run = bed
+        .start("const a = await agent('ok a'); const b = await agent('ok b'); return a + b")
+        .await;
     bed.backend.hold_prompt("ok b");
     bed.backend.begun(2).await;
     bed.kill(Kind::Orchestrator);
     bed.backend.release();
     assert_eq!(run.done().await.status, Status::Completed);
     assert_eq!(run.result().as_deref(), Some(r#""ok aok b""#));
-    assert_eq!(bed.backend.started(), ["ok a", "ok b"], "no agent ran again");
+    assert_eq!(
+        bed.backend.started(),
+        ["ok a", "ok b"],
+        "no agent ran again"
+    );
     let lost = |record: &Record| matches!(record, Record::OrchestratorLost(_));
     assert_eq!(count(&run.records(), lost), 1);
 }
@@ -140,7 +162,10 @@ async fn a_vm_that_panics_twice_at_the_same_place_is_quarantined() {
     assert_eq!(report.status, Status::Quarantined);
     let state = run.state();
     assert_eq!(state.orchestrator_losses.len(), 2);
-    assert_eq!(state.orchestrator_losses[0].0, state.orchestrator_losses[1].0);
+    assert_eq!(
+        state.orchestrator_losses[0].0,
+        state.orchestrator_losses[1].0
+    );
     let message = state.error.expect("a reason").message;
     assert!(message.contains("twice at the same place"), "{message}");
 }
@@ -163,7 +188,11 @@ async fn a_run_supervisor_that_is_killed_is_reported_and_leaves_no_permit_taken(
     assert_eq!(bed.scheduler.in_use(), 2);
     bed.kill(Kind::RunSupervisor);
     let (_, after, _) = bed.crashed().await;
-    assert_eq!(after, Some(Duration::from_millis(50)), "to be taken up again");
+    assert_eq!(
+        after,
+        Some(Duration::from_millis(50)),
+        "to be taken up again"
+    );
     bed.backend.all_dropped().await;
     assert_eq!(bed.scheduler.in_use(), 0);
 }
@@ -171,14 +200,24 @@ async fn a_run_supervisor_that_is_killed_is_reported_and_leaves_no_permit_taken(
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_fails_pauses_the_run_and_no_agent_looks_failed() {
     let bed = Bed::new().await;
-    let run = bed.start("await agent('ok a'); return await agent('ok b')").await;
+    let run = bed
+        .start("await agent('ok a'); return await agent('ok b')")
+        .await;
     bed.backend.hold_prompt("ok b");
     bed.backend.begun(2).await;
     bed.store.fail_from_now_on("no space left on device");
     bed.backend.release();
     let report = run.done().await;
-    assert_eq!((report.status, report.journal_failed), (Status::Paused, true));
-    assert!(report.reason.expect("a reason").contains("no space left on device"));
+    assert_eq!(
+        (report.status, report.journal_failed),
+        (Status::Paused, true)
+    );
+    assert!(
+        report
+            .reason
+            .expect("a reason")
+            .contains("no space left on device")
+    );
     let state = run.state();
     assert_eq!((state.counts.failed, state.counts.completed), (0, 1));
     assert_eq!(state.status, Status::Running, "what the journal last heard");
@@ -193,7 +232,10 @@ async fn a_store_that_panics_is_a_journal_that_failed() {
     bed.store.panic_from_now_on();
     bed.backend.release();
     let report = run.done().await;
-    assert_eq!((report.status, report.journal_failed), (Status::Paused, true));
+    assert_eq!(
+        (report.status, report.journal_failed),
+        (Status::Paused, true)
+    );
 }
 
 /// The disk is stopped in the middle of a sync for as long as the test likes: a pause is heard all the same, and what it
@@ -219,7 +261,10 @@ async fn a_pause_is_heard_while_the_disk_hangs() {
         assert_eq!(status, Status::Running);
         tokio::task::yield_now().await;
     }
-    assert!(!pausing.is_finished(), "nothing is acknowledged that is not durable");
+    assert!(
+        !pausing.is_finished(),
+        "nothing is acknowledged that is not durable"
+    );
     gate.open();
     pausing.await.unwrap().unwrap();
     bed.backend.release();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bellwether::backend::dry::Dry;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, attach, starting};
@@ -146,7 +147,10 @@ pub(super) async fn open(
     let mut limits = Limits::default();
     limits.stop_grace = config.stop_grace();
     limits.events = EVENTS;
-    let engine = Engine::builder().store(Arc::clone(&store)).limits(limits);
+    let engine = Engine::builder()
+        .store(Arc::clone(&store))
+        .backend("dry", Arc::new(Dry))
+        .limits(limits);
     let engine = starting(signals, engine.build()).await?;
     let live = engine.clone();
     let reader = Reader::new(store, move |run| live.run(run).is_some());

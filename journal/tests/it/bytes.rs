@@ -8,6 +8,7 @@ use bellwether_journal::read;
 use bellwether_journal::record::{Kind, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::{Batch, Row, Store as _};
+use bellwether_journal::text;
 use proptest::prelude::*;
 
 use crate::history::{START, everything, logged, random, run, seal};
@@ -151,6 +152,45 @@ fn a_summary_survives_its_bytes() {
         for end in 0..bytes.len() {
             assert!(codec::decode_summary(run(5), &bytes[..end]).is_err());
         }
+    }
+}
+
+#[test]
+fn texts_come_in_any_order() {
+    let store = MemoryStore::new();
+    let packed: Vec<_> = (0..3_000_u64)
+        .map(|number| {
+            (
+                Position(number * 2),
+                text::pack(format!("{number:>3000}").into()),
+            )
+        })
+        .collect();
+    let payloads = packed
+        .iter()
+        .map(|(position, packed)| (run(5), *position, packed.compressed.clone().unwrap()))
+        .collect();
+    store
+        .commit(&Batch {
+            payloads,
+            ..Batch::default()
+        })
+        .unwrap();
+    let mut texts = read::Texts::new(&store, run(5));
+    let forwards = packed.iter();
+    let leaping = packed.iter().step_by(700);
+    let backwards = packed.iter().rev().step_by(90);
+    for (position, packed) in forwards.chain(leaping).chain(backwards) {
+        assert_eq!(
+            texts.resolve(*position, &packed.stored).unwrap(),
+            packed.text
+        );
+        assert_eq!(
+            read::resolve(&store, run(5), *position, &packed.stored).unwrap(),
+            packed.text
+        );
+        let error = texts.resolve(position.next(), &packed.stored).unwrap_err();
+        assert!(error.to_string().contains("is missing"), "{error}");
     }
 }
 

@@ -38,15 +38,16 @@ const capture = (resolve, reject) => { lastResolve = resolve; lastReject = rejec
 
 const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
+// Takes more stack than anything that `guard` does after it: where the guard cannot finish it must not begin to pass.
+const headroom = (depth) => depth > 0 ? headroom(depth - 1) + 1 : 0;
+
 // Looks at everything that a `catch` of the author or a rejection handler is about to see: the end of the heap or of the
 // stack is no error of the script's, it ends the VM. The loop runs until the interrupt handler, which knows, breaks it off
 // for good. Gives the value back.
 const guard = (error) => {
+  headroom(4);
   if (host.tripped()) for (;;);
-  if (error === null) {
-    // The error for a full heap found no room itself.
-    if (host.heapIsFull()) for (;;);
-  } else if (typeof error === 'object' && isError(error)) {
+  if (typeof error === 'object' && isError(error)) {
     const message = getOwnPropertyDescriptor(error, 'message');
     if (message !== undefined) {
       const prototype = getPrototypeOf(error);

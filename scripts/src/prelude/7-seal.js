@@ -115,6 +115,14 @@ define(globalThis.Math, 'random', noRandom);
 // Every error's stack is written here: frames of the author's files only, in the author's own places.
 Error.stackTraceLimit = 50;
 Error.prepareStackTrace = (error, frames) => {
+  // An interruption of this function is lost, and a loop that makes errors would go on.
+  if (host.tripped()) poison(error);
+  // The first to see what is thrown, before the stack is unwound and memory freed: a full heap is known here.
+  if (error === null) host.heapIsFull();
+  else if (typeof error === 'object' && isError(error)) {
+    const message = getOwnPropertyDescriptor(error, 'message');
+    if (message !== undefined && getPrototypeOf(error) === internalErrorPrototype && host.isOutOfMemory(message.value)) host.heapLimit();
+  }
   let text = '';
   if (isArray(frames)) {
     for (let i = 0; i < frames.length; i++) {
@@ -123,24 +131,23 @@ Error.prepareStackTrace = (error, frames) => {
       if (place !== undefined) text += `    at ${frame.getFunctionName() || '<anonymous>'} (${place})\n`;
     }
   }
-  if (isObject(error) && isError(error)) {
-    const message = getOwnPropertyDescriptor(error, 'message');
-    if (message !== undefined && getPrototypeOf(error) === internalErrorPrototype && host.isOutOfMemory(message.value)) host.heapLimit();
-  }
   return text;
 };
 deleteProperty(Error, 'stackTraceLimit');
 deleteProperty(Error, 'prepareStackTrace');
 deleteProperty(globalThis, 'InternalError');
 
-// Fills the heap, so that nothing more can be made: for the host, when the script goes on where a limit has ended it.
+// Fills the heap for good, so that nothing more can be made: for the host, when the interpreter has turned the end of the
+// VM into the rejection of `promise` and the script goes on. Keeping that promise keeps its room from the next one.
 const held = list();
-const poison = () => {
-  let count = 0;
-  for (let size = 2 ** 33; size >= 1; ) {
+for (let i = 0; i < 1024; i++) held[i] = undefined;
+let heldCount = 0;
+const poison = (promise) => {
+  held[heldCount++] = promise;
+  for (let size = 2 ** 30; size >= 1;) {
     try {
-      held[count] = new NativeArrayBuffer(size);
-      count++;
+      held[heldCount] = new NativeArrayBuffer(size);
+      heldCount++;
     } catch {
       size = size > 16 ? size / 2 : 0;
     }

@@ -8,4 +8,5 @@
 
 mod agent;
 mod context;
+mod limits;
 mod support;

@@ -9,7 +9,7 @@ use bellwether_scripts::{
     Answer, Call, Command, Limits, Script, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
 };
 
-pub(crate) const HEADER: &str = "export const meta = { name: 'test', description: 'A test' }\n";
+pub(crate) const HEADER: &str = "export const meta = { name: 'test', description: 'A test' };\n";
 
 /// A script of this body. Its first line is the author's line 2.
 pub(crate) fn script(body: &str) -> Script {

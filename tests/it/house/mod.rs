@@ -65,8 +65,15 @@ fn text(path: &Path) -> String {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Whether the file is shipped code: a crate's `src`, but not that of tests and examples.
+/// Whether the file is shipped code: a crate's `src`, but not that of tests and examples, and no module of unit tests.
 fn is_shipped(path: &Path) -> bool {
+    let tests = |part: &std::ffi::OsStr| {
+        let part = part.to_string_lossy();
+        part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs")
+    };
+    if path.iter().any(tests) {
+        return false;
+    }
     let mut parts = path.iter().map(|part| part.to_string_lossy());
     let first = parts.next().unwrap_or_default();
     first != "tests" && first != "examples" && parts.next().is_some_and(|second| second == "src")

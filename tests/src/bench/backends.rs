@@ -161,7 +161,9 @@ pub fn prose(number: u64, bytes: usize) -> String {
         }
         text.push_str(WORDS[random.below(WORDS.len() as u64) as usize]);
         if random.below(12) == 0 {
-            text.push_str(&format!(" {}.", random.below(100_000)));
+            text.push(' ');
+            text.push_str(&random.below(100_000).to_string());
+            text.push('.');
         }
     }
     text

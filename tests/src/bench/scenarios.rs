@@ -1,5 +1,6 @@
 //! The scenarios that need one process.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -244,42 +245,39 @@ pub(super) fn overhead(settings: &Settings) -> anyhow::Result<Report> {
 pub(super) fn startup(settings: &Settings) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir_in(&settings.folder)?;
     let path = folder.path().join("journal.redb");
-    let runtime = runtime()?;
-    let open = |path: &std::path::Path, backend: Arc<Held>| -> anyhow::Result<_> {
-        let store = Arc::new(CountingStore::open(path)?);
-        let builder = Engine::builder()
-            .store(Arc::clone(&store) as _)
-            .backend("bench", backend);
-        Ok((store, runtime.block_on(builder.build())?))
-    };
     // A journal with something in it.
-    let backend = Arc::new(Held::new());
-    backend.open();
-    let (_, engine) = open(&path, backend)?;
-    let run = runtime.block_on(engine.start(Script::text(FANOUT), options(100, 0)?))?;
-    runtime.block_on(run.result::<usize>())?;
-    runtime.block_on(engine.shutdown(Duration::from_secs(10)));
-    drop((run, engine));
+    one_run(&path, 100)?;
     forget(&path)?;
-
     let memory = Memory::watch()?;
-    let backend = Arc::new(Held::new());
-    let start = Instant::now();
-    let (store, engine) = open(&path, Arc::clone(&backend))?;
-    let run = runtime.block_on(engine.start(Script::text(FANOUT), options(1, 0)?))?;
-    runtime.block_on(backend.started(1));
-    let seconds = start.elapsed().as_secs_f64();
-    backend.open();
-    runtime.block_on(run.result::<usize>())?;
-    runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+    let (seconds, commits) = one_run(&path, 1)?;
     Ok(Report {
         scenario: "startup",
         n: 1,
         seconds,
         speed: Speed::MsPerStep(seconds * 1e3),
         peak_mb: mb(memory.peak_bytes()?),
-        commits: store.commits(),
+        commits,
         limit: limit([("milliseconds", json!(STARTUP_MS_MAX))]),
         ratio: seconds * 1e3 / STARTUP_MS_MAX,
     })
+}
+
+/// Runs n agents on the journal at `path`, with a runtime of its own, whose end closes the file: seconds until the first
+/// agent started, and commits in all.
+fn one_run(path: &Path, n: usize) -> anyhow::Result<(f64, u64)> {
+    let runtime = runtime()?;
+    let backend = Arc::new(Held::new());
+    let start = Instant::now();
+    let store = Arc::new(CountingStore::open(path)?);
+    let builder = Engine::builder()
+        .store(Arc::clone(&store) as _)
+        .backend("bench", Arc::clone(&backend) as _);
+    let engine = runtime.block_on(builder.build())?;
+    let run = runtime.block_on(engine.start(Script::text(FANOUT), options(n, 0)?))?;
+    runtime.block_on(backend.started(1));
+    let seconds = start.elapsed().as_secs_f64();
+    backend.open();
+    runtime.block_on(run.result::<usize>())?;
+    runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+    Ok((seconds, store.commits()))
 }

@@ -115,6 +115,7 @@ fn flood(bytes: u64) -> std::io::Result<()> {
         stdout.write_all(&WORDS.as_bytes()[..count])?;
         left -= count;
     }
+    writeln!(stdout)?;
     stdout.flush()
 }
 

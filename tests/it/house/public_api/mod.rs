@@ -38,9 +38,8 @@ fn the_public_api_is_as_reviewed() {
     let (sources, exports) = exported();
     let mut listing = String::new();
     for export in &exports {
-        listing.push_str(&format!("// {}\n", export.path));
-        listing.push_str(&Signature::of(&sources, export).print());
-        listing.push('\n');
+        let signature = Signature::of(&sources, export).print();
+        listing.extend(["// ", &export.path, "\n", &signature, "\n"]);
     }
     insta::assert_snapshot!("public_api", listing);
 }

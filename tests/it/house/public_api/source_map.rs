@@ -38,7 +38,7 @@ impl SourceMap {
             read_file(
                 &source.join("lib.rs"),
                 &source,
-                vec![(*name).to_owned()],
+                &[(*name).to_owned()],
                 &mut modules,
             );
         }
@@ -69,7 +69,7 @@ impl SourceMap {
                 }
                 Item::Mod(inner) if is_public(&inner.vis) => {
                     let name = inner.ident.to_string();
-                    let below = [module, &[name.clone()]].concat();
+                    let below = [module, std::slice::from_ref(&name)].concat();
                     self.export_module(&below, &format!("{public}::{name}"), exports);
                 }
                 _ => {
@@ -189,32 +189,27 @@ impl SourceMap {
             .collect()
     }
 
-    /// The names of all public types and traits of our crates.
+    /// The names of all public types and traits of our crates; another name for a type needs no export.
     pub(super) fn type_names(&self) -> BTreeSet<String> {
         self.0
             .iter()
             .flat_map(|module| &module.items)
-            .filter(|item| {
-                matches!(
-                    item,
-                    Item::Struct(_) | Item::Enum(_) | Item::Trait(_) | Item::Type(_)
-                )
-            })
+            .filter(|item| matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Trait(_)))
             .filter_map(public_name)
             .collect()
     }
 }
 
-fn read_file(file: &Path, folder: &Path, path: Vec<String>, modules: &mut Vec<Module>) {
+fn read_file(file: &Path, folder: &Path, path: &[String], modules: &mut Vec<Module>) {
     let parsed =
         syn::parse_file(&text(file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     read_items(parsed.items, folder, path, modules);
 }
 
-fn read_items(items: Vec<Item>, folder: &Path, path: Vec<String>, modules: &mut Vec<Module>) {
+fn read_items(items: Vec<Item>, folder: &Path, path: &[String], modules: &mut Vec<Module>) {
     let place = modules.len();
     modules.push(Module {
-        path: path.clone(),
+        path: path.to_vec(),
         items: Vec::new(),
     });
     let items: Vec<Item> = items
@@ -224,10 +219,10 @@ fn read_items(items: Vec<Item>, folder: &Path, path: Vec<String>, modules: &mut 
     for item in &items {
         let Item::Mod(inner) = item else { continue };
         let name = inner.ident.to_string();
-        let below = [path.as_slice(), &[name.clone()]].concat();
+        let below = [path, std::slice::from_ref(&name)].concat();
         let inner_folder = folder.join(&name);
         if let Some((_, content)) = &inner.content {
-            read_items(content.clone(), &inner_folder, below, modules);
+            read_items(content.clone(), &inner_folder, &below, modules);
         } else {
             let beside = folder.join(format!("{name}.rs"));
             let file: PathBuf = if super::super::root().join(&beside).exists() {
@@ -235,7 +230,7 @@ fn read_items(items: Vec<Item>, folder: &Path, path: Vec<String>, modules: &mut 
             } else {
                 inner_folder.join("mod.rs")
             };
-            read_file(&file, &inner_folder, below, modules);
+            read_file(&file, &inner_folder, &below, modules);
         }
     }
     modules[place].items = items;
