@@ -61,7 +61,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         .max_items()
         .filter(|_| flags.limits.max_items.is_some());
     options.by = Some(program());
-    let resumed = starting(&mut signals, session.engine.resume(run, options)).await;
+    let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;
     let handle = match resumed {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
@@ -148,9 +148,14 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let was = Path::new(&view.working_directory);
     if was != directory {
-        lines.push(format!("the run works in {}, where it was started", was.display()));
+        lines.push(format!(
+            "the run works in {}, where it was started",
+            was.display()
+        ));
     }
-    let Some(path) = &view.script_path else { return lines };
+    let Some(path) = &view.script_path else {
+        return lines;
+    };
     let file = was.join(path);
     let shown = file.display();
     match std::fs::read(&file) {
@@ -167,5 +172,7 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
 
 /// Whether a file's bytes are the script that the journal has, by its hash.
 fn is_journaled(bytes: &[u8], view: &RunView) -> bool {
-    view.script_hash.as_ref().is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
+    view.script_hash
+        .as_ref()
+        .is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
 }
