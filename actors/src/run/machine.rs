@@ -168,6 +168,11 @@ impl Machine {
         self.timers.clear();
     }
 
+    /// An attempt whose start was decided was never carried out. `false` when it had ended already.
+    pub fn never_started(&mut self, token: FencingToken) -> bool {
+        self.is_current(token) && self.running.remove(&token.call)
+    }
+
     /// Whether the script still gets answers.
     #[must_use]
     pub const fn wants_script(&self) -> bool {

@@ -553,11 +553,18 @@ impl State {
             return;
         }
         self.surroundings.scheduler.forget(self.run);
-        self.effects
-            .retain(|(_, effect)| !matches!(effect, Effect::Act(_) | Effect::Report(_)));
         for (_, effect) in self.effects.drain(..) {
-            if let Effect::Answer(reply) = effect {
-                let _ = reply.send(());
+            match effect {
+                Effect::Answer(reply) => {
+                    let _ = reply.send(());
+                }
+                // It never came to be, so no end of it will be heard.
+                Effect::Act(Action::Start(start)) => {
+                    if self.machine.never_started(start.token) {
+                        self.surroundings.scheduler.give_back();
+                    }
+                }
+                Effect::Act(_) | Effect::Report(_) => {}
             }
         }
         self.told_later.clear();
