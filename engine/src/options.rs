@@ -58,6 +58,9 @@ pub struct StartOptions {
     pub base_commit: Option<String>,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the run's first record on.
+    #[serde(skip)]
+    pub watched: bool,
 }
 
 /// How an agent program is given its task.
@@ -86,6 +89,8 @@ pub struct ResumeOptions {
     pub max_items: Option<u32>,
     /// Who resumes it, for the record.
     pub by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the moment of resuming on.
+    pub watched: bool,
 }
 
 /// The engine's own limits.

@@ -163,7 +163,7 @@ impl Machine {
         self.agents += 1;
         if self.agents > self.caps.agents {
             let message = format!(
-                "the run's cap of {} agents is reached; raise it with --max-agents or `limits.max_agents`",
+                "the run's cap of {} agents is reached; raise it with --max-agents, or `max_agents` in the settings",
                 self.caps.agents
             );
             self.refuse(call.number, "AGENT_CAP", message, now, out);
