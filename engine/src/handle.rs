@@ -123,7 +123,8 @@ impl RunHandle {
         }
     }
 
-    /// The run's events from now on.
+    /// The run's events from now on; for the first who asks, from the beginning if the run was started or resumed
+    /// `watched`.
     #[must_use]
     pub fn events(&self) -> Events {
         self.0.watch.events()

@@ -17,6 +17,8 @@ pub(crate) struct Watch {
     run: RunId,
     /// Dropped when the run is done, so that those who read to the end find one.
     events: Mutex<Option<broadcast::Sender<Event>>>,
+    /// Kept from the beginning for the first who asks for events.
+    first: Mutex<Option<Events>>,
     report: watch::Sender<Report>,
 }
 
@@ -33,9 +35,11 @@ impl Watch {
             done,
             journal_failed: false,
         };
+        let first = Mutex::default();
         Self {
             run,
             events: Mutex::new(events),
+            first,
             report: watch::Sender::new(report),
         }
     }
@@ -44,7 +48,21 @@ impl Watch {
         self.report.subscribe()
     }
 
+    /// Keeps events from here on until somebody asks for them.
+    pub(crate) fn keep_for_the_first(&self) {
+        let events = self.events();
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(events);
+    }
+
     pub(crate) fn events(&self) -> Events {
+        if let Some(first) = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            return first;
+        }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         Events(match events.as_ref() {
             Some(sender) => sender.subscribe(),

@@ -67,6 +67,9 @@ pub struct StartOptions {
     pub base_commit: Option<String>,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the run's first record on.
+    #[serde(skip)]
+    pub watched: bool,
 }
 
 /// What a script may use (B07). A run that broke one can be resumed with another.
@@ -125,6 +128,8 @@ pub struct ResumeOptions {
     pub script_limits: ScriptLimits,
     /// Who resumes it, for the record.
     pub by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the moment of resuming on.
+    pub watched: bool,
 }
 
 /// The engine's own limits.

@@ -80,6 +80,9 @@ pub(crate) async fn resume(
         Some(handle) => Arc::clone(handle.watch()),
         None => engine.watch(run),
     };
+    if changed.watched {
+        watch.keep_for_the_first();
+    }
     let handle = engine.run(run).unwrap_or_else(|| {
         RunHandle::new(run, Arc::clone(&surroundings.store), Arc::clone(&watch))
     });

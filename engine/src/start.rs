@@ -127,6 +127,9 @@ pub(crate) async fn start(
     };
     let keys = parts.keys();
     let watch = engine.watch(run);
+    if options.watched {
+        watch.keep_for_the_first();
+    }
     let handle = RunHandle::new(
         run,
         Arc::clone(&engine.0.surroundings().store),

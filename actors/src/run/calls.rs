@@ -13,14 +13,18 @@ use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
 
-use super::machine::{Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
+use super::machine::{Begun, Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
 use super::output::{Action, Output, Source, Start, Work};
 use crate::backend::PreviousAttempt;
 use crate::pool::End;
 use crate::restart::{self, Cause};
 
+/// So many commands are carried out before other messages are heard again: some 2 ms of work.
+const COMMANDS_AT_ONCE: usize = 512;
+
 impl Machine {
-    /// The VM answered what it was given: turns in order.
+    /// The VM answered what it was given: turns in order. A turn may hold a million commands, so they are worked off in
+    /// slices: [`Machine::work_off`].
     pub fn turns(
         &mut self,
         turns: Vec<Turn>,
@@ -31,32 +35,67 @@ impl Machine {
         for turn in turns {
             let Some((index, time)) = self.owed.pop_front() else {
                 tracing::error!(run = %self.state.id, "a turn that nobody waits for is dropped");
-                return;
+                break;
             };
-            self.turn(index, time, turn, now, permits, out);
+            self.put_by(index, time, turn);
+        }
+        self.work_off(now, permits, out);
+    }
+
+    pub(super) fn put_by(&mut self, index: u64, time: Millis, turn: Turn) {
+        if !self.wants_script() {
+            return;
+        }
+        let discarded = matches!(turn.status, TurnStatus::LimitReached(_));
+        self.backlog.push_back(Begun {
+            index,
+            time,
+            ordinal: 0,
+            commands: if discarded { Vec::new() } else { turn.commands }.into_iter(),
+            status: turn.status,
+        });
+    }
+
+    /// Carries out a slice of what the script has asked for, so that other messages are heard in between.
+    pub fn work_off(&mut self, now: Millis, permits: &mut dyn Permits, out: &mut Output) {
+        let mut left = COMMANDS_AT_ONCE;
+        while left > 0
+            && let Some(mut begun) = self.backlog.pop_front()
+        {
+            for command in begun.commands.by_ref().take(left) {
+                left -= 1;
+                self.command(
+                    command,
+                    begun.index,
+                    begun.time,
+                    &mut begun.ordinal,
+                    now,
+                    out,
+                );
+            }
+            if begun.commands.as_slice().is_empty() {
+                self.turn_ended(begun.status, now, permits, out);
+            } else {
+                self.backlog.push_front(begun);
+            }
         }
         self.start_waiting(now, permits, out);
     }
 
-    pub(super) fn turn(
+    /// Whether [`Machine::work_off`] has something left to do.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    fn turn_ended(
         &mut self,
-        index: u64,
-        time: Millis,
-        turn: Turn,
+        status: TurnStatus,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
-        if !self.wants_script() {
-            return;
-        }
-        let mut ordinal = 0;
-        if !matches!(turn.status, TurnStatus::LimitReached(_)) {
-            for command in turn.commands {
-                self.command(command, index, time, &mut ordinal, now, out);
-            }
-        }
-        match turn.status {
+        match status {
             TurnStatus::Running => {}
             TurnStatus::Returned(value) => {
                 let end = Ending {
@@ -181,7 +220,7 @@ impl Machine {
         self.agents += 1;
         if self.agents > self.caps.agents {
             let message = format!(
-                "the run's cap of {} agents is reached; raise it with --max-agents or `limits.max_agents`",
+                "the run's cap of {} agents is reached; raise it with --max-agents, or `max_agents` in the settings",
                 self.caps.agents
             );
             self.refuse(call.number, "AGENT_CAP", message, now, out);

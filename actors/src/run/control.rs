@@ -67,6 +67,7 @@ impl Machine {
             Stage::Live | Stage::Pausing(_) | Stage::Paused => {}
         }
         permits.forget();
+        self.backlog.clear();
         self.status(Status::Stopping, by.clone(), reason.clone(), now, out);
         self.stage = Stage::Stopping { to, by, reason };
         out.act(self.state.next, Action::DropScript);
@@ -103,6 +104,7 @@ impl Machine {
         };
         self.append(Record::OrchestratorLost(Box::new(lost)), now, out);
         self.owed.clear();
+        self.backlog.clear();
         if before || spent {
             let why = if before {
                 "twice at the same place"
@@ -164,6 +166,7 @@ impl Machine {
     ) {
         permits.forget();
         self.stage = Stage::Ending(Box::new(end));
+        self.backlog.clear();
         self.waiting.clear();
         self.at_hand.clear();
         self.loading.clear();

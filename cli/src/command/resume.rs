@@ -7,7 +7,7 @@ use bellwether::{Digest, ResumeOptions};
 
 use super::attach::{attach, show, starting};
 use super::run::{listen, open};
-use super::source::none_there;
+use super::source::{is_a_folder, none_there};
 use super::{Place, program, proposal};
 use crate::args::Resume;
 use crate::error::{CommandError, Result};
@@ -21,6 +21,9 @@ use crate::read::Reader;
 pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
+    if journal.is_dir() {
+        return Err(is_a_folder(&journal));
+    }
     if !journal.is_file() {
         return Err(none_there(&journal));
     }
@@ -61,6 +64,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         .max_items()
         .filter(|_| flags.limits.max_items.is_some());
     options.by = Some(program());
+    options.watched = true;
     let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;
     let handle = match resumed {
         Ok(handle) => handle,

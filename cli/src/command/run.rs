@@ -97,6 +97,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.base_commit = script::base_commit(&place.directory);
     options.working_directory = Some(place.directory.clone());
     options.started_by = Some(program());
+    options.watched = true;
     Ok(options)
 }
 
