@@ -113,7 +113,7 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     let semantic: Semantic<'_> = semantic.semantic;
     rules::body(&ast, &semantic).map_err(|(at, message, help)| refuse(at, message, help))?;
     let exact = flow::is_followed(&ast, &semantic);
-    let program = rewrite::program(&ast, &body, source, exact);
+    let program = rewrite::program(&ast, &semantic, &body, source, exact);
     Ok(Script::new(meta, source, file_name, program))
 }
 

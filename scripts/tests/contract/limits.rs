@@ -16,7 +16,11 @@ fn small() -> Limits {
 }
 
 fn hostile(body: &str) -> Run {
-    Host { limits: small(), ..Host::new() }.run(&script(body))
+    Host {
+        limits: small(),
+        ..Host::new()
+    }
+    .run(&script(body))
 }
 
 /// What the run ended with; on a thread whose stack is of the usual size, as in a host.
@@ -24,8 +28,17 @@ fn code(body: &str) -> String {
     let run = hostile(body);
     match &run.status {
         TurnStatus::LimitReached(error) => {
-            assert!(run.turns.last().is_some_and(|turn| turn.commands.is_empty()), "{body}");
-            assert!(error.message.contains("raise the limit"), "{}", error.message);
+            assert!(
+                run.turns
+                    .last()
+                    .is_some_and(|turn| turn.commands.is_empty()),
+                "{body}"
+            );
+            assert!(
+                error.message.contains("raise the limit"),
+                "{}",
+                error.message
+            );
             error.code.clone().unwrap_or_default()
         }
         other => format!("{other:?}"),
@@ -112,10 +125,18 @@ fn b07_endless_recursion() {
 fn b07_limits_are_named_with_their_value() {
     let run = hostile("for (;;) {}");
     assert_eq!(run.limit().name, "CpuLimitError");
-    assert!(run.limit().message.contains("300ms"), "{}", run.limit().message);
+    assert!(
+        run.limit().message.contains("300ms"),
+        "{}",
+        run.limit().message
+    );
     let run = hostile("Array(1e9).fill(0)");
     assert_eq!(run.limit().name, "HeapLimitError");
-    assert!(run.limit().message.contains("16777216 bytes"), "{}", run.limit().message);
+    assert!(
+        run.limit().message.contains("16777216 bytes"),
+        "{}",
+        run.limit().message
+    );
     let run = hostile("function f() { f() } f()");
     assert_eq!(run.limit().name, "StackLimitError");
 }
@@ -134,8 +155,18 @@ fn b07_ordinary_errors_are_still_caught() {
         seen.push(g());
         await agent('a').then(() => { throw new Error('x') }).catch((e) => seen.push(e.message));
         return seen";
-    let expected =
-        json!(["TypeError", null, "m", "none", "range", "long", "finally", 1, 2, "x"]);
+    let expected = json!([
+        "TypeError",
+        null,
+        "m",
+        "none",
+        "range",
+        "long",
+        "finally",
+        1,
+        2,
+        "x"
+    ]);
     assert_eq!(run(body).value(), expected);
 }
 
