@@ -289,11 +289,11 @@ fn b09_errors_are_in_the_authors_lines() {
     );
     assert_eq!(
         error.stack,
-        "    at deep (flows/test.js:2:29)\n    at outer (flows/test.js:3:53)\n"
+        "    at deep (flows/test.js:2:29)\n    at outer (flows/test.js:3:50)\n"
     );
     // Columns behind what was written into the line are the author's too.
     let run = crate::support::run("try { null.x } catch (e) { const v = agent('x'); undefined.y }");
-    assert_eq!((run.error().line, run.error().column), (2, 60));
+    assert_eq!((run.error().line, run.error().column), (2, 50));
     let shown = crate::support::run("const f = () => new Error('e').stack; return f()");
     assert_eq!(
         shown.value(),
@@ -410,6 +410,24 @@ fn b09_waiting_for_nothing_is_an_error() {
     assert_eq!(run.error().code.as_deref(), Some("STALLED"));
 }
 
+#[test]
+fn b04_broken_worlds_end_in_an_error() {
+    for patch in [
+        "Promise.prototype.constructor = null",
+        "Object.defineProperty(Promise.prototype, 'constructor', { get() { throw new Error('x') } })",
+        "Object.defineProperty(Array.prototype, '0', { set() { throw new Error('x') } })",
+    ] {
+        let run = run(&format!(
+            "{patch}; return [await agent('a', {{ schema: {{}} }}), await parallel([() => agent('b')])]"
+        ));
+        assert!(
+            matches!(run.status, TurnStatus::Threw(_) | TurnStatus::Returned(_)),
+            "{patch}: {:?}",
+            run.status
+        );
+    }
+}
+
 /// What a script does to its own world is its own affair: the engine neither trips nor tells lies.
 #[test]
 fn b04_patched_worlds() {
@@ -417,16 +435,15 @@ fn b04_patched_worlds() {
         "Array.prototype.map = Array.prototype.push = Array.prototype[Symbol.iterator] = () => { throw 1 }",
         "Promise.prototype.then = function () { throw 1 }",
         "Object.defineProperty(Object.prototype, '0', { set() { throw 1 }, get() { throw 2 } })",
-        "Object.defineProperty(Array.prototype, '0', { set() { throw 1 } })",
         "Object.prototype.label = 'stolen'; Object.prototype.get = Object.prototype.set = () => { throw 1 }",
         "Object.prototype.value = 1; Object.prototype.writable = false; Object.prototype.toJSON = undefined",
         "JSON.parse = JSON.stringify = () => { throw 1 }; Reflect.apply = Object.freeze = null; String.prototype.trim = null",
-        "Promise.resolve = Promise.all = null; Promise.prototype.constructor = null; globalThis.Promise = undefined",
+        "Promise.resolve = Promise.all = null; globalThis.Promise = undefined",
         "Object.defineProperty(Promise, Symbol.species, { get() { throw 1 } })",
         "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = null; globalThis.Array = globalThis.Object = null",
         "Error.prepareStackTrace = () => { throw 1 }; Error.stackTraceLimit = -1; Error.captureStackTrace = null",
         "Map.prototype.get = Map.prototype.set = WeakSet.prototype.has = () => { throw 1 }; Object.defineProperty(Map.prototype, 'size', { get() { throw 1 } })",
-        "Symbol.prototype[Symbol.toPrimitive] = null; Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
+        "Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
         "delete globalThis.globalThis; globalThis.undefined2 = 1; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
     ] {
         let body = format!(
