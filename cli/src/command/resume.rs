@@ -43,7 +43,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     if flags.run.is_none() {
         screen.note(&human::latest(run, &view.name));
     }
-    if view.status.is_final() {
+    if view.status.is_final() && !view.resumable {
         session.leave().await;
         return finished(&Outcome::of(view), &flags, screen);
     }
@@ -63,6 +63,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         .config
         .max_items()
         .filter(|_| flags.limits.max_items.is_some());
+    options.script_limits = place.config.script_limits();
     options.by = Some(program());
     options.watched = true;
     let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;

@@ -91,6 +91,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.concurrency = config.concurrency();
     options.max_agents = config.max_agents();
     options.max_items = config.max_items();
+    options.script_limits = config.script_limits();
     options.timeout_ms = config
         .timeout()
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
