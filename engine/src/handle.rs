@@ -56,14 +56,27 @@ impl RunHandle {
         &self.0.watch
     }
 
-    /// Waits until the run's first records are durable, or it is clear that they never will be.
-    pub(crate) async fn accepted(&self) -> Report {
+    /// Waits until the run's first records are durable; says why, when they never will be.
+    pub(crate) async fn refused(&self) -> Option<StoreError> {
         let mut report = self.0.report.clone();
         let accepted = |report: &Report| report.done || report.status != Status::Queued;
-        match report.wait_for(accepted).await {
+        let report = match report.wait_for(accepted).await {
             Ok(report) => report.clone(),
             Err(_) => self.0.report.borrow().clone(),
-        }
+        };
+        let given_up = report.done && report.status == Status::Interrupted;
+        (report.journal_failed || given_up)
+            .then(|| StoreError::Io(report.reason.unwrap_or_default()))
+    }
+
+    /// Whether this engine is done with the run.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.report.borrow().done
+    }
+
+    /// Whether both are one handle, cloned.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The run's id.

@@ -107,11 +107,6 @@ pub(crate) async fn resume(
         }
     };
     engine.supervise(&handle, arguments).await?;
-    let report = handle.accepted().await;
-    if report.journal_failed {
-        let reason = report.reason.unwrap_or_default();
-        return Err(ResumeError::Journal(StoreError::Io(reason)));
-    }
     Ok(handle)
 }
 

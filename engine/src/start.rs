@@ -48,15 +48,28 @@ pub(crate) async fn start(
         check_args(schema, args.as_deref())?;
     }
 
-    let _entering = engine.0.entering.lock().await;
-    let run = match options.run_id {
-        Some(run) => {
-            if let Some(handle) = known(engine, run, &source, args.as_deref()).await? {
-                return Ok(handle);
-            }
-            run
+    let (entering, run) = loop {
+        let entering = engine.0.entering.lock().await;
+        if engine.is_closing() {
+            return Err(StartError::ShuttingDown);
         }
-        None => fresh_id(engine).await?,
+        let Some(run) = options.run_id else { break (entering, fresh_id(engine).await?) };
+        let live = engine.run(run);
+        // A run that is being started just now is in the journal in a moment; its supervisor may need the lock.
+        let entering = if let Some(live) = live {
+            drop(entering);
+            if let Some(error) = live.refused().await {
+                return Err(error.into());
+            }
+            None
+        } else {
+            Some(entering)
+        };
+        match (known(engine, run, &source, args.as_deref()).await?, entering) {
+            (Some(handle), _) => return Ok(handle),
+            (None, Some(entering)) => break (entering, run),
+            (None, None) => {}
+        }
     };
 
     let working_directory = match &options.working_directory {
@@ -145,12 +158,12 @@ pub(crate) async fn start(
         beginning,
     );
     engine.supervise(&handle, arguments).await?;
-    let report = handle.accepted().await;
-    if report.journal_failed {
-        let reason = report.reason.unwrap_or_default();
-        return Err(StartError::Journal(StoreError::Io(reason)));
+    // A supervisor that crashes from here on is taken up again, which needs the lock.
+    drop(entering);
+    match handle.refused().await {
+        Some(error) => Err(error.into()),
+        None => Ok(handle),
     }
-    Ok(handle)
 }
 
 /// The arguments as the journal keeps them: the text as it came, if it is JSON.
