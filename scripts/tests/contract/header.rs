@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::support::{Host, run, script_of};
 
-fn refused(source: &str) -> Box<Refusal> {
+fn refused(source: &str) -> Refusal {
     match parse(source, "flows/test.js", &Limits::default()) {
         Ok(_) => panic!("not refused: {source}"),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
