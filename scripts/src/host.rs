@@ -14,7 +14,7 @@ use crate::state::{End, Issue, State};
 use crate::trip::{Limit, Trip};
 use crate::{duration, paths};
 
-/// Changes with every change of the table's meaning: part of the VM's identity.
+/// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
 pub(crate) const TABLE_VERSION: u32 = 1;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.

@@ -62,6 +62,12 @@ pub struct Vm {
     status: TurnStatus,
 }
 
+/// A VM may be driven from any thread, one at a time.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Vm>();
+};
+
 /// The prelude's functions for the host, in the order in which it gives them. They live in the runtime's own store, since
 /// nothing outside may hold on to a value of it.
 #[derive(Clone, Copy)]
