@@ -129,7 +129,8 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() -> anyhow::Result<()> {
     let finished = running.wait(GUARD)?.expect_code(130)?;
     says(&finished, "left at once")?;
     assert_eq!(bed.json(&["ps", "--json"], 0)?[0]["status"], "interrupted");
-    gate.admit(1)?;
+    // One whose engine has gone may still take a pass before it dies.
+    gate.admit(10)?;
     assert_eq!(bed.json(&["resume", "--json"], 0)?["result"], json!([1, 2]));
     assert_eq!(bed.ledger(), ["one"]);
     Ok(())
