@@ -15,6 +15,7 @@ use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
+use tokio::time::Instant;
 
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, StartError};
@@ -42,6 +43,14 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Whoever still waits for a run is told that nothing more will come.
+    fn give_up_runs(&self, reason: &str) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, handle) in live.drain() {
+            handle.watch().abandoned(reason.to_owned());
+        }
+    }
+
     pub(crate) const fn surroundings(&self) -> &Surroundings {
         self.tree.surroundings()
     }
@@ -65,14 +74,27 @@ impl Engine {
             crate::processes::sweep(identity, epoch);
             Ok::<_, StoreError>((identity, epoch))
         });
-        let (identity, epoch) =
-            opening.await.map_err(|error| BuildError::Setting(error.to_string()))??;
-        let Builder { backends, clock, limits, helper, .. } = builder;
+        let (identity, epoch) = opening
+            .await
+            .map_err(|error| BuildError::Setting(error.to_string()))??;
+        let Builder {
+            backends,
+            clock,
+            limits,
+            helper,
+            ..
+        } = builder;
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
-        let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
-            .await
-            .map_err(|error| BuildError::Setting(error.to_string()))?;
+        let tree = Tree::start(
+            store,
+            identity,
+            scheduler,
+            clock,
+            crashed(Arc::clone(&myself)),
+        )
+        .await
+        .map_err(|error| BuildError::Setting(error.to_string()))?;
         let inner = Arc::new(Inner {
             tree,
             epoch,
@@ -101,10 +123,11 @@ impl Engine {
         script: Script,
         options: StartOptions,
     ) -> Result<RunHandle, StartError> {
-        if self.0.closing.load(Ordering::Acquire) {
-            return Err(StartError::ShuttingDown);
-        }
-        crate::start::start(self, script, options).await
+        // On a task of its own: a caller who stops waiting (a request that is cut off) must not leave half a run.
+        let engine = self.clone();
+        let starting =
+            tokio::spawn(async move { crate::start::start(&engine, script, options).await });
+        starting.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
     /// Takes up an unfinished run where the journal ends. A run that is live here already is given as it is.
@@ -116,14 +139,28 @@ impl Engine {
         run: RunId,
         options: ResumeOptions,
     ) -> Result<RunHandle, ResumeError> {
-        if self.0.closing.load(Ordering::Acquire) {
-            return Err(ResumeError::ShuttingDown);
-        }
-        let _entering = self.0.entering.lock().await;
-        if let Some(handle) = self.run(run) {
-            return Ok(handle);
-        }
-        crate::resume::resume(self, run, options, None).await
+        let engine = self.clone();
+        let resuming = tokio::spawn(async move {
+            let entering = engine.0.entering.lock().await;
+            if engine.is_closing() {
+                return Err(ResumeError::ShuttingDown);
+            }
+            let handle = match engine.run(run) {
+                Some(handle) => handle,
+                None => crate::resume::resume(&engine, run, options, None).await?,
+            };
+            // A supervisor that crashes from here on is taken up again, which needs the lock.
+            drop(entering);
+            match handle.refused().await {
+                Some(error) => Err(error.into()),
+                None => Ok(handle),
+            }
+        });
+        resuming.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
     }
 
     /// Runs that are unfinished and that this engine has not taken up, in the order of their ids.
@@ -140,20 +177,27 @@ impl Engine {
                 })
                 .collect::<Result<Vec<RunId>, StoreError>>()
         });
-        let runs = reading.await.map_err(|error| StoreError::Io(error.to_string()))??;
-        Ok(runs.into_iter().filter(|run| self.run(*run).is_none()).collect())
+        let runs = reading
+            .await
+            .map_err(|error| StoreError::Io(error.to_string()))??;
+        Ok(runs
+            .into_iter()
+            .filter(|run| self.run(*run).is_none())
+            .collect())
     }
 
     /// The handle of a run that is live in this engine.
     #[must_use]
     pub fn run(&self, run: RunId) -> Option<RunHandle> {
-        self.with_live(|live| live.get(&run).cloned())
+        self.with_live(|live| live.get(&run).filter(|handle| !handle.is_done()).cloned())
     }
 
     /// All runs that are live in this engine, in the order of their ids.
     #[must_use]
     pub fn live(&self) -> Vec<RunHandle> {
-        let mut runs: Vec<RunHandle> = self.with_live(|live| live.values().cloned().collect());
+        let mut runs: Vec<RunHandle> = self.with_live(|live| {
+            live.values().filter(|handle| !handle.is_done()).cloned().collect()
+        });
         runs.sort_unstable_by_key(RunHandle::id);
         runs
     }
@@ -163,24 +207,32 @@ impl Engine {
     pub fn archive(&self) -> Archive {
         let engine = Arc::downgrade(&self.0);
         Archive::new(Arc::clone(&self.0.surroundings().store)).with_live(move |run| {
-            engine.upgrade().is_some_and(|engine| Engine(engine).run(run).is_some())
+            engine
+                .upgrade()
+                .is_some_and(|engine| Engine(engine).run(run).is_some())
         })
     }
 
     /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when
     /// three quarters of `deadline` are over are killed.
     pub async fn shutdown(&self, deadline: Duration) {
+        let end = Instant::now() + deadline;
         self.0.closing.store(true, Ordering::Release);
-        let runs = self.live();
-        let grace = deadline * 3 / 4;
-        let stops = runs.iter().map(|run| run.stop(grace, "shutdown"));
-        let stopped = futures_util::future::join_all(stops);
-        if tokio::time::timeout(deadline, stopped).await.is_err() {
+        let stopping = async {
+            // Behind whoever is starting a run now: it is stopped too.
+            drop(self.0.entering.lock().await);
+            let runs = self.live();
+            let stops = runs.iter().map(|run| run.stop(deadline * 3 / 4, "shutdown"));
+            futures_util::future::join_all(stops).await;
+        };
+        if tokio::time::timeout_at(end, stopping).await.is_err() {
             tracing::warn!("runs did not stop in time and are cut off; they can be resumed");
         }
-        if let Err(gone) = self.0.tree.shutdown(deadline).await {
+        let left = end.saturating_duration_since(Instant::now());
+        if let Err(gone) = self.0.tree.shutdown(left).await {
             tracing::debug!(%gone, "nothing was left to shut down");
         }
+        self.0.give_up_runs("the engine was shut down");
     }
 
     pub(crate) fn watch(&self, run: RunId) -> Arc<Watch> {
@@ -202,7 +254,12 @@ impl Engine {
         tokio::spawn(async move {
             waiting.wait().await;
             if let Some(engine) = engine.upgrade() {
-                Engine(engine).with_live(|live| live.remove(&run));
+                Engine(engine).with_live(|live| {
+                    // It may have been resumed since, under a handle of its own.
+                    if live.get(&run).is_some_and(|handle| handle.is(&waiting)) {
+                        live.remove(&run);
+                    }
+                });
             }
         });
         Ok(())
@@ -219,7 +276,9 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
         let engine = Weak::clone(&engine.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::spawn(async move {
             tokio::time::sleep(after.unwrap_or_default()).await;
-            let Some(engine) = engine.upgrade().map(Engine) else { return };
+            let Some(engine) = engine.upgrade().map(Engine) else {
+                return;
+            };
             let condemned = after.is_none().then_some(why);
             let _entering = engine.0.entering.lock().await;
             let options = ResumeOptions::default();
@@ -233,9 +292,18 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
     })
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.give_up_runs("the engine was dropped");
+    }
+}
+
 impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let live = self.with_live(|live| live.len());
-        formatter.debug_struct("Engine").field("live", &live).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("live", &live)
+            .finish_non_exhaustive()
     }
 }

@@ -35,25 +35,48 @@ pub(crate) struct Shared {
 impl RunHandle {
     pub(crate) fn new(run: RunId, store: Arc<dyn Store>, watch: Arc<Watch>) -> Self {
         let report = watch.subscribe();
-        Self(Arc::new(Shared { run, store, watch, report, control: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            run,
+            store,
+            watch,
+            report,
+            control: Mutex::new(None),
+        }))
     }
 
     pub(crate) fn set_control(&self, control: RunControl) {
-        *self.0.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+        *self
+            .0
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(control);
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.0.watch
     }
 
-    /// Waits until the run's first records are durable, or it is clear that they never will be.
-    pub(crate) async fn accepted(&self) -> Report {
+    /// Waits until the run's first records are durable; says why, when they never will be.
+    pub(crate) async fn refused(&self) -> Option<StoreError> {
         let mut report = self.0.report.clone();
         let accepted = |report: &Report| report.done || report.status != Status::Queued;
-        match report.wait_for(accepted).await {
+        let report = match report.wait_for(accepted).await {
             Ok(report) => report.clone(),
             Err(_) => self.0.report.borrow().clone(),
-        }
+        };
+        let given_up = report.done && report.status == Status::Interrupted;
+        (report.journal_failed || given_up)
+            .then(|| StoreError::Io(report.reason.unwrap_or_default()))
+    }
+
+    /// Whether this engine is done with the run.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.report.borrow().done
+    }
+
+    /// Whether both are one handle, cloned.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The run's id.
@@ -102,9 +125,10 @@ impl RunHandle {
             return Err(RunError::Unfinished { status, reason });
         }
         let shared = Arc::clone(&self.0);
-        let ended = tokio::task::spawn_blocking(move || last_record(shared.store.as_ref(), shared.run))
-            .await
-            .map_err(|error| StoreError::Io(error.to_string()))??;
+        let ended =
+            tokio::task::spawn_blocking(move || last_record(shared.store.as_ref(), shared.run))
+                .await
+                .map_err(|error| StoreError::Io(error.to_string()))??;
         match ended {
             (Some(value), _) => Ok(serde_json::from_str(&value)?),
             (None, Some(error)) => Err(RunError::Failed(Box::new(error))),
@@ -144,7 +168,10 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn stop(&self, grace: Duration, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.control()?.stop(Some(grace), by, None).await.map_err(not_live)
+        self.control()?
+            .stop(Some(grace), by, None)
+            .await
+            .map_err(not_live)
     }
 
     /// Ends the run's agents at once; resumed as after a crash. Returns when that is durable and no process of the run
@@ -166,7 +193,11 @@ impl RunHandle {
     }
 
     fn control(&self) -> Result<RunControl, ControlError> {
-        let control = self.0.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let control = self
+            .0
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         control.clone().ok_or(ControlError::NotLive)
     }
 }
@@ -187,7 +218,10 @@ impl fmt::Debug for RunHandle {
     }
 }
 
-type Ended = (Option<Arc<str>>, Option<bellwether_journal::record::ScriptError>);
+type Ended = (
+    Option<Arc<str>>,
+    Option<bellwether_journal::record::ScriptError>,
+);
 
 /// The value and error of a run that has ended: its last record says.
 fn last_record(store: &dyn Store, run: RunId) -> Result<Ended, StoreError> {
@@ -197,7 +231,9 @@ fn last_record(store: &dyn Store, run: RunId) -> Result<Ended, StoreError> {
     let rows = store.records(run, last, 1)?;
     let row = rows.first().ok_or_else(damage)?;
     let entry = codec::decode(run, row.position, &row.bytes)?;
-    let Record::RunEnded(ended) = entry.record else { return Err(damage()) };
+    let Record::RunEnded(ended) = entry.record else {
+        return Err(damage());
+    };
     let value = match &ended.result {
         Some(value) => Some(read::resolve(store, run, last, value)?),
         None => None,

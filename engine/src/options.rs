@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_journal::id::RunId;
 use serde::{Deserialize, Serialize};
 
 /// A workflow script, as text with the file that it came from.
@@ -17,23 +18,44 @@ pub struct Script {
 impl Script {
     /// A script that has no file.
     pub fn text(source: impl Into<String>) -> Self {
-        Self { source: source.into(), path: None }
+        Self {
+            source: source.into(),
+            path: None,
+        }
     }
 
     /// A script from a file that the caller has read.
     pub fn file(path: impl Into<PathBuf>, source: impl Into<String>) -> Self {
-        Self { source: source.into(), path: Some(path.into()) }
+        Self {
+            source: source.into(),
+            path: Some(path.into()),
+        }
     }
 }
 
 /// How a run is to be carried out. All of it is journaled, so that resuming needs nothing else.
+///
+/// ```
+/// use bellwether::{RunId, StartOptions};
+/// use std::time::Duration;
+///
+/// let options = StartOptions::new()
+///     .backend("dry")
+///     .run_id("r-7k2m9q4d".parse::<RunId>()?)
+///     .args(&serde_json::json!({ "files": ["a.ts", "b.ts"] }))?
+///     .concurrency(8)
+///     .timeout(Duration::from_secs(3600));
+/// assert_eq!(options.args.as_deref(), Some(r#"{"files":["a.ts","b.ts"]}"#));
+/// assert_eq!(options.timeout_ms, Some(3_600_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct StartOptions {
     /// The caller's own id for the run: starting the same id again gives the same run.
     #[serde(skip)]
-    pub run_id: Option<bellwether_journal::id::RunId>,
+    pub run_id: Option<RunId>,
     /// The run's name; `meta.name` without one.
     pub name: Option<String>,
     /// The script's `args` as JSON text.
@@ -50,6 +72,9 @@ pub struct StartOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out; `None` is 4,096.
     pub max_items: Option<u32>,
+    /// What the script itself may use; what is not said is the default of B07.
+    #[serde(default)]
+    pub script_limits: ScriptLimits,
     /// How long the run may take, in milliseconds; it then stops.
     pub timeout_ms: Option<u64>,
     /// Where agents work; the process's working directory without one.
@@ -61,6 +86,140 @@ pub struct StartOptions {
     /// Whether the first who asks the handle for events gets them from the run's first record on.
     #[serde(skip)]
     pub watched: bool,
+}
+
+/// What a script may use (B07). A run that broke one can be resumed with another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct ScriptLimits {
+    /// Length of the source, in bytes; 512 KiB where nothing is said.
+    pub source_bytes: Option<usize>,
+    /// What the script keeps, in bytes; 256 MiB where nothing is said.
+    pub heap_bytes: Option<usize>,
+    /// Its stack, in bytes: 1 MiB where nothing is said, and no more than that, since it lies on a thread of the runtime.
+    pub stack_bytes: Option<usize>,
+    /// CPU time of one turn, in milliseconds; 30,000 where nothing is said.
+    pub turn_cpu_ms: Option<u64>,
+}
+
+impl ScriptLimits {
+    /// These, and where they say nothing, `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            source_bytes: self.source_bytes.or(other.source_bytes),
+            heap_bytes: self.heap_bytes.or(other.heap_bytes),
+            stack_bytes: self.stack_bytes.or(other.stack_bytes),
+            turn_cpu_ms: self.turn_cpu_ms.or(other.turn_cpu_ms),
+        }
+    }
+}
+
+impl StartOptions {
+    /// A run of the caller's defaults: nothing is named yet, not even its agents.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the caller's own id: starting the same id again gives the same run.
+    #[must_use]
+    pub const fn run_id(mut self, run: RunId) -> Self {
+        self.run_id = Some(run);
+        self
+    }
+
+    /// Names the run otherwise than its script does.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the script's `args`.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn args<T: Serialize + ?Sized>(mut self, args: &T) -> Result<Self, serde_json::Error> {
+        self.args = Some(serde_json::to_string(args)?);
+        Ok(self)
+    }
+
+    /// Sets the script's `args` as JSON text, which [`crate::Engine::start`] checks.
+    #[must_use]
+    pub fn args_json(mut self, args: impl Into<String>) -> Self {
+        self.args = Some(args.into());
+        self
+    }
+
+    /// Says which backend, by the name that the builder was told, serves the run's agents.
+    #[must_use]
+    pub fn backend(mut self, name: impl Into<String>) -> Self {
+        self.backend = Some(name.into());
+        self
+    }
+
+    /// Makes a program the agent: its words, and how it is given its task (feature `command`).
+    #[must_use]
+    pub fn agent_command<W: Into<String>>(
+        mut self,
+        words: impl IntoIterator<Item = W>,
+        input: AgentInput,
+    ) -> Self {
+        self.agent_command = Some(words.into_iter().map(Into::into).collect());
+        self.agent_input = input;
+        self
+    }
+
+    /// Limits the run's agents at once; 0 is no limit.
+    #[must_use]
+    pub const fn concurrency(mut self, limit: u32) -> Self {
+        self.concurrency = Some(limit);
+        self
+    }
+
+    /// Limits the run's agents in all.
+    #[must_use]
+    pub const fn max_agents(mut self, limit: u64) -> Self {
+        self.max_agents = Some(limit);
+        self
+    }
+
+    /// Limits the items of one fan-out.
+    #[must_use]
+    pub const fn max_items(mut self, limit: u32) -> Self {
+        self.max_items = Some(limit);
+        self
+    }
+
+    /// Limits how long the run may take, to the millisecond; it then stops and can be resumed.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout_ms = Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Says where agents work.
+    #[must_use]
+    pub fn working_directory(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.working_directory = Some(folder.into());
+        self
+    }
+
+    /// Says which commit is checked out there.
+    #[must_use]
+    pub fn base_commit(mut self, commit: impl Into<String>) -> Self {
+        self.base_commit = Some(commit.into());
+        self
+    }
+
+    /// Says who starts the run, for the record.
+    #[must_use]
+    pub fn started_by(mut self, who: impl Into<String>) -> Self {
+        self.started_by = Some(who.into());
+        self
+    }
 }
 
 /// How an agent program is given its task.
@@ -87,10 +246,48 @@ pub struct ResumeOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out.
     pub max_items: Option<u32>,
+    /// What the script itself may use, where it changes.
+    pub script_limits: ScriptLimits,
     /// Who resumes it, for the record.
     pub by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the moment of resuming on.
     pub watched: bool,
+}
+
+impl ResumeOptions {
+    /// Changes nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits the run's agents at once from here on; 0 is no limit.
+    #[must_use]
+    pub const fn concurrency(mut self, limit: u32) -> Self {
+        self.concurrency = Some(limit);
+        self
+    }
+
+    /// Limits the run's agents in all.
+    #[must_use]
+    pub const fn max_agents(mut self, limit: u64) -> Self {
+        self.max_agents = Some(limit);
+        self
+    }
+
+    /// Limits the items of one fan-out.
+    #[must_use]
+    pub const fn max_items(mut self, limit: u32) -> Self {
+        self.max_items = Some(limit);
+        self
+    }
+
+    /// Says who resumes the run, for the record.
+    #[must_use]
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.by = Some(who.into());
+        self
+    }
 }
 
 /// The engine's own limits.
@@ -107,6 +304,39 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: None, events: 1024, stop_grace: Duration::from_secs(10) }
+        Self {
+            concurrency: None,
+            events: 1024,
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// The defaults: runs limit their own agents, 1,024 events are kept, agents have 10 s to end.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits the agents at once over all runs, who share them evenly.
+    #[must_use]
+    pub const fn concurrency(mut self, limit: u32) -> Self {
+        self.concurrency = Some(limit);
+        self
+    }
+
+    /// Keeps so many events for a slow reader.
+    #[must_use]
+    pub const fn events(mut self, kept: usize) -> Self {
+        self.events = kept;
+        self
+    }
+
+    /// Gives agents so long to end when a run's time is over.
+    #[must_use]
+    pub const fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
+        self
     }
 }

@@ -96,7 +96,7 @@ impl Host<'_> {
                 phase,
                 line,
                 rolling,
-            });
+            })
         };
         set(ctx, table, "call", Function::new(ctx.clone(), call)?)?;
         let shared = self.shared.clone();
@@ -116,7 +116,7 @@ impl Host<'_> {
                 phase,
                 line,
                 rolling,
-            });
+            })
         };
         set(
             ctx,
@@ -127,7 +127,7 @@ impl Host<'_> {
         let shared = self.shared.clone();
         let log = move |level: u32, text: String| {
             let level = [Level::Info, Level::Warning, Level::Error][(level as usize).min(2)];
-            shared.lock().log(level, text);
+            shared.lock().log(level, text)
         };
         set(ctx, table, "log", Function::new(ctx.clone(), log)?)?;
         let shared = self.shared.clone();
@@ -135,10 +135,8 @@ impl Host<'_> {
         set(ctx, table, "phase", Function::new(ctx.clone(), phase)?)?;
         let shared = self.shared.clone();
         let timer = move |slot: u32, milliseconds: f64, rolling: bool| {
-            shared
-                .lock()
-                .arm(slot, milliseconds.ceil() as u64, rolling)
-                .0
+            let timer = shared.lock().arm(slot, milliseconds.ceil() as u64, rolling);
+            timer.map_or(-1.0, |timer| f64::from(timer.0))
         };
         set(ctx, table, "timer", Function::new(ctx.clone(), timer)?)?;
         let shared = self.shared.clone();
@@ -185,6 +183,13 @@ impl Host<'_> {
             table,
             "leaveRolling",
             Function::new(ctx.clone(), leave)?,
+        )?;
+        let is_promise = |value: Value<'js>| value.is_promise();
+        set(
+            ctx,
+            table,
+            "isPromise",
+            Function::new(ctx.clone(), is_promise)?,
         )
     }
 

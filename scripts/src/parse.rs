@@ -3,11 +3,13 @@
 use std::thread;
 
 use oxc_allocator::Allocator;
+use oxc_ast::AstKind;
 use oxc_ast::ast::{Program as Ast, Statement};
+use oxc_ast_visit::Visit;
 use oxc_diagnostics::OxcDiagnostic;
 use oxc_parser::{ParseOptions, Parser};
 use oxc_semantic::{Semantic, SemanticBuilder};
-use oxc_span::SourceType;
+use oxc_span::{GetSpan, SourceType};
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -95,9 +97,10 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     let allocator = Allocator::default();
     let ast =
         syntax(&allocator, &text).map_err(|error| syntax_refusal(source, file_name, &error))?;
-    rules::imports_and_exports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
+    rules::imports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
     let (meta, span) = header::read(&ast, &text)
         .map_err(|(at, message, help)| refuse(at as usize, message, &help))?;
+    rules::exports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
     let body = blank(&text, &[(span.start as usize, span.end as usize)]);
 
     // The body once more without its header: `meta` is no variable of it (H05).
@@ -113,7 +116,7 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     let semantic: Semantic<'_> = semantic.semantic;
     rules::body(&ast, &semantic).map_err(|(at, message, help)| refuse(at, message, help))?;
     let exact = flow::is_followed(&ast, &semantic);
-    let program = rewrite::program(&ast, &body, source, exact);
+    let program = rewrite::program(&ast, &semantic, &body, source, exact);
     Ok(Script::new(meta, source, file_name, program))
 }
 
@@ -135,12 +138,56 @@ fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDia
 }
 
 fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Box<Refusal> {
+    let help = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
+    if let Some(offset) = first_type(source) {
+        return Refusal::at(file_name, source, offset, "TypeScript syntax", help);
+    }
     let offset = error
         .labels
         .first()
         .map_or(0, |label| label.offset() as usize);
-    let help = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
     Refusal::at(file_name, source, offset, error.message.to_string(), help)
+}
+
+/// Where a text that is good TypeScript stops being JavaScript: the parser's own words for that are about what it missed.
+fn first_type(source: &str) -> Option<usize> {
+    let allocator = Allocator::default();
+    let options = ParseOptions {
+        allow_return_outside_function: true,
+        ..ParseOptions::default()
+    };
+    let parsed = Parser::new(&allocator, source, SourceType::ts())
+        .with_options(options)
+        .parse();
+    if parsed.panicked || parsed.diagnostics.has_errors() {
+        return None;
+    }
+    let mut types = Types { first: None };
+    types.visit_program(&parsed.program);
+    types.first.map(|offset| offset as usize)
+}
+
+struct Types {
+    first: Option<u32>,
+}
+
+impl<'a> Visit<'a> for Types {
+    fn enter_node(&mut self, kind: AstKind<'a>) {
+        let offset = match kind {
+            AstKind::TSTypeAnnotation(it) => it.span.start,
+            AstKind::TSInterfaceDeclaration(it) => it.span.start,
+            AstKind::TSTypeAliasDeclaration(it) => it.span.start,
+            AstKind::TSEnumDeclaration(it) => it.span.start,
+            AstKind::TSAsExpression(it) => it.expression.span().end,
+            AstKind::TSSatisfiesExpression(it) => it.expression.span().end,
+            AstKind::TSNonNullExpression(it) => it.expression.span().end,
+            AstKind::TSTypeAssertion(it) => it.span.start,
+            AstKind::TSTypeParameterDeclaration(it) => it.span.start,
+            AstKind::TSTypeParameterInstantiation(it) => it.span.start,
+            _ => return,
+        };
+        self.first = Some(self.first.map_or(offset, |first| first.min(offset)));
+    }
 }
 
 /// `text` with the given byte ranges as spaces; lines and all other offsets stay.

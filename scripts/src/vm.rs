@@ -224,23 +224,18 @@ impl Vm {
         }
     }
 
-    /// The prelude itself threw: for want of memory or stack, or since a limit was reached.
+    /// The prelude itself threw: for want of memory or stack, or in a world that the script has broken.
     fn broken(&self, ctx: &Ctx<'_>) {
         let error = ctx.catch();
         if self.trip.reached().is_some() {
             return;
         }
-        let text = error
-            .as_exception()
-            .and_then(rquickjs::Exception::message)
-            .unwrap_or_default();
-        let limit = if text.starts_with("Maximum call stack") {
-            Limit::Stack
-        } else {
-            Limit::Heap
-        };
-        tracing::debug!(error = text, "the VM broke off");
-        self.trip.reach(limit);
+        if let Some(limit) = limit_of(&error) {
+            self.trip.reach(limit);
+        } else if call(ctx, Entry::Threw, (error,)).is_err() {
+            ctx.catch();
+            self.trip.reach(Limit::Heap);
+        }
     }
 
     /// Closes a turn: what it asked for, and where the script stands.
@@ -253,9 +248,11 @@ impl Vm {
                 {
                     self.broken(&ctx);
                 }
-                if ctx.has_exception() {
-                    // A job was lost for want of memory: QuickJS leaves the error behind and goes on.
-                    self.trip.reach(Limit::Heap);
+                // A job that was lost for want of memory leaves only its error behind.
+                if ctx.has_exception()
+                    && let Some(limit) = limit_of(&ctx.catch())
+                {
+                    self.trip.reach(limit);
                 }
             });
         }
@@ -317,6 +314,19 @@ fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
             intrinsic::Promise,
         )>()
         .build(&runtime)
+}
+
+/// The limit that an error of the interpreter means, if it means one. A full heap may not even hold its error.
+fn limit_of(error: &Value<'_>) -> Option<Limit> {
+    if error.is_null() {
+        return Some(Limit::Heap);
+    }
+    let message = error.as_exception()?.message()?;
+    match message.as_str() {
+        "Maximum call stack size exceeded" => Some(Limit::Stack),
+        text if text.starts_with("out of memory") => Some(Limit::Heap),
+        _ => None,
+    }
 }
 
 /// Settles the promise in `slot`.

@@ -201,7 +201,8 @@ mod tests {
             (Status::Degraded, false, None, 4),
         ];
         for (status, journal_failed, caught, number) in table {
-            assert_eq!(exit_code(status, journal_failed, caught).number(),
+            assert_eq!(
+                exit_code(status, journal_failed, caught).number(),
                 number,
                 "{status:?} {caught:?}"
             );

@@ -43,7 +43,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     if flags.run.is_none() {
         screen.note(&human::latest(run, &view.name));
     }
-    if view.status.is_final() {
+    if view.status.is_final() && !view.resumable {
         session.leave().await;
         return finished(&Outcome::of(view), &flags, screen);
     }
@@ -63,9 +63,10 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         .config
         .max_items()
         .filter(|_| flags.limits.max_items.is_some());
+    options.script_limits = place.config.script_limits();
     options.by = Some(program());
     options.watched = true;
-    let resumed = starting(&mut signals, session.engine.resume(run, options)).await;
+    let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;
     let handle = match resumed {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
@@ -152,9 +153,14 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let was = Path::new(&view.working_directory);
     if was != directory {
-        lines.push(format!("the run works in {}, where it was started", was.display()));
+        lines.push(format!(
+            "the run works in {}, where it was started",
+            was.display()
+        ));
     }
-    let Some(path) = &view.script_path else { return lines };
+    let Some(path) = &view.script_path else {
+        return lines;
+    };
     let file = was.join(path);
     let shown = file.display();
     match std::fs::read(&file) {
@@ -171,5 +177,7 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
 
 /// Whether a file's bytes are the script that the journal has, by its hash.
 fn is_journaled(bytes: &[u8], view: &RunView) -> bool {
-    view.script_hash.as_ref().is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
+    view.script_hash
+        .as_ref()
+        .is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
 }

@@ -57,6 +57,8 @@ pub struct RunView {
     pub calls: Vec<CallView>,
     /// Failed and refused agents by kind, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// Whether it can be taken up as it is: it has no final end, or a limit ended its script.
+    pub resumable: bool,
     /// The script's value.
     pub result: Option<Box<RawValue>>,
     /// What the script threw, or why the run was ended.
@@ -201,6 +203,7 @@ impl RunView {
             calls,
             failures: FailureGroup::census(state),
             // The journal holds what was valid JSON when it was written; a damaged value is shown as none.
+            resumable: state.is_resumable(),
             result: result.and_then(|text| RawValue::from_string(text.to_owned()).ok()),
             error: state.error.clone(),
         }

@@ -77,7 +77,7 @@ const callAgent = (own, prompt, options, line) => {
           known[key] = value;
         } else if (warned[key] !== true) {
           warned[key] = true;
-          host.log(1, `agent(): the option ${stringify(wellFormed(key))} is not known and was ignored`);
+          taken(host.log(1, `agent(): the option ${stringify(wellFormed(key))} is not known and was ignored`));
         }
       }
       if (known !== undefined) json = toJson(known, 'options');
@@ -86,7 +86,7 @@ const callAgent = (own, prompt, options, line) => {
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
     rejecters[slot] = lastReject;
-    host.call(slot, wellFormed(prompt), json, label, groupOf(own, phase), typeof line === 'number' ? line : 0, own.rolling);
+    taken(host.call(slot, wellFormed(prompt), json, label, groupOf(own, phase), typeof line === 'number' ? line : 0, own.rolling));
     return promise;
   } catch (error) {
     return rejected(guard(error));
@@ -109,7 +109,7 @@ const sleep = (own, duration) => {
     const promise = new NativePromise(capture);
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
-    host.timer(slot, milliseconds, own.rolling);
+    taken(host.timer(slot, milliseconds, own.rolling) >= 0);
     return promise;
   } catch (error) {
     return rejected(guard(error));
@@ -126,7 +126,7 @@ const setTimer = (callback, delay, values) => {
     try {
       apply(callback, undefined, values);
     } catch (error) {
-      host.log(1, `setTimeout: the callback threw ${describe(guard(error)).text}`);
+      taken(host.log(1, `setTimeout: the callback threw ${describe(guard(error)).text}`));
     }
   };
   return host.timer(slot, milliseconds > 0 ? (milliseconds > MILLISECONDS_MAX ? MILLISECONDS_MAX : milliseconds) : 0, true) + 1;
