@@ -100,6 +100,9 @@ pub(crate) fn ended(running: Running, code: i32) -> anyhow::Result<(Value, Finis
 
 /// Fails unless stderr says this.
 pub(crate) fn says(finished: &Finished, wanted: &str) -> anyhow::Result<()> {
-    ensure!(finished.stderr.contains(wanted), "`{wanted}` was expected: {finished}");
+    ensure!(
+        finished.stderr.contains(wanted),
+        "`{wanted}` was expected: {finished}"
+    );
     Ok(())
 }

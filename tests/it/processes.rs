@@ -11,7 +11,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use crate::bed::{Bed, ended};
 
 /// An agent that heeds no SIGTERM and has a child in a session of its own, which keeps its output open.
-const STUBBORN: &str = "return await agent(does('ignoreTerminate', { grandchild: 'child' }, ring('up'), 'hang'))";
+const STUBBORN: &str =
+    "return await agent(does('ignoreTerminate', { grandchild: 'child' }, ring('up'), 'hang'))";
 
 /// A process that is watched until it is gone, so that its number cannot come to mean another.
 struct Watched(std::os::fd::OwnedFd);
@@ -25,7 +26,10 @@ impl Watched {
     /// Waits for its end. A process that nobody has waited for yet counts as gone: it does nothing any more.
     fn is_gone(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + GUARD;
-        ensure!(bellwether_tests::fifo::readable(&self.0, deadline)?, "the process is still there");
+        ensure!(
+            bellwether_tests::fifo::readable(&self.0, deadline)?,
+            "the process is still there"
+        );
         Ok(())
     }
 
@@ -38,7 +42,12 @@ impl Watched {
 /// Starts a run whose agent is stubborn and gives it with its grandchild.
 fn stubborn(bed: &Bed, words: &[&str]) -> anyhow::Result<(Running, Watched)> {
     let (mut child, mut bell) = (bed.project.fifo("child")?, bed.project.fifo("bell")?);
-    let running = if words.is_empty() { bed.run(&["--json"])? } else { bed.command(words)? }.start()?;
+    let running = if words.is_empty() {
+        bed.run(&["--json"])?
+    } else {
+        bed.command(words)?
+    }
+    .start()?;
     let grandchild = Watched::new(&child.next_line(GUARD)?)?;
     bell.next_line(GUARD)?;
     Ok((running, grandchild))
@@ -69,7 +78,8 @@ fn killing_the_engine_leaves_no_process_grandchildren_included() -> anyhow::Resu
 }
 
 #[test]
-fn what_is_left_when_the_launcher_was_killed_too_is_swept_at_the_next_start() -> anyhow::Result<()> {
+fn what_is_left_when_the_launcher_was_killed_too_is_swept_at_the_next_start() -> anyhow::Result<()>
+{
     let bed = Bed::new(STUBBORN)?;
     let (running, grandchild) = stubborn(&bed, &[])?;
     let launcher = launcher_of(&running)?;
@@ -80,19 +90,28 @@ fn what_is_left_when_the_launcher_was_killed_too_is_swept_at_the_next_start() ->
     ensure!(!grandchild.was_gone()?, "nothing was left to sweep");
     // Looking sweeps nothing and starts nothing; the next engine does, before its first agent.
     bed.command(&["ps"])?.run()?.expect_code(0)?;
-    ensure!(!grandchild.was_gone()?, "a command that only looks has killed");
+    ensure!(
+        !grandchild.was_gone()?,
+        "a command that only looks has killed"
+    );
     bed.project.script("other", "return await agent('x')")?;
-    bed.command(&["run", "other.js", "--backend", "dry"])?.run()?.expect_code(0)?;
+    bed.command(&["run", "other.js", "--backend", "dry"])?
+        .run()?
+        .expect_code(0)?;
     grandchild.is_gone()
 }
 
 #[test]
 fn a_stop_answers_when_the_processes_are_dead() -> anyhow::Result<()> {
     let bed = Bed::new(STUBBORN)?;
-    bed.project.write(".bellwether/config.toml", "stop_grace = \"50ms\"\n")?;
+    bed.project
+        .write(".bellwether/config.toml", "stop_grace = \"50ms\"\n")?;
     let (running, grandchild) = stubborn(&bed, &[])?;
     bed.command(&["stop", "last"])?.run()?.expect_code(0)?;
-    ensure!(grandchild.was_gone()?, "the stop was answered before the processes were dead");
+    ensure!(
+        grandchild.was_gone()?,
+        "the stop was answered before the processes were dead"
+    );
     let (outcome, _) = ended(running, 3)?;
     ensure!(outcome["status"] == "stopped", "{outcome}");
     Ok(())
@@ -100,7 +119,9 @@ fn a_stop_answers_when_the_processes_are_dead() -> anyhow::Result<()> {
 
 #[test]
 fn an_agent_whose_answer_is_there_takes_its_children_along() -> anyhow::Result<()> {
-    let bed = Bed::new("return await agent(does({ grandchild: 'child' }, { pass: 'gate' }, { answer: 'done' }))")?;
+    let bed = Bed::new(
+        "return await agent(does({ grandchild: 'child' }, { pass: 'gate' }, { answer: 'done' }))",
+    )?;
     let (mut child, mut gate) = (bed.project.fifo("child")?, bed.project.fifo("gate")?);
     let running = bed.run(&["--json"])?.start()?;
     let grandchild = Watched::new(&child.next_line(GUARD)?)?;
@@ -118,21 +139,29 @@ fn agents_still_at_work_when_the_script_returns_are_ended() -> anyhow::Result<()
         await agent(does({ pass: 'gate' }, { answer: 1 }))
         return 'enough'",
     )?;
-    let (mut child, mut bell, mut gate) =
-        (bed.project.fifo("child")?, bed.project.fifo("bell")?, bed.project.fifo("gate")?);
+    let (mut child, mut bell, mut gate) = (
+        bed.project.fifo("child")?,
+        bed.project.fifo("bell")?,
+        bed.project.fifo("gate")?,
+    );
     let running = bed.run(&["--json"])?.start()?;
     let grandchild = Watched::new(&child.next_line(GUARD)?)?;
     bell.next_line(GUARD)?;
     gate.admit(1)?;
     let (outcome, _) = ended(running, 0)?;
-    ensure!(outcome["result"] == "enough" && outcome["agents"]["cancelled"] == 1, "{outcome}");
+    ensure!(
+        outcome["result"] == "enough" && outcome["agents"]["cancelled"] == 1,
+        "{outcome}"
+    );
     ensure!(grandchild.was_gone()?, "the agent outlived its run");
     Ok(())
 }
 
 #[test]
 fn a_closed_pipe_at_the_other_end_ends_nothing() -> anyhow::Result<()> {
-    let bed = Bed::new("return await parallel([1, 2, 3].map(n => () => agent(does(note(n), { answer: n }))))")?;
+    let bed = Bed::new(
+        "return await parallel([1, 2, 3].map(n => () => agent(does(note(n), { answer: n }))))",
+    )?;
     let agent = bed.project.agent_command()?;
     let program = bellwether_tests::program::programs()?.join("bellwether");
     // Nobody reads: `true` has ended, or will have, before the run does.
@@ -145,7 +174,10 @@ fn a_closed_pipe_at_the_other_end_ends_nothing() -> anyhow::Result<()> {
         .current_dir(bed.project.folder())
         .env("XDG_RUNTIME_DIR", bed.project.folder())
         .output()?;
-    ensure!(String::from_utf8_lossy(&output.stdout).trim() == "0", "{output:?}");
+    ensure!(
+        String::from_utf8_lossy(&output.stdout).trim() == "0",
+        "{output:?}"
+    );
     ensure!(bed.ledger() == ["1", "2", "3"]);
     Ok(())
 }

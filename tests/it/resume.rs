@@ -27,29 +27,45 @@ fn r01_killed_before_the_first_answer_only_what_was_in_flight_runs_again() -> an
     running.kill()?;
     gate.admit(SPARE)?;
     let outcome = resumed(&bed)?;
-    assert_eq!((&outcome["agents"]["completed"], &outcome["agents"]["reused"]), (&json!(3), &json!(0)));
+    assert_eq!(
+        (
+            &outcome["agents"]["completed"],
+            &outcome["agents"]["reused"]
+        ),
+        (&json!(3), &json!(0))
+    );
     // The two at work had a second attempt under the same key, the third, which waited, its first.
     let ledger: Vec<Vec<String>> = bed
         .ledger()
         .iter()
         .map(|line| line.split(' ').map(str::to_owned).collect())
         .collect();
-    let attempts: Vec<String> = ledger.iter().map(|line| format!("{} {}", line[0], line[1])).collect();
+    let attempts: Vec<String> = ledger
+        .iter()
+        .map(|line| format!("{} {}", line[0], line[1]))
+        .collect();
     assert_eq!(attempts, ["1 1", "1 2", "2 1", "2 2", "3 1"]);
     assert_eq!(ledger[0][2], ledger[1][2]);
     assert_eq!(ledger[2][2], ledger[3][2]);
-    ensure!(ledger[0][2] != ledger[2][2], "two calls share a key: {ledger:?}");
+    ensure!(
+        ledger[0][2] != ledger[2][2],
+        "two calls share a key: {ledger:?}"
+    );
     // What the agent was told of the attempt before.
     let task = &outcome["result"][0];
     assert_eq!(task["attempt"], 2);
-    let previous = task["previousAttempts"].as_array().cloned().unwrap_or_default();
+    let previous = task["previousAttempts"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     ensure!(previous.len() == 1 && previous[0]["attempt"] == 1, "{task}");
     assert_eq!(outcome["result"][2]["previousAttempts"], json!([]));
     Ok(())
 }
 
 #[test]
-fn r01_killed_again_and_again_between_two_steps_no_completed_agent_runs_twice() -> anyhow::Result<()> {
+fn r01_killed_again_and_again_between_two_steps_no_completed_agent_runs_twice() -> anyhow::Result<()>
+{
     let bed = Bed::new(
         "const values = []
         for (const n of [1, 2, 3, 4]) {
@@ -107,8 +123,14 @@ fn r01_killed_in_the_middle_of_a_fan_out_the_result_is_as_undisturbed() -> anyho
             _ => {}
         }
     }
-    let started = dump.iter().filter(|line| line["kind"] == "AttemptStarted").count();
-    ensure!(bed.ledger().len() <= started && started <= 25 + 3, "{started} starts");
+    let started = dump
+        .iter()
+        .filter(|line| line["kind"] == "AttemptStarted")
+        .count();
+    ensure!(
+        bed.ledger().len() <= started && started <= 25 + 3,
+        "{started} starts"
+    );
     let distinct: std::collections::BTreeSet<String> = bed.ledger().into_iter().collect();
     assert_eq!(distinct.len(), 25);
     Ok(())
@@ -139,7 +161,10 @@ fn x05_time_and_chance_after_a_kill_are_those_of_before() -> anyhow::Result<()> 
     for pair in ledger.chunks(2) {
         assert_eq!(pair[0], pair[1]);
     }
-    assert_eq!(serde_json::from_str::<Value>(&ledger[5])?, outcome["result"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&ledger[5])?,
+        outcome["result"]
+    );
     Ok(())
 }
 
@@ -161,7 +186,11 @@ fn f02_a_log_line_stands_once_after_a_kill_and_objects_are_json() -> anyhow::Res
     says(&second, "two")?;
     let logs = bed.command(&["logs"])?.run()?.expect_code(0)?;
     assert_eq!(logs.stdout.matches("one {").count(), 1, "{logs}");
-    assert_eq!(logs.stdout.matches("phase P").count(), 2, "entered twice by the script: {logs}");
+    assert_eq!(
+        logs.stdout.matches("phase P").count(),
+        2,
+        "entered twice by the script: {logs}"
+    );
     Ok(())
 }
 
@@ -200,29 +229,42 @@ fn r01_the_journal_alone_is_enough_and_a_changed_script_is_named() -> anyhow::Re
         return ['as it was', args.n, r.cwd]",
     )?;
     let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
-    let running = bed.run(&["--args", "{\"n\": 7}", "--name", "mine"])?.start()?;
+    let running = bed
+        .run(&["--args", "{\"n\": 7}", "--name", "mine"])?
+        .start()?;
     bell.next_line(GUARD)?;
     running.kill()?;
     bed.project.script("flow", "return 'another'")?;
     // From another folder, without a word of what it was started with.
     bed.project.write("elsewhere/x", "")?;
-    let journal = bed.project.path(".bellwether/local/journal.redb").display().to_string();
+    let journal = bed
+        .project
+        .path(".bellwether/local/journal.redb")
+        .display()
+        .to_string();
     gate.admit(SPARE)?;
-    let finished =
-        bellwether_tests::program::Bellwether::new(&bed.project.path("elsewhere"), ["resume", "--json", "--journal", &journal])?
-            .env("XDG_RUNTIME_DIR", bed.project.folder())
-            .run()?
-            .expect_code(0)?;
+    let finished = bellwether_tests::program::Bellwether::new(
+        &bed.project.path("elsewhere"),
+        ["resume", "--json", "--journal", &journal],
+    )?
+    .env("XDG_RUNTIME_DIR", bed.project.folder())
+    .run()?
+    .expect_code(0)?;
     let outcome = finished.json()?;
     assert_eq!(outcome["name"], "mine");
-    assert_eq!(outcome["result"], json!(["as it was", 7, bed.project.folder()]));
+    assert_eq!(
+        outcome["result"],
+        json!(["as it was", 7, bed.project.folder()])
+    );
     says(&finished, "flow.js has changed since the run was started")?;
     Ok(())
 }
 
 #[test]
 fn r01_two_that_resume_at_once_carry_it_out_once() -> anyhow::Result<()> {
-    let bed = Bed::new("return await agent(does(note('{attempt}'), ring('up'), { pass: 'gate' }, { answer: 1 }))")?;
+    let bed = Bed::new(
+        "return await agent(does(note('{attempt}'), ring('up'), { pass: 'gate' }, { answer: 1 }))",
+    )?;
     let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
     let running = bed.run(&[])?.start()?;
     bell.next_line(GUARD)?;
@@ -235,7 +277,12 @@ fn r01_two_that_resume_at_once_carry_it_out_once() -> anyhow::Result<()> {
     let [first, second] = both;
     // One is refused while the other is at work; which one, the lock decides.
     let first_id = first.id();
-    let (holder, refused) = match bed.command(&["run", "flow.js", "--backend", "dry"])?.run()?.expect_code(5)?.stderr {
+    let (holder, refused) = match bed
+        .command(&["run", "flow.js", "--backend", "dry"])?
+        .run()?
+        .expect_code(5)?
+        .stderr
+    {
         held if held.contains(&format!("process {first_id} ")) => (first, second),
         _ => (second, first),
     };
@@ -256,19 +303,36 @@ fn r02_labels_and_phases_leave_the_key_options_change_it() -> anyhow::Result<()>
         await agent('the same')",
     )?;
     let keys = |bed: &Bed| -> anyhow::Result<Vec<(Value, Value, Value)>> {
-        bed.command(&["run", "flow.js", "--backend", "dry"])?.run()?.expect_code(0)?;
+        bed.command(&["run", "flow.js", "--backend", "dry"])?
+            .run()?
+            .expect_code(0)?;
         let calls = bed.records("CallScheduled")?;
-        Ok(calls.into_iter().map(|mut call| (call["content"].take(), call["context"].take(), call["key"].take())).collect())
+        Ok(calls
+            .into_iter()
+            .map(|mut call| {
+                (
+                    call["content"].take(),
+                    call["context"].take(),
+                    call["key"].take(),
+                )
+            })
+            .collect())
     };
     let first = keys(&bed)?;
     let content = |n: usize| &first[n].0;
     assert_eq!(content(0), content(1));
     for other in 2..5 {
-        ensure!(content(other) != content(0), "option {other} does not count");
+        ensure!(
+            content(other) != content(0),
+            "option {other} does not count"
+        );
     }
     // Equal content in an equal context is told apart by occurrence; what waited has another context.
     assert_eq!(first[0].1, first[1].1);
-    ensure!(first[0].2 != first[1].2 && content(5) == content(0) && first[5].1 != first[0].1, "{first:?}");
+    ensure!(
+        first[0].2 != first[1].2 && content(5) == content(0) && first[5].1 != first[0].1,
+        "{first:?}"
+    );
     // Another run with the same script: the keys of what waited for nothing are the same.
     assert_eq!(keys(&bed)?[..5], first[..5]);
     Ok(())

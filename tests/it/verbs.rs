@@ -22,18 +22,36 @@ fn a_live_run_is_seen_and_stopped_from_a_second_terminal() -> anyhow::Result<()>
     bell.next_line(GUARD)?;
 
     let rows = bed.json(&["ps", "--json"], 0)?;
-    let names = ["agents", "durationMs", "name", "runId", "startedAt", "status", "usage"];
+    let names = [
+        "agents",
+        "durationMs",
+        "name",
+        "runId",
+        "startedAt",
+        "status",
+        "usage",
+    ];
     assert_eq!(members(&rows[0]), names);
-    assert_eq!((&rows[0]["status"], &rows[0]["name"]), (&json!("running"), &json!("flow")));
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["name"]),
+        (&json!("running"), &json!("flow"))
+    );
     let id = rows[0]["runId"].as_str().context("an id")?.to_owned();
     let show = bed.command(&["show", &id])?.run()?.expect_code(0)?;
     for text in ["Work", "first", "second", "running", "completed"] {
         ensure!(show.stdout.contains(text), "`{text}` was expected: {show}");
     }
     // By a beginning of its id, with and without `r-`; agents by number and by label.
-    for words in [["show", &id[..7], "a-0"], ["show", &id[2..7], "first"], ["show", "last", "first"]] {
+    for words in [
+        ["show", &id[..7], "a-0"],
+        ["show", &id[2..7], "first"],
+        ["show", "last", "first"],
+    ] {
         let call = bed.json(&[words[0], words[1], words[2], "--json"], 0)?;
-        assert_eq!((&call["agentId"], &call["status"]), (&json!("a-0"), &json!("completed")));
+        assert_eq!(
+            (&call["agentId"], &call["status"]),
+            (&json!("a-0"), &json!("completed"))
+        );
     }
     let logs = bed.command(&["logs"])?.run()?.expect_code(0)?;
     ensure!(logs.stdout.contains("begun"), "{logs}");
@@ -42,11 +60,17 @@ fn a_live_run_is_seen_and_stopped_from_a_second_terminal() -> anyhow::Result<()>
     says(&none, "no result yet")?;
     ensure!(none.stdout.is_empty(), "{none}");
     let live: Value = bed.json(&["journal", "dump", &id, "--json"], 0)?;
-    ensure!(live.as_array().is_some_and(|records| records.len() > 6), "{live}");
+    ensure!(
+        live.as_array().is_some_and(|records| records.len() > 6),
+        "{live}"
+    );
 
     // A second run, and a second resume, are told who holds the journal and what to do.
     let pid = format!("process {}", running.id());
-    for words in [&["run", "flow.js", "--backend", "dry"][..], &["resume", "last"]] {
+    for words in [
+        &["run", "flow.js", "--backend", "dry"][..],
+        &["resume", "last"],
+    ] {
         let refused = bed.command(words)?.run()?.expect_code(5)?;
         for text in [&pid, &id, &format!("bellwether stop {id}")] {
             says(&refused, text)?;
@@ -54,13 +78,19 @@ fn a_live_run_is_seen_and_stopped_from_a_second_terminal() -> anyhow::Result<()>
     }
 
     let stopped = bed.json(&["stop", "last", "--json"], 0)?;
-    assert_eq!(stopped, json!({ "runId": id, "status": "stopped", "stopped": true }));
+    assert_eq!(
+        stopped,
+        json!({ "runId": id, "status": "stopped", "stopped": true })
+    );
     let (outcome, finished) = ended(running, 3)?;
     assert_eq!(outcome["status"], "stopped");
     says(&finished, &format!("bellwether resume {id}"))?;
     // Nobody works on it now.
     let show = bed.json(&["show", "last", "--json"], 0)?;
-    assert_eq!((&show["calls"][1]["status"], &show["calls"][0]["status"]), (&json!("interrupted"), &json!("completed")));
+    assert_eq!(
+        (&show["calls"][1]["status"], &show["calls"][0]["status"]),
+        (&json!("interrupted"), &json!("completed"))
+    );
     let again = bed.command(&["stop", "last"])?.run()?.expect_code(0)?;
     says(&again, "no process works on it")
 }
@@ -88,7 +118,11 @@ fn what_a_killed_holder_left_is_no_obstacle() -> anyhow::Result<()> {
     let running = bed.run(&[])?.start()?;
     bell.next_line(GUARD)?;
     running.kill()?;
-    ensure!(bed.project.path(".bellwether/local/journal.redb.lock").exists());
+    ensure!(
+        bed.project
+            .path(".bellwether/local/journal.redb.lock")
+            .exists()
+    );
     // Its socket is still there, too.
     let sockets = std::fs::read_dir(bed.project.path("bellwether"))?
         .filter_map(Result::ok)
@@ -98,9 +132,16 @@ fn what_a_killed_holder_left_is_no_obstacle() -> anyhow::Result<()> {
     let show = bed.command(&["show"])?.run()?.expect_code(0)?;
     ensure!(show.stdout.contains("bellwether resume r-"), "{show}");
     // `ps` started nothing, and another run can begin.
-    let (outcome, _) = ended(bed.command(&["run", "flow.js", "--backend", "dry", "--json"])?.start()?, 0)?;
+    let (outcome, _) = ended(
+        bed.command(&["run", "flow.js", "--backend", "dry", "--json"])?
+            .start()?,
+        0,
+    )?;
     let rows = bed.json(&["ps", "--json"], 0)?;
-    assert_eq!((&rows[0]["runId"], &rows[1]["status"]), (&outcome["runId"], &json!("interrupted")));
+    assert_eq!(
+        (&rows[0]["runId"], &rows[1]["status"]),
+        (&outcome["runId"], &json!("interrupted"))
+    );
     Ok(())
 }
 
@@ -114,13 +155,22 @@ fn a_run_that_is_not_there_is_named_with_what_to_do() -> anyhow::Result<()> {
         says(&none, "no journal at")?;
         says(&none, "bellwether run")?;
     }
-    ensure!(!bed.project.path(".bellwether").exists(), "looking made a journal");
+    ensure!(
+        !bed.project.path(".bellwether").exists(),
+        "looking made a journal"
+    );
     for _ in 0..40 {
-        bed.command(&["run", "flow.js", "--backend", "dry", "-q"])?.run()?.expect_code(0)?;
+        bed.command(&["run", "flow.js", "--backend", "dry", "-q"])?
+            .run()?
+            .expect_code(0)?;
     }
     let all = bed.json(&["ps", "--all", "--json"], 0)?;
-    let ids: Vec<&str> =
-        all.as_array().into_iter().flatten().filter_map(|row| row["runId"].as_str()).collect();
+    let ids: Vec<&str> = all
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row["runId"].as_str())
+        .collect();
     assert_eq!(ids.len(), 40);
     // Of 40 ids two begin alike.
     let twice = ids
@@ -133,6 +183,14 @@ fn a_run_that_is_not_there_is_named_with_what_to_do() -> anyhow::Result<()> {
     for id in candidates.take(2) {
         says(&ambiguous, id)?;
     }
-    says(&bed.command(&["show", "r-iiii"])?.run()?.expect_code(2)?, "no run `r-iiii`")?;
-    says(&bed.command(&["show", "last", "nobody"])?.run()?.expect_code(2)?, "no agent `nobody`")
+    says(
+        &bed.command(&["show", "r-iiii"])?.run()?.expect_code(2)?,
+        "no run `r-iiii`",
+    )?;
+    says(
+        &bed.command(&["show", "last", "nobody"])?
+            .run()?
+            .expect_code(2)?,
+        "no agent `nobody`",
+    )
 }
