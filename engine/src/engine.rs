@@ -15,7 +15,6 @@ use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
-use tokio::time::Instant;
 
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, StartError};
@@ -76,7 +75,19 @@ impl Engine {
         });
         let (identity, epoch) =
             opening.await.map_err(|error| BuildError::Setting(error.to_string()))??;
-        let Builder { backends, clock, limits, helper, .. } = builder;
+        #[cfg(feature = "command")]
+        let (backends, launcher) = {
+            let launcher = crate::processes::launcher(builder.helper);
+            let mut backends = builder.backends;
+            for (name, options) in builder.commands {
+                let backend = crate::processes::backend(&launcher, &builder.clock, options);
+                backends.insert(name, backend);
+            }
+            (backends, launcher)
+        };
+        #[cfg(not(feature = "command"))]
+        let backends = builder.backends;
+        let (clock, limits) = (builder.clock, builder.limits);
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
         let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
@@ -88,13 +99,11 @@ impl Engine {
             backends,
             limits,
             #[cfg(feature = "command")]
-            launcher: crate::processes::launcher(helper),
+            launcher,
             live: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
         });
-        #[cfg(not(feature = "command"))]
-        drop(helper);
         *myself.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
         Ok(Self(inner))
     }
@@ -196,21 +205,20 @@ impl Engine {
     /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when
     /// three quarters of `deadline` are over are killed.
     pub async fn shutdown(&self, deadline: Duration) {
-        let end = Instant::now() + deadline;
         self.0.closing.store(true, Ordering::Release);
-        let stopping = async {
+        let ending = async {
             // Behind whoever is starting a run now: it is stopped too.
             drop(self.0.entering.lock().await);
             let runs = self.live();
             let stops = runs.iter().map(|run| run.stop(deadline * 3 / 4, "shutdown"));
             futures_util::future::join_all(stops).await;
+            self.0.tree.shutdown(deadline).await
         };
-        if tokio::time::timeout_at(end, stopping).await.is_err() {
+        if tokio::time::timeout(deadline, ending).await.is_err() {
             tracing::warn!("runs did not stop in time and are cut off; they can be resumed");
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if let Err(gone) = self.0.tree.shutdown(left).await {
-            tracing::debug!(%gone, "nothing was left to shut down");
+            if let Err(gone) = self.0.tree.shutdown(Duration::ZERO).await {
+                tracing::debug!(%gone, "the engine's actors were ended");
+            }
         }
         self.0.give_up_runs("the engine was shut down");
     }

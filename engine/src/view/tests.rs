@@ -19,6 +19,8 @@ use bellwether_journal::store::{Batch, Store};
 use bellwether_journal::text::{self, Text};
 use serde_json::json;
 
+use super::logs::LogLines;
+use super::run::find_call;
 use super::*;
 
 const START: Millis = 1_790_000_000_000;
