@@ -55,5 +55,5 @@ fn run(arguments: Arguments, screen: Screen) -> error::Result<exit_code::ExitCod
     }));
     // What still blocks (a read of stdin) is not waited for.
     runtime.shutdown_background();
-    outcome.unwrap_or_else(|_| Ok(exit_code::ExitCode::Host))
+    outcome.unwrap_or(Ok(exit_code::ExitCode::Host))
 }

@@ -37,10 +37,31 @@ impl Outcome {
     /// The outcome in a run's view.
     pub(crate) fn of(view: RunView) -> Self {
         let RunView {
-            run_id, name, status, status_reason, result, error, agents, failures, usage, duration_ms, ..
+            run_id,
+            name,
+            status,
+            status_reason,
+            result,
+            error,
+            agents,
+            failures,
+            usage,
+            duration_ms,
+            ..
         } = view;
         let reason = status_reason;
-        Self { run_id, name, status, reason, result, error, agents, failures, usage, duration_ms }
+        Self {
+            run_id,
+            name,
+            status,
+            reason,
+            result,
+            error,
+            agents,
+            failures,
+            usage,
+            duration_ms,
+        }
     }
 }
 
@@ -49,11 +70,17 @@ mod run_id {
     use bellwether::RunId;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "what serde calls it with"
+    )]
     pub(super) fn serialize<S: Serializer>(run: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(run)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RunId, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }

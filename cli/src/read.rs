@@ -21,7 +21,11 @@ const PAGE: usize = 1_000;
 /// # Errors
 /// When it cannot be used.
 pub(crate) fn open(path: &Path, create: bool) -> Result<Arc<dyn Store>> {
-    let options = if create { RedbOptions::default() } else { RedbOptions::default().existing() };
+    let options = if create {
+        RedbOptions::default()
+    } else {
+        RedbOptions::default().existing()
+    };
     Ok(Arc::new(RedbStore::open(path, options)?))
 }
 
@@ -127,7 +131,9 @@ impl Reader {
         let mut from = Position(0);
         loop {
             let page = self.0.dump(run, from, PAGE)?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             from = Position(last.position + 1);
             for record in &page {
                 if !line(json(record)?) {
@@ -153,7 +159,9 @@ impl From<StoreError> for CommandError {
             StoreError::InUse { path } => Self::host(format!(
                 "the journal {path} is in use by a program that does not serve it"
             ))
-            .help("a program that embeds Bellwether may have it: ask that one, or wait until it ends"),
+            .help(
+                "a program that embeds Bellwether may have it: ask that one, or wait until it ends",
+            ),
             StoreError::Missing { .. } => Self::usage(error.to_string()),
             _ => Self::host(error.to_string()),
         }

@@ -73,8 +73,9 @@ impl Engine {
             crate::processes::sweep(identity, epoch);
             Ok::<_, StoreError>((identity, epoch))
         });
-        let (identity, epoch) =
-            opening.await.map_err(|error| BuildError::Setting(error.to_string()))??;
+        let (identity, epoch) = opening
+            .await
+            .map_err(|error| BuildError::Setting(error.to_string()))??;
         #[cfg(feature = "command")]
         let (backends, launcher) = {
             let launcher = crate::processes::launcher(builder.helper);
@@ -90,9 +91,15 @@ impl Engine {
         let (clock, limits) = (builder.clock, builder.limits);
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
-        let tree = Tree::start(store, identity, scheduler, clock, crashed(Arc::clone(&myself)))
-            .await
-            .map_err(|error| BuildError::Setting(error.to_string()))?;
+        let tree = Tree::start(
+            store,
+            identity,
+            scheduler,
+            clock,
+            crashed(Arc::clone(&myself)),
+        )
+        .await
+        .map_err(|error| BuildError::Setting(error.to_string()))?;
         let inner = Arc::new(Inner {
             tree,
             epoch,
@@ -123,7 +130,9 @@ impl Engine {
         let engine = self.clone();
         let starting =
             tokio::spawn(async move { crate::start::start(&engine, script, options).await });
-        starting.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+        starting
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
     /// Takes up an unfinished run where the journal ends. A run that is live here already is given as it is.
@@ -152,7 +161,9 @@ impl Engine {
                 None => Ok(handle),
             }
         });
-        resuming.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+        resuming
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -173,8 +184,13 @@ impl Engine {
                 })
                 .collect::<Result<Vec<RunId>, StoreError>>()
         });
-        let runs = reading.await.map_err(|error| StoreError::Io(error.to_string()))??;
-        Ok(runs.into_iter().filter(|run| self.run(*run).is_none()).collect())
+        let runs = reading
+            .await
+            .map_err(|error| StoreError::Io(error.to_string()))??;
+        Ok(runs
+            .into_iter()
+            .filter(|run| self.run(*run).is_none())
+            .collect())
     }
 
     /// The handle of a run that is live in this engine.
@@ -187,7 +203,10 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> Vec<RunHandle> {
         let mut runs: Vec<RunHandle> = self.with_live(|live| {
-            live.values().filter(|handle| !handle.is_done()).cloned().collect()
+            live.values()
+                .filter(|handle| !handle.is_done())
+                .cloned()
+                .collect()
         });
         runs.sort_unstable_by_key(RunHandle::id);
         runs
@@ -198,7 +217,9 @@ impl Engine {
     pub fn archive(&self) -> Archive {
         let engine = Arc::downgrade(&self.0);
         Archive::new(Arc::clone(&self.0.surroundings().store)).with_live(move |run| {
-            engine.upgrade().is_some_and(|engine| Engine(engine).run(run).is_some())
+            engine
+                .upgrade()
+                .is_some_and(|engine| Engine(engine).run(run).is_some())
         })
     }
 
@@ -210,7 +231,9 @@ impl Engine {
             // Behind whoever is starting a run now: it is stopped too.
             drop(self.0.entering.lock().await);
             let runs = self.live();
-            let stops = runs.iter().map(|run| run.stop(deadline * 3 / 4, "shutdown"));
+            let stops = runs
+                .iter()
+                .map(|run| run.stop(deadline * 3 / 4, "shutdown"));
             futures_util::future::join_all(stops).await;
             self.0.tree.shutdown(deadline).await
         };
@@ -264,7 +287,9 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
         let engine = Weak::clone(&engine.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::spawn(async move {
             tokio::time::sleep(after.unwrap_or_default()).await;
-            let Some(engine) = engine.upgrade().map(Engine) else { return };
+            let Some(engine) = engine.upgrade().map(Engine) else {
+                return;
+            };
             let condemned = after.is_none().then_some(why);
             let _entering = engine.0.entering.lock().await;
             let options = ResumeOptions::default();
@@ -287,6 +312,9 @@ impl Drop for Inner {
 impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let live = self.with_live(|live| live.len());
-        formatter.debug_struct("Engine").field("live", &live).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("live", &live)
+            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,11 @@ use serde::Serialize;
 
 /// Something that happened in a run, told when it is durable.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 #[non_exhaustive]
 pub enum Event {
     /// The run's status changed; the last event of a run says how it ended.

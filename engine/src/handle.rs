@@ -35,11 +35,21 @@ pub(crate) struct Shared {
 impl RunHandle {
     pub(crate) fn new(run: RunId, store: Arc<dyn Store>, watch: Arc<Watch>) -> Self {
         let report = watch.subscribe();
-        Self(Arc::new(Shared { run, store, watch, report, control: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            run,
+            store,
+            watch,
+            report,
+            control: Mutex::new(None),
+        }))
     }
 
     pub(crate) fn set_control(&self, control: RunControl) {
-        *self.0.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+        *self
+            .0
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(control);
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
@@ -115,9 +125,10 @@ impl RunHandle {
             return Err(RunError::Unfinished { status, reason });
         }
         let shared = Arc::clone(&self.0);
-        let ended = tokio::task::spawn_blocking(move || last_record(shared.store.as_ref(), shared.run))
-            .await
-            .map_err(|error| StoreError::Io(error.to_string()))??;
+        let ended =
+            tokio::task::spawn_blocking(move || last_record(shared.store.as_ref(), shared.run))
+                .await
+                .map_err(|error| StoreError::Io(error.to_string()))??;
         match ended {
             (Some(value), _) => Ok(serde_json::from_str(&value)?),
             (None, Some(error)) => Err(RunError::Failed(Box::new(error))),
@@ -125,7 +136,8 @@ impl RunHandle {
         }
     }
 
-    /// The run's events from now on.
+    /// The run's events from now on; for the first who asks, from the beginning if the run was started or resumed
+    /// `watched`.
     #[must_use]
     pub fn events(&self) -> Events {
         self.0.watch.events()
@@ -156,7 +168,10 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn stop(&self, grace: Duration, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.control()?.stop(Some(grace), by, None).await.map_err(not_live)
+        self.control()?
+            .stop(Some(grace), by, None)
+            .await
+            .map_err(not_live)
     }
 
     /// Ends the run's agents at once; resumed as after a crash. Returns when that is durable and no process of the run
@@ -178,7 +193,11 @@ impl RunHandle {
     }
 
     fn control(&self) -> Result<RunControl, ControlError> {
-        let control = self.0.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let control = self
+            .0
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         control.clone().ok_or(ControlError::NotLive)
     }
 }
@@ -199,7 +218,10 @@ impl fmt::Debug for RunHandle {
     }
 }
 
-type Ended = (Option<Arc<str>>, Option<bellwether_journal::record::ScriptError>);
+type Ended = (
+    Option<Arc<str>>,
+    Option<bellwether_journal::record::ScriptError>,
+);
 
 /// The value and error of a run that has ended: its last record says.
 fn last_record(store: &dyn Store, run: RunId) -> Result<Ended, StoreError> {
@@ -209,7 +231,9 @@ fn last_record(store: &dyn Store, run: RunId) -> Result<Ended, StoreError> {
     let rows = store.records(run, last, 1)?;
     let row = rows.first().ok_or_else(damage)?;
     let entry = codec::decode(run, row.position, &row.bytes)?;
-    let Record::RunEnded(ended) = entry.record else { return Err(damage()) };
+    let Record::RunEnded(ended) = entry.record else {
+        return Err(damage());
+    };
     let value = match &ended.result {
         Some(value) => Some(read::resolve(store, run, last, value)?),
         None => None,

@@ -31,6 +31,7 @@ pub use bellwether_journal::id::{
 };
 pub use bellwether_journal::key::Digest;
 pub use bellwether_journal::record::{Failure, FailureKind, Level, ScriptError, Status, Usage};
+pub use bellwether_journal::store::Store;
 #[cfg(feature = "command")]
 pub use bellwether_launcher::{child_main, child_main_before_tests};
 pub use builder::Builder;
@@ -39,5 +40,4 @@ pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
-pub use bellwether_journal::store::Store;
-pub use options::{AgentInput, Limits, ResumeOptions, Script, StartOptions};
+pub use options::{AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions};

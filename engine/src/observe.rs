@@ -17,21 +17,52 @@ pub(crate) struct Watch {
     run: RunId,
     /// Dropped when the run is done, so that those who read to the end find one.
     events: Mutex<Option<broadcast::Sender<Event>>>,
+    /// Kept from the beginning for the first who asks for events.
+    first: Mutex<Option<Events>>,
     report: watch::Sender<Report>,
 }
 
 impl Watch {
     pub(crate) fn new(run: RunId, status: Status, done: bool, capacity: usize) -> Self {
-        let events = if done { None } else { Some(broadcast::Sender::new(capacity.max(1))) };
-        let report = Report { status, reason: None, done, journal_failed: false };
-        Self { run, events: Mutex::new(events), report: watch::Sender::new(report) }
+        let events = if done {
+            None
+        } else {
+            Some(broadcast::Sender::new(capacity.max(1)))
+        };
+        let report = Report {
+            status,
+            reason: None,
+            done,
+            journal_failed: false,
+        };
+        let first = Mutex::default();
+        Self {
+            run,
+            events: Mutex::new(events),
+            first,
+            report: watch::Sender::new(report),
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Report> {
         self.report.subscribe()
     }
 
+    /// Keeps events from here on until somebody asks for them.
+    pub(crate) fn keep_for_the_first(&self) {
+        let events = self.events();
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(events);
+    }
+
     pub(crate) fn events(&self) -> Events {
+        if let Some(first) = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            return first;
+        }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         Events(match events.as_ref() {
             Some(sender) => sender.subscribe(),
@@ -42,11 +73,21 @@ impl Watch {
     /// This engine cannot go on with the run.
     pub(crate) fn abandoned(&self, reason: String) {
         let status = Status::Interrupted;
-        self.report(Report { status, reason: Some(reason), done: true, journal_failed: false });
+        self.report(Report {
+            status,
+            reason: Some(reason),
+            done: true,
+            journal_failed: false,
+        });
     }
 
     fn send(&self, event: Event) {
-        if let Some(sender) = self.events.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(sender) = self
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             // Nobody may be looking any more.
             let _ = sender.send(event);
         }
@@ -56,7 +97,9 @@ impl Watch {
 impl Observer for Watch {
     fn is_watching(&self) -> bool {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.as_ref().is_some_and(|sender| sender.receiver_count() > 0)
+        events
+            .as_ref()
+            .is_some_and(|sender| sender.receiver_count() > 0)
     }
 
     fn durable(&self, state: &RunState, entries: &[Entry]) {
@@ -84,7 +127,10 @@ impl Observer for Watch {
         let done = report.done;
         self.report.send_replace(report);
         if done {
-            self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.events
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         }
     }
 }
@@ -97,7 +143,9 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
     let run_id = run.to_string();
     let at = crate::view::Timestamp(entry.at).to_string();
     let call_of = |call: CallNumber| {
-        state.call(call).filter(|state| state.kind == CallKind::Agent)
+        state
+            .call(call)
+            .filter(|state| state.kind == CallKind::Agent)
     };
     let ended = |number, outcome: &str, failure: Option<(&str, &str)>, usage: Usage| {
         let call = call_of(number)?;
@@ -124,14 +172,22 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
             run_id,
             at,
             status: ended.status,
-            reason: ended.error.as_ref().map(|error| format!("{}: {}", error.name, error.message)),
+            reason: ended
+                .error
+                .as_ref()
+                .map(|error| format!("{}: {}", error.name, error.message)),
         }),
-        Record::PhaseEntered(entered) => {
-            Some(Event::Phase { run_id, at, title: entered.title.to_string() })
-        }
-        Record::Logged(logged) => {
-            Some(Event::Log { run_id, at, level: logged.level, text: logged.text.clone() })
-        }
+        Record::PhaseEntered(entered) => Some(Event::Phase {
+            run_id,
+            at,
+            title: entered.title.to_string(),
+        }),
+        Record::Logged(logged) => Some(Event::Log {
+            run_id,
+            at,
+            level: logged.level,
+            text: logged.text.clone(),
+        }),
         Record::CallScheduled(call) if call.kind == CallKind::Agent => {
             Some(Event::AgentScheduled {
                 run_id,

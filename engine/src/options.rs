@@ -18,12 +18,18 @@ pub struct Script {
 impl Script {
     /// A script that has no file.
     pub fn text(source: impl Into<String>) -> Self {
-        Self { source: source.into(), path: None }
+        Self {
+            source: source.into(),
+            path: None,
+        }
     }
 
     /// A script from a file that the caller has read.
     pub fn file(path: impl Into<PathBuf>, source: impl Into<String>) -> Self {
-        Self { source: source.into(), path: Some(path.into()) }
+        Self {
+            source: source.into(),
+            path: Some(path.into()),
+        }
     }
 }
 
@@ -66,6 +72,9 @@ pub struct StartOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out; `None` is 4,096.
     pub max_items: Option<u32>,
+    /// What the script itself may use; what is not said is the default of B07.
+    #[serde(default)]
+    pub script_limits: ScriptLimits,
     /// How long the run may take, in milliseconds; it then stops.
     pub timeout_ms: Option<u64>,
     /// Where agents work; the process's working directory without one.
@@ -74,6 +83,37 @@ pub struct StartOptions {
     pub base_commit: Option<String>,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the run's first record on.
+    #[serde(skip)]
+    pub watched: bool,
+}
+
+/// What a script may use (B07). A run that broke one can be resumed with another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct ScriptLimits {
+    /// Length of the source, in bytes; 512 KiB where nothing is said.
+    pub source_bytes: Option<usize>,
+    /// What the script keeps, in bytes; 256 MiB where nothing is said.
+    pub heap_bytes: Option<usize>,
+    /// Its stack, in bytes: 1 MiB where nothing is said, and no more than that, since it lies on a thread of the runtime.
+    pub stack_bytes: Option<usize>,
+    /// CPU time of one turn, in milliseconds; 30,000 where nothing is said.
+    pub turn_cpu_ms: Option<u64>,
+}
+
+impl ScriptLimits {
+    /// These, and where they say nothing, `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            source_bytes: self.source_bytes.or(other.source_bytes),
+            heap_bytes: self.heap_bytes.or(other.heap_bytes),
+            stack_bytes: self.stack_bytes.or(other.stack_bytes),
+            turn_cpu_ms: self.turn_cpu_ms.or(other.turn_cpu_ms),
+        }
+    }
 }
 
 impl StartOptions {
@@ -206,8 +246,12 @@ pub struct ResumeOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out.
     pub max_items: Option<u32>,
+    /// What the script itself may use, where it changes.
+    pub script_limits: ScriptLimits,
     /// Who resumes it, for the record.
     pub by: Option<String>,
+    /// Whether the first who asks the handle for events gets them from the moment of resuming on.
+    pub watched: bool,
 }
 
 impl ResumeOptions {
@@ -260,7 +304,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: None, events: 1024, stop_grace: Duration::from_secs(10) }
+        Self {
+            concurrency: None,
+            events: 1024,
+            stop_grace: Duration::from_secs(10),
+        }
     }
 }
 

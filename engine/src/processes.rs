@@ -15,17 +15,25 @@ use crate::options::AgentInput;
 
 /// What starts agents' processes: the helper that the embedder named, else the program itself.
 pub(crate) fn launcher(helper: Option<PathBuf>) -> Arc<Launcher> {
-    Arc::new(Launcher::new(helper.map_or(Program::CurrentExe, Program::Path)))
+    Arc::new(Launcher::new(
+        helper.map_or(Program::CurrentExe, Program::Path),
+    ))
 }
 
 /// Ends what older openings of the journal left running, before anything new starts. May take a moment; blocks.
 pub(crate) fn sweep(journal: Digest, epoch: Epoch) {
     let report = bellwether_launcher::sweep(&journal.to_hex(), epoch.0);
     for leftover in &report.killed {
-        tracing::warn!(?leftover, "a process that an engine before this one left was ended");
+        tracing::warn!(
+            ?leftover,
+            "a process that an engine before this one left was ended"
+        );
     }
     for leftover in &report.left {
-        tracing::error!(?leftover, "a process that an engine before this one left cannot be ended");
+        tracing::error!(
+            ?leftover,
+            "a process that an engine before this one left cannot be ended"
+        );
     }
 }
 

@@ -30,7 +30,12 @@ pub(crate) async fn resume(
 ) -> Result<RunHandle, ResumeError> {
     let surroundings = engine.0.surroundings();
     // What a supervisor that is gone had sent may still be on its way.
-    engine.0.tree.drain().await.map_err(|gone| StoreError::Io(gone.to_string()))?;
+    engine
+        .0
+        .tree
+        .drain()
+        .await
+        .map_err(|gone| StoreError::Io(gone.to_string()))?;
     let store = Arc::clone(&surroundings.store);
     let (state, options) = blocking(move || first_records(store.as_ref(), run))
         .await?
@@ -39,14 +44,24 @@ pub(crate) async fn resume(
     let summary = blocking(move || read::summary(store.as_ref(), run))
         .await?
         .ok_or(ResumeError::Unknown(run))?;
-    if summary.status.is_final() {
-        return Err(ResumeError::Ended { run, status: summary.status });
+    if !summary.resumable {
+        return Err(ResumeError::Ended {
+            run,
+            status: summary.status,
+        });
     }
     let identity = bellwether_scripts::Vm::identity();
-    let recorded = state.generation.as_ref().map(|generation| generation.vm_identity);
+    let recorded = state
+        .generation
+        .as_ref()
+        .map(|generation| generation.vm_identity);
     if recorded != Some(identity) {
         let recorded = recorded.unwrap_or_default();
-        return Err(ResumeError::OtherVm { run, recorded: recorded.to_hex(), known: identity.to_hex() });
+        return Err(ResumeError::OtherVm {
+            run,
+            recorded: recorded.to_hex(),
+            known: identity.to_hex(),
+        });
     }
     let started = state.started.as_deref();
     let working_directory = started.map(|started| PathBuf::from(&started.working_directory));
@@ -55,7 +70,9 @@ pub(crate) async fn resume(
         caps: run::caps(&options, &changed),
         vm_limits: run::vm_limits(&options, &changed),
         working_directory: working_directory.unwrap_or_default(),
-        script_path: started.and_then(|started| started.script_path.as_ref()).map(PathBuf::from),
+        script_path: started
+            .and_then(|started| started.script_path.as_ref())
+            .map(PathBuf::from),
         time_limit: options.timeout_ms,
     };
     let by = changed.by.map_or(Actor::Engine, Actor::Caller);
@@ -63,6 +80,9 @@ pub(crate) async fn resume(
         Some(handle) => Arc::clone(handle.watch()),
         None => engine.watch(run),
     };
+    if changed.watched {
+        watch.keep_for_the_first();
+    }
     let handle = engine.run(run).unwrap_or_else(|| {
         RunHandle::new(run, Arc::clone(&surroundings.store), Arc::clone(&watch))
     });
@@ -76,9 +96,13 @@ pub(crate) async fn resume(
         }
         None => {
             let recovered = recover(engine, run, &parts).await?;
-            let beginning =
-                Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by);
-            let replay::Recovered { state, keys, timers, .. } = recovered;
+            let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by);
+            let replay::Recovered {
+                state,
+                keys,
+                timers,
+                ..
+            } = recovered;
             parts.arguments(engine, &watch, state, keys, timers, beginning)
         }
     };
@@ -107,7 +131,9 @@ async fn recover(
         Ok(Ok(recovered)) => Ok(recovered),
         Ok(Err(ReplayError::Store(error))) => Err(error.into()),
         Ok(Err(error)) => Err(ResumeError::Diverged(error.to_string())),
-        Err(panic) => Err(ResumeError::Diverged(format!("the script's VM crashed: {panic}"))),
+        Err(panic) => Err(ResumeError::Diverged(format!(
+            "the script's VM crashed: {panic}"
+        ))),
     }
 }
 
@@ -118,9 +144,13 @@ fn first_records(
 ) -> Result<Option<(RunState, StartOptions)>, StoreError> {
     let mut state = RunState::new(run);
     for entry in read::entries(store, run, Position(0)).take(2) {
-        state.apply(&entry?).map_err(|error| Damage::new(error.to_string()))?;
+        state
+            .apply(&entry?)
+            .map_err(|error| Damage::new(error.to_string()))?;
     }
-    let Some(started) = state.started.clone() else { return Ok(None) };
+    let Some(started) = state.started.clone() else {
+        return Ok(None);
+    };
     let options = read::resolve(store, run, Position(0), &started.options)?;
     let options = serde_json::from_str(&options)
         .map_err(|error| Damage::new(format!("run {run}: its options: {error}")))?;

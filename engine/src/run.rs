@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwether_actors::backend::{AgentBackend, Progress};
 use bellwether_actors::observe::Observer as _;
@@ -25,6 +26,9 @@ use crate::options::{ResumeOptions, StartOptions};
 const AGENTS: u64 = 1_000;
 /// Progress reports that wait for their reader; beyond that they are shed.
 const PROGRESS_WAITING: usize = 256;
+/// A script's stack lies on a thread of the runtime, which has 2 MiB where nobody says otherwise; a larger limit would
+/// not be one.
+const STACK_BYTES_MAX: usize = 1 << 20;
 /// A workflow's script may have so many bytes when it is read; the VM's own limit refuses less.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
 
@@ -40,13 +44,29 @@ pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {
         Some(limit) => Some(limit as usize),
         None => Some(concurrency()),
     };
-    Caps { concurrency, agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS) }
+    Caps {
+        concurrency,
+        agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS),
+    }
 }
 
 pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLimits {
     let mut limits = VmLimits::default();
     if let Some(items) = changed.max_items.or(options.max_items) {
         limits.items_max = items;
+    }
+    let script = changed.script_limits.or(options.script_limits);
+    if let Some(bytes) = script.source_bytes {
+        limits.source_bytes = bytes;
+    }
+    if let Some(bytes) = script.heap_bytes {
+        limits.heap_bytes = bytes;
+    }
+    if let Some(bytes) = script.stack_bytes {
+        limits.stack_bytes = bytes.min(STACK_BYTES_MAX);
+    }
+    if let Some(milliseconds) = script.turn_cpu_ms {
+        limits.turn_cpu = Duration::from_millis(milliseconds);
     }
     limits
 }
@@ -68,11 +88,15 @@ pub(crate) fn backends(engine: &Engine, options: &StartOptions) -> Result<Backen
         (None, Some(name)) => {
             let mut known: Vec<&str> = by_name.keys().map(String::as_str).collect();
             known.sort_unstable();
-            return Err(format!("there is no backend `{name}`; there is: {}", known.join(", ")));
+            return Err(format!(
+                "there is no backend `{name}`; there is: {}",
+                known.join(", ")
+            ));
         }
         (None, None) => {
-            return Err("no backend is named: say `backend` (such as `dry`) or `agent_command`"
-                .to_owned());
+            return Err(
+                "no backend is named: say `backend` (such as `dry`) or `agent_command`".to_owned(),
+            );
         }
     };
     Ok(Backends::new(by_name, default))
@@ -144,8 +168,10 @@ impl Parts {
         let (limits, path) = (self.vm_limits.clone(), self.script_path.clone());
         Arc::new(move |state, store| {
             let damage = |what: &str| Damage::new(format!("run {}: {what}", state.id));
-            let generation =
-                state.generation.as_ref().ok_or_else(|| damage("it has no generation"))?;
+            let generation = state
+                .generation
+                .as_ref()
+                .ok_or_else(|| damage("it has no generation"))?;
             let text = |text| read::resolve(store, state.id, generation.opened, text);
             let source = text(&generation.script)?;
             let args = generation.args.as_ref().map(text).transpose()?;
@@ -170,7 +196,10 @@ impl Parts {
 
 /// The script's file as errors name it.
 pub(crate) fn file_name(path: Option<&Path>) -> String {
-    path.map_or_else(|| "workflow.js".to_owned(), |path| path.to_string_lossy().into_owned())
+    path.map_or_else(
+        || "workflow.js".to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
 }
 
 /// Where agents' progress goes: to the watchers, past the run's mailbox.
@@ -189,7 +218,9 @@ fn progress(watch: &Arc<Watch>) -> Progress {
 fn load_script(folder: PathBuf) -> LoadScript {
     Arc::new(move |reference| {
         let is_path = reference.contains(['/', '\\'])
-            || [".js", ".mjs"].iter().any(|ending| reference.ends_with(ending));
+            || [".js", ".mjs"]
+                .iter()
+                .any(|ending| reference.ends_with(ending));
         if !is_path {
             return Err(format!(
                 "workflow('{reference}'): no workflow with that name; give its file as {{scriptPath: '…'}}"
@@ -201,7 +232,9 @@ fn load_script(folder: PathBuf) -> LoadScript {
             .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?
             .len();
         if length > SCRIPT_BYTES_MAX {
-            return Err(format!("workflow file {shown} has {length} bytes, and {SCRIPT_BYTES_MAX} is the most"));
+            return Err(format!(
+                "workflow file {shown} has {length} bytes, and {SCRIPT_BYTES_MAX} is the most"
+            ));
         }
         let source = std::fs::read_to_string(&path)
             .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?;

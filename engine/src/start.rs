@@ -33,8 +33,11 @@ pub(crate) async fn start(
     let backends = run::backends(engine, &options).map_err(StartError::Backend)?;
     let args = options.args.as_deref().map(checked_args).transpose()?;
 
-    let (text, name, limits) =
-        (Arc::clone(&source), run::file_name(path.as_deref()), vm_limits.clone());
+    let (text, name, limits) = (
+        Arc::clone(&source),
+        run::file_name(path.as_deref()),
+        vm_limits.clone(),
+    );
     let parsing =
         tokio::task::spawn_blocking(move || bellwether_scripts::parse(&text, &name, &limits));
     let script = parsing
@@ -50,7 +53,9 @@ pub(crate) async fn start(
         if engine.is_closing() {
             return Err(StartError::ShuttingDown);
         }
-        let Some(run) = options.run_id else { break (entering, fresh_id(engine).await?) };
+        let Some(run) = options.run_id else {
+            break (entering, fresh_id(engine).await?);
+        };
         let live = engine.run(run);
         // A run that is being started just now is in the journal in a moment; its supervisor may need the lock.
         let entering = if let Some(live) = live {
@@ -62,7 +67,10 @@ pub(crate) async fn start(
         } else {
             Some(entering)
         };
-        match (known(engine, run, &source, args.as_deref()).await?, entering) {
+        match (
+            known(engine, run, &source, args.as_deref()).await?,
+            entering,
+        ) {
             (Some(handle), _) => return Ok(handle),
             (None, Some(entering)) => break (entering, run),
             (None, None) => {}
@@ -77,13 +85,20 @@ pub(crate) async fn start(
     let seed = entropy::seed()?;
     let script_path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
     let packed_options = text::pack_shared(
-        serde_json::to_string(&options).map_err(|error| StartError::Args(error.to_string()))?.into(),
+        serde_json::to_string(&options)
+            .map_err(|error| StartError::Args(error.to_string()))?
+            .into(),
     );
     let packed_script = text::pack_shared(Arc::clone(&source));
     let packed_args = args.map(text::pack_shared);
     let started = RunStarted {
-        name: options.name.clone().unwrap_or_else(|| script.meta().name.clone()),
-        script_path: script_path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        name: options
+            .name
+            .clone()
+            .unwrap_or_else(|| script.meta().name.clone()),
+        script_path: script_path
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned()),
         options: packed_options.stored.clone(),
         working_directory: working_directory.to_string_lossy().into_owned(),
         base_commit: options.base_commit.clone(),
@@ -118,8 +133,7 @@ pub(crate) async fn start(
         })
     });
     let packed = [Some(packed_options), Some(packed_script), packed_args];
-    let beginning =
-        Beginning::New(records, packed.into_iter().flatten().collect(), start);
+    let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
 
     let parts = Parts {
         backends,
@@ -131,11 +145,23 @@ pub(crate) async fn start(
     };
     let keys = parts.keys();
     let watch = engine.watch(run);
-    let handle =
-        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), Arc::clone(&watch));
+    if options.watched {
+        watch.keep_for_the_first();
+    }
+    let handle = RunHandle::new(
+        run,
+        Arc::clone(&engine.0.surroundings().store),
+        Arc::clone(&watch),
+    );
     let state = RunState::new(run);
-    let arguments =
-        parts.arguments(engine, &watch, state, keys, std::collections::BTreeMap::new(), beginning);
+    let arguments = parts.arguments(
+        engine,
+        &watch,
+        state,
+        keys,
+        std::collections::BTreeMap::new(),
+        beginning,
+    );
     engine.supervise(&handle, arguments).await?;
     // A supervisor that crashes from here on is taken up again, which needs the lock.
     drop(entering);
@@ -173,7 +199,11 @@ fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
         .take(10)
         .map(|error| {
             let path = error.instance_path().to_string();
-            let place = if path.is_empty() { "args".to_owned() } else { format!("args{path}") };
+            let place = if path.is_empty() {
+                "args".to_owned()
+            } else {
+                format!("args{path}")
+            };
             format!("{place}: {error}")
         })
         .collect();
@@ -208,7 +238,9 @@ async fn known(
     let store = Arc::clone(&engine.0.surroundings().store);
     let (source, args) = (Arc::clone(source), args.map(str::to_owned));
     let compared = blocking(move || {
-        let Some(summary) = read::summary(store.as_ref(), run)? else { return Ok(None) };
+        let Some(summary) = read::summary(store.as_ref(), run)? else {
+            return Ok(None);
+        };
         // The generation's own record says it all; the rest of the run is not read.
         let mut state = RunState::new(run);
         for entry in read::entries(store.as_ref(), run, Position(0)).take(2) {
@@ -218,7 +250,9 @@ async fn known(
             };
             state.apply(&entry).map_err(damage)?;
         }
-        let Some(generation) = &state.generation else { return Ok(None) };
+        let Some(generation) = &state.generation else {
+            return Ok(None);
+        };
         let text = |text| read::resolve(store.as_ref(), run, generation.opened, text);
         let same_script = text(&generation.script)? == source;
         let known_args = generation.args.as_ref().map(text).transpose()?;
@@ -226,15 +260,27 @@ async fn known(
         Ok(Some((summary.status, same_script, same_args)))
     })
     .await?;
-    let Some((status, same_script, same_args)) = compared else { return Ok(None) };
+    let Some((status, same_script, same_args)) = compared else {
+        return Ok(None);
+    };
     if !same_script {
-        return Err(StartError::Conflict { run, what: "another script" });
+        return Err(StartError::Conflict {
+            run,
+            what: "another script",
+        });
     }
     if !same_args {
-        return Err(StartError::Conflict { run, what: "other arguments" });
+        return Err(StartError::Conflict {
+            run,
+            what: "other arguments",
+        });
     }
     Ok(Some(engine.run(run).unwrap_or_else(|| {
-        let status = if status.needs_engine() { Status::Interrupted } else { status };
+        let status = if status.needs_engine() {
+            Status::Interrupted
+        } else {
+            status
+        };
         let watch = Arc::new(Watch::new(run, status, true, 1));
         RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), watch)
     })))

@@ -16,6 +16,9 @@ async fn a_process_agent_is_an_error_that_says_what_to_do() -> Result<(), Box<dy
     assert_eq!(run.result::<Option<String>>().await?, None);
     let view = engine.archive().view(run.id(), 0)?;
     let message = &view.failures[0].first_message;
-    assert!(message.contains("child_main") && message.contains("helper"), "{message}");
+    assert!(
+        message.contains("child_main") && message.contains("helper"),
+        "{message}"
+    );
     Ok(())
 }

@@ -495,6 +495,16 @@ pub struct ScriptError {
     pub stack: String,
 }
 
+impl ScriptError {
+    /// Whether a limit ended the script (B07): with another limit the run can go on.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| code.starts_with("LIMIT_"))
+    }
+}
+
 /// What state a run is in.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, serde::Serialize, serde::Deserialize,

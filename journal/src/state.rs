@@ -186,6 +186,13 @@ impl RunState {
         self.started.is_some() && !self.status.is_final()
     }
 
+    /// Whether the run can be taken up as it is: it has no final end, or a limit ended it (B07).
+    pub fn is_resumable(&self) -> bool {
+        let limited =
+            self.status == Status::Failed && self.error.as_ref().is_some_and(ScriptError::is_limit);
+        self.started.is_some() && (limited || !self.status.is_final())
+    }
+
     /// What a list of runs shows.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -194,6 +201,7 @@ impl RunState {
         Summary {
             name: started.map_or_else(String::new, |started| started.name.clone()),
             status: self.status,
+            resumable: self.is_resumable(),
             started_at: self.started_at.unwrap_or_default(),
             ended_at: self.ended_at,
             updated_at: self.last_at,

@@ -1,8 +1,11 @@
-//! The program that QuickJS compiles: the author's body inside two functions, with a guard at the head of every `catch`
-//! (B07), on the author's own lines; and the way back from its columns to the author's.
+//! The program that `QuickJS` compiles: the author's body inside two functions, with a guard at the head of every `catch`
+//! (B07) and the line in every call of an agent, all on the author's own lines; and the way back from its columns to the author's.
 
-use oxc_ast::ast::{BindingPattern, CatchClause, Program as Ast, TryStatement};
+use oxc_ast::ast::{
+    Argument, BindingPattern, CallExpression, CatchClause, Expression, Program as Ast, TryStatement,
+};
 use oxc_ast_visit::{Visit, walk};
+use oxc_semantic::Semantic;
 use oxc_span::GetSpan;
 
 use crate::refusal::Lines;
@@ -25,7 +28,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The author's line and column, from 1, of a place as QuickJS names it; `None` when it lies outside the text.
+    /// The author's line and column, from 1, of a place as `QuickJS` names it; `None` when it lies outside the text.
     pub(crate) fn place(&self, line: u32, column: u32) -> Option<(u32, u32)> {
         let offset = self.text_lines.offset(line, column)?;
         let index = self
@@ -54,15 +57,24 @@ struct Edit {
     text: String,
 }
 
-pub(crate) fn program(ast: &Ast<'_>, body: &str, source: &str, exact: bool) -> Program {
+pub(crate) fn program(
+    ast: &Ast<'_>,
+    semantic: &Semantic<'_>,
+    body: &str,
+    source: &str,
+    exact: bool,
+) -> Program {
     let guard = free_name(body);
-    let mut guards = Guards {
+    let source_lines = Lines::of(source);
+    let mut rewriter = Rewriter {
+        semantic,
         body,
+        lines: &source_lines,
         guard: &guard,
         edits: Vec::new(),
     };
-    guards.visit_program(ast);
-    let mut edits = guards.edits;
+    rewriter.visit_program(ast);
+    let mut edits = rewriter.edits;
     // Stable: of two insertions at one place the one found first, the outer one, stays in front.
     edits.sort_by_key(|edit| edit.start);
 
@@ -79,7 +91,7 @@ pub(crate) fn program(ast: &Ast<'_>, body: &str, source: &str, exact: bool) -> P
     text.push_str(&body[from as usize..]);
     // On a line of its own, since the body may end in a comment.
     text.push_str("\n}");
-    let (text_lines, source_lines) = (Lines::of(&text), Lines::of(source));
+    let text_lines = Lines::of(&text);
     Program {
         text,
         exact,
@@ -101,13 +113,15 @@ fn free_name(body: &str) -> String {
     name
 }
 
-struct Guards<'s> {
+struct Rewriter<'s, 'a> {
+    semantic: &'s Semantic<'a>,
     body: &'s str,
+    lines: &'s Lines,
     guard: &'s str,
     edits: Vec<Edit>,
 }
 
-impl Guards<'_> {
+impl Rewriter<'_, '_> {
     fn insert(&mut self, at: u32, text: String) {
         self.edits.push(Edit {
             start: at,
@@ -117,7 +131,31 @@ impl Guards<'_> {
     }
 }
 
-impl<'a> Visit<'a> for Guards<'_> {
+impl<'a> Visit<'a> for Rewriter<'_, 'a> {
+    /// Tells the contract's own functions the author's line as a third argument: nothing else knows where a call stands
+    /// without a look at the whole stack.
+    fn visit_call_expression(&mut self, it: &CallExpression<'a>) {
+        if let Expression::Identifier(callee) = &it.callee
+            && matches!(callee.name.as_str(), "agent" | "workflow")
+            && self
+                .semantic
+                .scoping()
+                .get_reference(callee.reference_id())
+                .symbol_id()
+                .is_none()
+            && let [first, rest @ ..] = it.arguments.as_slice()
+            && rest.len() < 2
+            && !it.arguments.iter().any(Argument::is_spread)
+        {
+            let (line, _) = self.lines.place(self.body, it.span.start);
+            let last = rest.first().unwrap_or(first);
+            let filler = if rest.is_empty() { ",void 0" } else { "" };
+            walk::walk_call_expression(self, it);
+            return self.insert(last.span().end, format!("{filler},{line}"));
+        }
+        walk::walk_call_expression(self, it);
+    }
+
     /// A `finally` that returns or breaks would swallow what is thrown: it gets a `catch` that looks first.
     fn visit_try_statement(&mut self, it: &TryStatement<'a>) {
         let guard = self.guard;

@@ -12,31 +12,40 @@ const NO_IMPORT: &str = "a script stands alone: write the code into it, give dat
 const ONE_EXPORT: &str =
     "`export const meta = { … }` is the only export; give the result with `return`";
 
-/// Refuses import declarations and every export but the first statement's.
-pub(crate) fn imports_and_exports(ast: &Program<'_>) -> Result<(), Broken> {
-    for (index, statement) in ast.body.iter().enumerate() {
-        let at = statement.span().start as usize;
-        match statement {
-            Statement::ImportDeclaration(_) => {
-                return Err((at, "`import` is not available".to_owned(), NO_IMPORT));
-            }
-            Statement::ExportDeclaration(_) if index == 0 => {}
+/// Refuses import declarations.
+pub(crate) fn imports(ast: &Program<'_>) -> Result<(), Broken> {
+    let import = ast
+        .body
+        .iter()
+        .find(|it| matches!(it, Statement::ImportDeclaration(_)));
+    import.map_or(Ok(()), |found| {
+        Err((
+            found.span().start as usize,
+            "`import` is not available".to_owned(),
+            NO_IMPORT,
+        ))
+    })
+}
+
+/// Refuses every export but the first statement's, which the header's reader has seen.
+pub(crate) fn exports(ast: &Program<'_>) -> Result<(), Broken> {
+    let second = ast.body.iter().skip(1).find(|it| {
+        matches!(
+            it,
             Statement::ExportDeclaration(_)
-            | Statement::ExportNamedDeclaration(_)
-            | Statement::ExportDefaultDeclaration(_)
-            | Statement::ExportAllDeclaration(_)
-            | Statement::ExportFromDeclaration(_) => {
-                let what = if index == 0 {
-                    "this export is not `meta`"
-                } else {
-                    "a second `export`"
-                };
-                return Err((at, what.to_owned(), ONE_EXPORT));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+                | Statement::ExportNamedDeclaration(_)
+                | Statement::ExportDefaultDeclaration(_)
+                | Statement::ExportAllDeclaration(_)
+                | Statement::ExportFromDeclaration(_)
+        )
+    });
+    second.map_or(Ok(()), |found| {
+        Err((
+            found.span().start as usize,
+            "a second `export`".to_owned(),
+            ONE_EXPORT,
+        ))
+    })
 }
 
 /// Refuses `import()`, `import.meta` and calls of a `require` that the script does not itself declare.

@@ -144,10 +144,10 @@ impl State {
         true
     }
 
-    pub(crate) fn issue(&mut self, issue: Issue) {
+    pub(crate) fn issue(&mut self, issue: Issue) -> bool {
         let bytes = issue.prompt.len() + issue.options.as_ref().map_or(0, String::len);
         if !self.charge(COMMAND_BYTES + bytes + issue.label.as_ref().map_or(0, String::len)) {
-            return;
+            return false;
         }
         let number = self.next_call;
         self.next_call = number.next();
@@ -171,6 +171,7 @@ impl State {
             armed_in: None,
         };
         self.calls.insert(number, pending);
+        true
     }
 
     /// One text for the many calls of a phase.
@@ -186,23 +187,33 @@ impl State {
         text
     }
 
-    pub(crate) fn log(&mut self, level: Level, text: String) {
-        if self.charge(COMMAND_BYTES + text.len()) {
+    pub(crate) fn log(&mut self, level: Level, text: String) -> bool {
+        let accepted = self.charge(COMMAND_BYTES + text.len());
+        if accepted {
             self.commands.push(Command::Log { level, text });
         }
+        accepted
     }
 
-    pub(crate) fn phase(&mut self, title: String) {
-        if self.charge(COMMAND_BYTES + title.len()) {
+    pub(crate) fn phase(&mut self, title: String) -> bool {
+        let accepted = self.charge(COMMAND_BYTES + title.len());
+        if accepted {
             let title = self.shared(title);
             self.commands.push(Command::Phase { title });
         }
+        accepted
     }
 
-    pub(crate) fn arm(&mut self, slot: u32, milliseconds: u64, rolling: bool) -> TimerNumber {
+    /// The timer's number; `None` at the limit.
+    pub(crate) fn arm(
+        &mut self,
+        slot: u32,
+        milliseconds: u64,
+        rolling: bool,
+    ) -> Option<TimerNumber> {
         let timer = self.next_timer;
         if !self.charge(COMMAND_BYTES) {
-            return timer;
+            return None;
         }
         self.next_timer = timer.next();
         let armed_in = Some(self.contexts.of(rolling));
@@ -218,7 +229,7 @@ impl State {
             timer,
             milliseconds,
         });
-        timer
+        Some(timer)
     }
 
     /// The slot that the timer had, if it was armed.
@@ -257,6 +268,7 @@ impl State {
             self.kept_bytes = self.kept_bytes.saturating_add(4 * LANE_BYTES);
         }
         *draw += 1;
+        self.within_limit();
         let bytes = digest.first_chunk().copied().unwrap_or_default();
         (u64::from_le_bytes(bytes) >> (u64::BITS - MANTISSA_BITS)) as f64
             / (1_u64 << MANTISSA_BITS) as f64

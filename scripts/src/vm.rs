@@ -29,7 +29,7 @@ const PRELUDE: &str = concat!(
     "})",
 );
 
-/// The version of QuickJS that the pinned rquickjs brings.
+/// The version of `QuickJS` that the pinned rquickjs brings.
 const QUICKJS: &str = "quickjs-ng 0.16.2 (rquickjs 0.14.0)";
 
 /// How often the job loop looks at the clock by itself: native jobs never reach the interrupt handler.
@@ -61,6 +61,12 @@ pub struct Vm {
     limits: Limits,
     status: TurnStatus,
 }
+
+/// A VM may be driven from any thread, one at a time.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Vm>();
+};
 
 /// The prelude's functions for the host, in the order in which it gives them. They live in the runtime's own store, since
 /// nothing outside may hold on to a value of it.
@@ -224,23 +230,18 @@ impl Vm {
         }
     }
 
-    /// The prelude itself threw: for want of memory or stack, or since a limit was reached.
+    /// The prelude itself threw: for want of memory or stack, or in a world that the script has broken.
     fn broken(&self, ctx: &Ctx<'_>) {
         let error = ctx.catch();
         if self.trip.reached().is_some() {
             return;
         }
-        let text = error
-            .as_exception()
-            .and_then(rquickjs::Exception::message)
-            .unwrap_or_default();
-        let limit = if text.starts_with("Maximum call stack") {
-            Limit::Stack
-        } else {
-            Limit::Heap
-        };
-        tracing::debug!(error = text, "the VM broke off");
-        self.trip.reach(limit);
+        if let Some(limit) = limit_of(&error) {
+            self.trip.reach(limit);
+        } else if call(ctx, Entry::Threw, (error,)).is_err() {
+            ctx.catch();
+            self.trip.reach(Limit::Heap);
+        }
     }
 
     /// Closes a turn: what it asked for, and where the script stands.
@@ -253,9 +254,11 @@ impl Vm {
                 {
                     self.broken(&ctx);
                 }
-                if ctx.has_exception() {
-                    // A job was lost for want of memory: QuickJS leaves the error behind and goes on.
-                    self.trip.reach(Limit::Heap);
+                // A job that was lost for want of memory leaves only its error behind.
+                if ctx.has_exception()
+                    && let Some(limit) = limit_of(&ctx.catch())
+                {
+                    self.trip.reach(limit);
                 }
             });
         }
@@ -266,7 +269,7 @@ impl Vm {
         drop(state);
         let status = if let Some(limit) = self.trip.reached() {
             commands.clear();
-            TurnStatus::LimitReached(self.trip.error(limit, &self.limits))
+            TurnStatus::LimitReached(Box::new(limit.error(&self.limits)))
         } else if let Some(end) = end {
             match end {
                 End::Returned(value) => TurnStatus::Returned(value),
@@ -275,7 +278,7 @@ impl Vm {
         } else if waits {
             TurnStatus::Running
         } else {
-            TurnStatus::Threw(stalled())
+            TurnStatus::Threw(Box::new(stalled()))
         };
         self.status = status.clone();
         Turn { commands, status }
@@ -317,6 +320,19 @@ fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
             intrinsic::Promise,
         )>()
         .build(&runtime)
+}
+
+/// The limit that an error of the interpreter means, if it means one. A full heap may not even hold its error.
+fn limit_of(error: &Value<'_>) -> Option<Limit> {
+    if error.is_null() {
+        return Some(Limit::Heap);
+    }
+    let message = error.as_exception()?.message()?;
+    match message.as_str() {
+        "Maximum call stack size exceeded" => Some(Limit::Stack),
+        text if text.starts_with("out of memory") => Some(Limit::Heap),
+        _ => None,
+    }
 }
 
 /// Settles the promise in `slot`.
@@ -368,8 +384,8 @@ fn error_name(code: &str) -> String {
 }
 
 /// A script that waits for nothing that could ever come.
-fn stalled() -> Box<ScriptError> {
-    Box::new(ScriptError {
+fn stalled() -> ScriptError {
+    ScriptError {
         name: "StalledError".to_owned(),
         code: Some("STALLED".to_owned()),
         message: "the script waits for a promise that nothing can settle: no agent, timer or workflow is outstanding"
@@ -377,5 +393,5 @@ fn stalled() -> Box<ScriptError> {
         line: 0,
         column: 0,
         stack: String::new(),
-    })
+    }
 }

@@ -6,20 +6,25 @@ use bellwether_journal::id::{Attempt, CallNumber, FencingToken, TimerNumber};
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
-    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, Status, TimerFired, Usage,
+    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, ScriptError, Status,
+    TimerFired, Usage,
 };
 use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
 
-use super::machine::{Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
+use super::machine::{Begun, Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
 use super::output::{Action, Output, Source, Start, Work};
 use crate::backend::PreviousAttempt;
 use crate::pool::End;
 use crate::restart::{self, Cause};
 
+/// So many commands are carried out before other messages are heard again: some 2 ms of work.
+const COMMANDS_AT_ONCE: usize = 512;
+
 impl Machine {
-    /// The VM answered what it was given: turns in order.
+    /// The VM answered what it was given: turns in order. A turn may hold a million commands, so they are worked off in
+    /// slices: [`Machine::work_off`].
     pub fn turns(
         &mut self,
         turns: Vec<Turn>,
@@ -30,45 +35,97 @@ impl Machine {
         for turn in turns {
             let Some((index, time)) = self.owed.pop_front() else {
                 tracing::error!(run = %self.state.id, "a turn that nobody waits for is dropped");
-                return;
+                break;
             };
-            self.turn(index, time, turn, now, permits, out);
+            self.put_by(index, time, turn);
+        }
+        self.work_off(now, permits, out);
+    }
+
+    pub(super) fn put_by(&mut self, index: u64, time: Millis, turn: Turn) {
+        if !self.wants_script() {
+            return;
+        }
+        let discarded = matches!(turn.status, TurnStatus::LimitReached(_));
+        self.backlog.push_back(Begun {
+            index,
+            time,
+            ordinal: 0,
+            commands: if discarded { Vec::new() } else { turn.commands }.into_iter(),
+            status: turn.status,
+        });
+    }
+
+    /// Carries out a slice of what the script has asked for, so that other messages are heard in between.
+    pub fn work_off(&mut self, now: Millis, permits: &mut dyn Permits, out: &mut Output) {
+        let mut left = COMMANDS_AT_ONCE;
+        while left > 0
+            && let Some(mut begun) = self.backlog.pop_front()
+        {
+            for command in begun.commands.by_ref().take(left) {
+                left -= 1;
+                self.command(
+                    command,
+                    begun.index,
+                    begun.time,
+                    &mut begun.ordinal,
+                    now,
+                    out,
+                );
+            }
+            if begun.commands.as_slice().is_empty() {
+                self.turn_ended(begun.status, now, permits, out);
+            } else {
+                self.backlog.push_front(begun);
+            }
         }
         self.start_waiting(now, permits, out);
     }
 
-    pub(super) fn turn(
+    /// Whether [`Machine::work_off`] has something left to do.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    fn turn_ended(
         &mut self,
-        index: u64,
-        time: Millis,
-        turn: Turn,
+        status: TurnStatus,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
-        if !self.wants_script() {
-            return;
-        }
-        let mut ordinal = 0;
-        if !matches!(turn.status, TurnStatus::LimitReached(_)) {
-            for command in turn.commands {
-                self.command(command, index, time, &mut ordinal, now, out);
-            }
-        }
-        match turn.status {
+        match status {
             TurnStatus::Running => {}
             TurnStatus::Returned(value) => {
                 let end = Ending {
                     result: Some(value),
                     error: None,
+                    resumable: false,
                     status: Status::Completed,
                 };
                 self.end(end, now, permits, out);
             }
-            TurnStatus::Threw(error) | TurnStatus::LimitReached(error) => {
+            TurnStatus::Threw(error) => {
+                // Only the VM speaks of limits: a script that throws with such a code has still ended itself.
+                let code = if error.is_limit() {
+                    None
+                } else {
+                    error.code.clone()
+                };
+                let end = Ending {
+                    result: None,
+                    error: Some(ScriptError { code, ..*error }),
+                    resumable: false,
+                    status: Status::Failed,
+                };
+                self.end(end, now, permits, out);
+            }
+            TurnStatus::LimitReached(error) => {
                 let end = Ending {
                     result: None,
                     error: Some(*error),
+                    resumable: true,
                     status: Status::Failed,
                 };
                 self.end(end, now, permits, out);
@@ -163,7 +220,7 @@ impl Machine {
         self.agents += 1;
         if self.agents > self.caps.agents {
             let message = format!(
-                "the run's cap of {} agents is reached; raise it with --max-agents or `limits.max_agents`",
+                "the run's cap of {} agents is reached; raise it with --max-agents, or `max_agents` in the settings",
                 self.caps.agents
             );
             self.refuse(call.number, "AGENT_CAP", message, now, out);
@@ -303,9 +360,10 @@ impl Machine {
                 };
                 self.attempt_failed(token, failure, Usage::default(), true, now, out);
             }
-            End::Cancelled(usage) => match self.stage {
+            End::Cancelled(usage) => match &self.stage {
                 // It runs again when the run is resumed.
                 Stage::Stopping { .. } | Stage::Over => {}
+                Stage::Ending(end) if end.resumable => {}
                 Stage::Ending(_) => {
                     let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
                     self.settle_call(token, outcome, usage, Answer::Null, now, out);
@@ -356,7 +414,7 @@ impl Machine {
         };
         let retry = restart::retry_after(cause, failures, restart::jitter(key, failures));
         match retry {
-            Some(after) if !matches!(self.stage, Stage::Ending(_)) => {
+            Some(after) if !matches!(&self.stage, Stage::Ending(end) if !end.resumable) => {
                 let failed = AttemptFailed {
                     call: token.call,
                     attempt: token.attempt,

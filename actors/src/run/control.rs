@@ -67,6 +67,7 @@ impl Machine {
             Stage::Live | Stage::Pausing(_) | Stage::Paused => {}
         }
         permits.forget();
+        self.backlog.clear();
         self.status(Status::Stopping, by.clone(), reason.clone(), now, out);
         self.stage = Stage::Stopping { to, by, reason };
         out.act(self.state.next, Action::DropScript);
@@ -103,6 +104,7 @@ impl Machine {
         };
         self.append(Record::OrchestratorLost(Box::new(lost)), now, out);
         self.owed.clear();
+        self.backlog.clear();
         if before || spent {
             let why = if before {
                 "twice at the same place"
@@ -149,6 +151,7 @@ impl Machine {
         let end = Ending {
             result: None,
             error: Some(error),
+            resumable: false,
             status: Status::Quarantined,
         };
         self.end(end, now, permits, out);
@@ -163,15 +166,17 @@ impl Machine {
     ) {
         permits.forget();
         self.stage = Stage::Ending(Box::new(end));
+        self.backlog.clear();
         self.waiting.clear();
         self.at_hand.clear();
         self.loading.clear();
         self.timers.clear();
         out.act(self.state.next, Action::DropScript);
+        let resumable = matches!(&self.stage, Stage::Ending(end) if end.resumable);
         let idle: Vec<CallNumber> = self
             .state
             .unsettled()
-            .filter(|(_, call)| call.status != CallStatus::Running)
+            .filter(|(_, call)| !resumable && call.status != CallStatus::Running)
             .map(|(number, _)| number)
             .collect();
         for call in idle {

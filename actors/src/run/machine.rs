@@ -19,7 +19,7 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::text::Packed;
-use bellwether_scripts::{Target, Turn};
+use bellwether_scripts::{Command, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Resolved};
 use super::output::{Action, Output, Source};
@@ -66,8 +66,20 @@ pub(super) enum Stage {
 pub(super) struct Ending {
     pub(super) result: Option<Arc<str>>,
     pub(super) error: Option<ScriptError>,
+    /// Calls without an answer stay so: a limit ended the script, and with another one it can go on.
+    pub(super) resumable: bool,
     /// What the end is when no agent changes it.
     pub(super) status: Status,
+}
+
+/// A turn whose commands are being carried out.
+pub(super) struct Begun {
+    pub(super) index: u64,
+    pub(super) time: Millis,
+    /// Lines and phases that it has shown so far.
+    pub(super) ordinal: u32,
+    pub(super) commands: std::vec::IntoIter<Command>,
+    pub(super) status: TurnStatus,
 }
 
 /// A run's rules and all that they need to know.
@@ -80,6 +92,8 @@ pub struct Machine {
     pub(super) stage: Stage,
     /// Turns that the VM owes: index and time.
     pub(super) owed: VecDeque<(u64, Millis)>,
+    /// Turns whose commands are not all carried out yet, in order.
+    pub(super) backlog: VecDeque<Begun>,
     pub(super) timers: BTreeMap<TimerNumber, Millis>,
     /// Calls that wait for a slot, in call order.
     pub(super) waiting: VecDeque<CallNumber>,
@@ -118,6 +132,7 @@ impl Machine {
             keys,
             stage: Stage::Live,
             owed: VecDeque::new(),
+            backlog: VecDeque::new(),
             timers,
             waiting: VecDeque::new(),
             at_hand: HashMap::new(),
@@ -162,10 +177,16 @@ impl Machine {
     /// Nothing that is decided from here on can be made durable: only the ends of agents still count.
     pub fn abandon(&mut self) {
         self.stage = Stage::Over;
+        self.backlog.clear();
         self.waiting.clear();
         self.at_hand.clear();
         self.loading.clear();
         self.timers.clear();
+    }
+
+    /// An attempt whose start was decided was never carried out. `false` when it had ended already.
+    pub fn never_started(&mut self, token: FencingToken) -> bool {
+        self.is_current(token) && self.running.remove(&token.call)
     }
 
     /// Whether the script still gets answers.
@@ -245,9 +266,9 @@ impl Machine {
             out.act(self.state.next, Action::Arm(timer, at));
         }
         for (index, time, turn) in fresh {
-            self.turn(index, time, turn, now, permits, out);
+            self.put_by(index, time, turn);
         }
-        self.start_waiting(now, permits, out);
+        self.work_off(now, permits, out);
     }
 
     /// A new VM has been made from the journal up to a position; `fresh` as in [`Machine::go_on`].
@@ -259,9 +280,9 @@ impl Machine {
         out: &mut Output,
     ) {
         for (index, time, turn) in fresh {
-            self.turn(index, time, turn, now, permits, out);
+            self.put_by(index, time, turn);
         }
-        self.start_waiting(now, permits, out);
+        self.work_off(now, permits, out);
     }
 
     /// Seals a record, folds it and sends it on its way. A record that cannot stand where it would is a defect of this

@@ -97,6 +97,8 @@ pub enum Beginning {
 pub enum Message {
     /// The VM's turns.
     Turns(Vec<Turn>),
+    /// Carry out the next slice of what the script asked for.
+    WorkOff,
     /// An attempt ended.
     Ended(FencingToken, End),
     /// What became of records.

@@ -70,6 +70,8 @@ pub struct State {
     pub(super) turns_owed: usize,
     pub(super) answers: Vec<Settlement>,
     pub(super) commit_timer: bool,
+    /// A slice of the machine's backlog is in the mailbox.
+    pub(super) working_off: bool,
     pub(super) timers: HashMap<TimerNumber, JoinHandle<()>>,
     pub(super) rebuild_after: Duration,
     pub(super) rebuild_until: Position,
@@ -140,6 +142,7 @@ impl Actor for RunSupervisor {
             turns_owed: 0,
             answers: Vec::new(),
             commit_timer: false,
+            working_off: false,
             timers: HashMap::new(),
             rebuild_after: Duration::ZERO,
             rebuild_until: Position(0),
@@ -281,6 +284,10 @@ impl State {
                 };
                 self.decide(|machine, now, permits, out| machine.turns(turns, now, permits, out));
             }
+            Message::WorkOff => {
+                self.working_off = false;
+                self.decide(|machine, now, permits, out| machine.work_off(now, permits, out));
+            }
             Message::Ended(token, end) => {
                 self.decide(|machine, now, permits, out| {
                     machine.ended(token, end, now, permits, out);
@@ -372,19 +379,35 @@ impl State {
             .push_back((self.machine.state().next, Effect::Answer(reply)));
     }
 
-    /// Does all that can be done now.
+    /// Does all that can be done now. What is done may lead to further decisions, so it goes on until nothing is left.
     fn perform(&mut self, myself: &ActorRef<Message>, commit: Commit) {
-        self.collect();
-        self.give_answers();
-        let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
-        if !self.output.rows.is_empty() {
-            if !waits {
-                self.commit();
-            } else if !self.commit_timer {
-                self.commit_timer = true;
-                myself.send_after(COMMIT_TOGETHER, || Message::CommitNow);
+        loop {
+            self.collect();
+            self.give_answers();
+            let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
+            if !self.output.rows.is_empty() {
+                if !waits {
+                    self.commit();
+                } else if !self.commit_timer {
+                    self.commit_timer = true;
+                    myself.send_after(COMMIT_TOGETHER, || Message::CommitNow);
+                }
+            }
+            self.do_effects(myself);
+            self.tell();
+            if self.output.entries.is_empty() && self.output.actions.is_empty() {
+                break;
             }
         }
+        if self.machine.has_backlog() && !self.working_off {
+            self.working_off = myself.cast(Message::WorkOff).is_ok();
+        }
+        if self.journal_failed.is_some() && self.machine.running() == 0 {
+            self.finish(myself);
+        }
+    }
+
+    fn do_effects(&mut self, myself: &ActorRef<Message>) {
         while let Some((position, _)) = self.effects.front()
             && *position <= self.durable
             && let Some((position, effect)) = self.effects.pop_front()
@@ -393,13 +416,10 @@ impl State {
                 Effect::Act(action) => self.act(myself, position, action),
                 Effect::Report(report) => self.observer.report(report),
                 Effect::Answer(reply) => {
+                    // Whoever asked may have gone.
                     let _ = reply.send(());
                 }
             }
-        }
-        self.tell();
-        if self.journal_failed.is_some() && self.machine.running() == 0 {
-            self.finish(myself);
         }
     }
 
@@ -553,11 +573,18 @@ impl State {
             return;
         }
         self.surroundings.scheduler.forget(self.run);
-        self.effects
-            .retain(|(_, effect)| !matches!(effect, Effect::Act(_) | Effect::Report(_)));
         for (_, effect) in self.effects.drain(..) {
-            if let Effect::Answer(reply) = effect {
-                let _ = reply.send(());
+            match effect {
+                Effect::Answer(reply) => {
+                    let _ = reply.send(());
+                }
+                // It never came to be, so no end of it will be heard.
+                Effect::Act(Action::Start(start)) => {
+                    if self.machine.never_started(start.token) {
+                        self.surroundings.scheduler.give_back();
+                    }
+                }
+                Effect::Act(_) | Effect::Report(_) => {}
             }
         }
         self.told_later.clear();

@@ -470,22 +470,37 @@ fn a_run_whose_agents_failed_is_degraded() {
     assert_eq!(end, came(&["ended degraded"], &["DropScript", "Finish"]));
 }
 
+/// The calls that had no answer keep none, so that the run can go on with another limit.
 #[test]
-fn b07_a_turn_that_broke_a_limit_leaves_no_command() {
-    let mut run = Run::new(None, 10);
-    let error = ScriptError {
-        name: "CpuLimitError".to_owned(),
-        code: Some("LIMIT_CPU".to_owned()),
-        message: "30 s".to_owned(),
-        line: 0,
-        column: 0,
-        stack: String::new(),
+fn b07_a_turn_that_broke_a_limit_leaves_no_command_and_a_run_that_can_be_resumed() {
+    let error = |code: &str| {
+        Box::new(ScriptError {
+            name: "CpuLimitError".to_owned(),
+            code: Some(code.to_owned()),
+            message: "30 s".to_owned(),
+            line: 0,
+            column: 0,
+            stack: String::new(),
+        })
     };
-    let end = run.turn(
-        vec![call(0), log("x")],
-        TurnStatus::LimitReached(Box::new(error)),
+    let mut run = Run::new(Some(1), 10);
+    run.calls(0..2);
+    let limit = TurnStatus::LimitReached(error("LIMIT_CPU"));
+    let broken = run.turn(vec![call(2), log("x")], limit);
+    assert_eq!(broken, came(&[], &["DropScript", "CancelAgents"]));
+    assert_eq!(
+        run.ended(0, 1, cancelled()),
+        came(&["ended failed"], &["Finish"])
     );
-    assert_eq!(end, came(&["ended failed"], &["DropScript", "Finish"]));
+    assert!(run.machine.state().is_resumable());
+    assert_eq!(run.machine.state().counts.pending, 2);
+
+    let mut run = Run::new(Some(1), 10);
+    run.turn(vec![], TurnStatus::Threw(error("LIMIT_CPU")));
+    assert!(
+        !run.machine.state().is_resumable(),
+        "a script cannot say so itself"
+    );
 }
 
 #[test]

@@ -10,7 +10,6 @@
 
 mod bed;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bed::{Bed, Gate, Kind};

@@ -136,7 +136,13 @@ pub(super) async fn attach(
         read = closing => read,
         signal = signals.next() => leave_at_once(signal, screen, &resume),
     };
-    let outcome = read.unwrap_or_else(|_| Err(CommandError::host("reading the outcome met a bug")))?;
+    let mut outcome =
+        read.unwrap_or_else(|_| Err(CommandError::host("reading the outcome met a bug")))?;
+    if handle.journal_failed() {
+        // The journal could not be told that it paused the run, nor why.
+        outcome.status = status;
+        outcome.reason = handle.reason();
+    }
     show(&outcome, screen, flags, common)?;
     Ok(exit_code(status, handle.journal_failed(), caught))
 }
@@ -195,7 +201,8 @@ mod tests {
             (Status::Degraded, false, None, 4),
         ];
         for (status, journal_failed, caught, number) in table {
-            assert_eq!(exit_code(status, journal_failed, caught).number(),
+            assert_eq!(
+                exit_code(status, journal_failed, caught).number(),
                 number,
                 "{status:?} {caught:?}"
             );

@@ -26,7 +26,11 @@ pub(super) async fn dump(flags: OneRun, screen: Screen) -> Result<ExitCode> {
         let mut first = true;
         source
             .dump(run, &mut |record| {
-                let before = if std::mem::take(&mut first) { "[\n" } else { ",\n" };
+                let before = if std::mem::take(&mut first) {
+                    "[\n"
+                } else {
+                    ",\n"
+                };
                 lines.text(before) && lines.text(record)
             })
             .await?;

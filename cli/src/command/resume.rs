@@ -7,7 +7,7 @@ use bellwether::{Digest, ResumeOptions};
 
 use super::attach::{attach, show, starting};
 use super::run::{listen, open};
-use super::source::none_there;
+use super::source::{is_a_folder, none_there};
 use super::{Place, program, proposal};
 use crate::args::Resume;
 use crate::error::{CommandError, Result};
@@ -21,6 +21,9 @@ use crate::read::Reader;
 pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
+    if journal.is_dir() {
+        return Err(is_a_folder(&journal));
+    }
     if !journal.is_file() {
         return Err(none_there(&journal));
     }
@@ -40,7 +43,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     if flags.run.is_none() {
         screen.note(&human::latest(run, &view.name));
     }
-    if view.status.is_final() {
+    if view.status.is_final() && !view.resumable {
         session.leave().await;
         return finished(&Outcome::of(view), &flags, screen);
     }
@@ -60,8 +63,10 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         .config
         .max_items()
         .filter(|_| flags.limits.max_items.is_some());
+    options.script_limits = place.config.script_limits();
     options.by = Some(program());
-    let resumed = starting(&mut signals, session.engine.resume(run, options)).await;
+    options.watched = true;
+    let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;
     let handle = match resumed {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
@@ -148,9 +153,14 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let was = Path::new(&view.working_directory);
     if was != directory {
-        lines.push(format!("the run works in {}, where it was started", was.display()));
+        lines.push(format!(
+            "the run works in {}, where it was started",
+            was.display()
+        ));
     }
-    let Some(path) = &view.script_path else { return lines };
+    let Some(path) = &view.script_path else {
+        return lines;
+    };
     let file = was.join(path);
     let shown = file.display();
     match std::fs::read(&file) {
@@ -167,5 +177,7 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
 
 /// Whether a file's bytes are the script that the journal has, by its hash.
 fn is_journaled(bytes: &[u8], view: &RunView) -> bool {
-    view.script_hash.as_ref().is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
+    view.script_hash
+        .as_ref()
+        .is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
 }

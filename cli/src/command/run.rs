@@ -9,6 +9,7 @@ use bellwether::{Engine, Limits, Script, StartOptions};
 use super::attach::{Session, attach, starting};
 use super::{Place, program, script, source};
 use crate::args::Run;
+use crate::config::key::Value;
 use crate::config::{Agents, Config, project};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
@@ -38,15 +39,23 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let mut signals = listen()?;
     let lock = starting(&mut signals, reach::hold(&journal, "run")).await?;
     let session = open(lock, &journal, config, "run", &mut signals).await?;
-    let started = starting(&mut signals, session.engine.start(script, options)).await;
+    let started = starting(
+        &mut signals,
+        Box::pin(session.engine.start(script, options)),
+    )
+    .await;
     let handle = match started {
         Ok(handle) => handle,
         Err(error) => return session.give_up(error).await,
     };
-    let name = session.reader.row(handle.id()).map(|row| row.name).unwrap_or_default();
+    let name = session
+        .reader
+        .row(handle.id())
+        .map(|row| row.name)
+        .unwrap_or_default();
     let agents = match config.agents() {
         Some(Agents::Backend(name)) => name,
-        Some(Agents::Command(words)) => words.join(" "),
+        Some(Agents::Command(words)) => Value::Words(words).show(),
         None => String::new(),
     };
     screen.note(&format!(
@@ -82,12 +91,14 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.concurrency = config.concurrency();
     options.max_agents = config.max_agents();
     options.max_items = config.max_items();
+    options.script_limits = config.script_limits();
     options.timeout_ms = config
         .timeout()
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     options.base_commit = script::base_commit(&place.directory);
     options.working_directory = Some(place.directory.clone());
     options.started_by = Some(program());
+    options.watched = true;
     Ok(options)
 }
 

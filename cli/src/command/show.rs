@@ -15,7 +15,9 @@ pub(super) async fn execute(flags: Show, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, None)?;
     let (journal, _) = place.config.journal();
     let source = Source::require(&journal, "show").await?;
-    let text = source.ask(Question::View(flags.run.as_deref().unwrap_or("last"))).await?;
+    let text = source
+        .ask(Question::View(flags.run.as_deref().unwrap_or("last")))
+        .await?;
     drop(source);
     let view: RunView = parse(&text)?;
     if flags.run.is_none() {
@@ -46,16 +48,29 @@ fn find<'view>(view: &'view RunView, text: &str) -> Result<&'view CallView> {
     if let Some(call) = view.calls.iter().find(|call| call.agent_id == text) {
         return Ok(call);
     }
-    let mut labelled = view.calls.iter().filter(|call| call.label.as_deref() == Some(text));
+    let mut labelled = view
+        .calls
+        .iter()
+        .filter(|call| call.label.as_deref() == Some(text));
     match (labelled.next(), labelled.next()) {
         (Some(call), None) => Ok(call),
-        (None, _) => Err(CommandError::usage(format!("no agent `{text}` in {}", view.run_id))
-            .help(format!("`bellwether show {}` lists its agents", view.run_id))),
+        (None, _) => Err(
+            CommandError::usage(format!("no agent `{text}` in {}", view.run_id)).help(format!(
+                "`bellwether show {}` lists its agents",
+                view.run_id
+            )),
+        ),
         (Some(one), Some(other)) => {
-            let more = if labelled.next().is_some() { ", …" } else { "" };
+            let more = if labelled.next().is_some() {
+                ", …"
+            } else {
+                ""
+            };
             let (one, other) = (&one.agent_id, &other.agent_id);
-            Err(CommandError::usage(format!("`{text}` may be any of {one}, {other}{more}"))
-                .help("give the agent's id"))
+            Err(
+                CommandError::usage(format!("`{text}` may be any of {one}, {other}{more}"))
+                    .help("give the agent's id"),
+            )
         }
     }
 }

@@ -136,6 +136,17 @@ struct File {
     timeout: Option<String>,
     /// How long agents may take to end when a run is stopped. Default: `10s`.
     stop_grace: Option<String>,
+    /// How long a script's source may be, in bytes. Default: 524288.
+    #[schemars(range(min = 1, max = 1_099_511_627_776_u64))]
+    script_source_bytes: Option<u64>,
+    /// How much a script may keep, in bytes. Default: 268435456. A run that broke this limit can be resumed with another.
+    #[schemars(range(min = 1, max = 1_099_511_627_776_u64))]
+    script_heap_bytes: Option<u64>,
+    /// A script's stack, in bytes. Default: 1048576, which is also the most.
+    #[schemars(range(min = 65_536, max = 1_048_576_u64))]
+    script_stack_bytes: Option<u64>,
+    /// CPU time of one turn of a script. Default: `30s`.
+    script_turn_cpu: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -193,6 +204,10 @@ mod tests {
             max_items = 5
             timeout = "2h"
             stop_grace = "PT5S"
+            script_source_bytes = 1000
+            script_heap_bytes = 2000
+            script_stack_bytes = 100000
+            script_turn_cpu = "5s"
             "#,
         )
         .unwrap();

@@ -26,6 +26,14 @@ pub(crate) enum Key {
     Timeout,
     /// How long agents may take to end when a run is stopped.
     StopGrace,
+    /// Length of a script's source.
+    ScriptSourceBytes,
+    /// What a script keeps.
+    ScriptHeapBytes,
+    /// A script's stack.
+    ScriptStackBytes,
+    /// CPU time of one turn of a script.
+    ScriptTurnCpu,
 }
 
 /// What a setting holds.
@@ -69,6 +77,10 @@ impl Key {
         Self::MaxItems,
         Self::Timeout,
         Self::StopGrace,
+        Self::ScriptSourceBytes,
+        Self::ScriptHeapBytes,
+        Self::ScriptStackBytes,
+        Self::ScriptTurnCpu,
     ];
 
     /// The name in a settings file.
@@ -83,6 +95,10 @@ impl Key {
             Self::MaxItems => "max_items",
             Self::Timeout => "timeout",
             Self::StopGrace => "stop_grace",
+            Self::ScriptSourceBytes => "script_source_bytes",
+            Self::ScriptHeapBytes => "script_heap_bytes",
+            Self::ScriptStackBytes => "script_stack_bytes",
+            Self::ScriptTurnCpu => "script_turn_cpu",
         }
     }
 
@@ -98,7 +114,14 @@ impl Key {
 
     /// The flag, if there is one.
     pub(crate) fn flag(self) -> Option<String> {
-        (self != Self::StopGrace).then(|| format!("--{}", self.name().replace('_', "-")))
+        match self {
+            Self::StopGrace
+            | Self::ScriptSourceBytes
+            | Self::ScriptHeapBytes
+            | Self::ScriptStackBytes
+            | Self::ScriptTurnCpu => None,
+            _ => Some(format!("--{}", self.name().replace('_', "-"))),
+        }
     }
 
     const fn kind(self) -> Kind {
@@ -119,7 +142,16 @@ impl Key {
                 min: 1,
                 max: i64::MAX as u64,
             },
-            Self::Timeout => Kind::Duration {
+            Self::ScriptSourceBytes | Self::ScriptHeapBytes => Kind::Count {
+                min: 1,
+                max: 1 << 40,
+            },
+            // The stack lies on a thread of the runtime.
+            Self::ScriptStackBytes => Kind::Count {
+                min: 64 << 10,
+                max: 1 << 20,
+            },
+            Self::ScriptTurnCpu | Self::Timeout => Kind::Duration {
                 min: Duration::from_millis(1),
             },
             Self::StopGrace => Kind::Duration {
@@ -193,6 +225,9 @@ impl Key {
             Kind::Path => "expected a path in quotation marks".to_owned(),
             Kind::Words => {
                 "expected a command: a text such as \"claude -p\", or a list of words".to_owned()
+            }
+            Kind::Count { min, max } if max <= 1 << 20 => {
+                format!("expected a whole number from {min} to {max}")
             }
             Kind::Count { min, .. } => format!("expected a whole number from {min}"),
             Kind::Duration { min } if min.is_zero() => {

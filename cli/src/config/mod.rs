@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::AgentInput;
+use bellwether::{AgentInput, ScriptLimits};
 
 use crate::error::{CommandError, Result};
 use file::Layer;
@@ -274,6 +274,22 @@ impl Config {
         }
     }
 
+    /// What a script may use, as far as that was set (B07).
+    pub(crate) fn script_limits(&self) -> ScriptLimits {
+        let bytes = |key| {
+            let number = self.count(key)?;
+            usize::try_from(number).ok()
+        };
+        let mut limits = ScriptLimits::default();
+        limits.source_bytes = bytes(Key::ScriptSourceBytes);
+        limits.heap_bytes = bytes(Key::ScriptHeapBytes);
+        limits.stack_bytes = bytes(Key::ScriptStackBytes);
+        if let Some(Value::Duration(duration)) = self.set(Key::ScriptTurnCpu) {
+            limits.turn_cpu_ms = u64::try_from(duration.as_millis()).ok();
+        }
+        limits
+    }
+
     /// How long agents may take to end when a run is stopped.
     pub(crate) fn stop_grace(&self) -> Duration {
         match self
@@ -314,6 +330,10 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::MaxAgents => Some(Value::Count(1_000)),
                 Key::MaxItems => Some(Value::Count(4_096)),
                 Key::StopGrace => Some(Value::Duration(Duration::from_secs(10))),
+                Key::ScriptSourceBytes => Some(Value::Count(512 << 10)),
+                Key::ScriptHeapBytes => Some(Value::Count(256 << 20)),
+                Key::ScriptStackBytes => Some(Value::Count(1 << 20)),
+                Key::ScriptTurnCpu => Some(Value::Duration(Duration::from_secs(30))),
                 Key::Backend | Key::AgentCommand | Key::Timeout => None,
             };
             Effective {

@@ -127,7 +127,10 @@ async fn row(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answ
 }
 
 async fn outcome(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
-    let text = blocking(&shared, move |reader| reader.outcome_text(reader.find(&run)?)).await?;
+    let text = blocking(&shared, move |reader| {
+        reader.outcome_text(reader.find(&run)?)
+    })
+    .await?;
     Ok(json_text(text))
 }
 

@@ -96,21 +96,25 @@ pub(crate) fn run(view: &RunView, paint: Paint, resume: &str) -> Vec<String> {
 }
 
 fn phase(phase: &PhaseView, view: &RunView, paint: Paint) -> Vec<String> {
-    let title = phase.title.as_deref().map_or("(no phase)".to_owned(), |title| one_line(title, 48));
+    let title = phase
+        .title
+        .as_deref()
+        .map_or("(no phase)".to_owned(), |title| one_line(title, 48));
     let mut lines = vec![format!(
         "{}  {}, {}{}",
         paint.bold(&title),
         counts(&phase.agents),
         usage(phase.usage),
-        phase.duration_ms.map(|time| format!(", {}", elapsed(time))).unwrap_or_default()
+        phase
+            .duration_ms
+            .map(|time| format!(", {}", elapsed(time)))
+            .unwrap_or_default()
     )];
     let known = |title: &Option<_>| view.phases.iter().any(|phase| phase.title == *title);
     let mut calls: Vec<&CallView> = view
         .calls
         .iter()
-        .filter(|call| {
-            call.phase == phase.title || (phase.title.is_none() && !known(&call.phase))
-        })
+        .filter(|call| call.phase == phase.title || (phase.title.is_none() && !known(&call.phase)))
         .collect();
     if calls.is_empty() {
         return lines;
@@ -126,6 +130,8 @@ fn phase(phase: &PhaseView, view: &RunView, paint: Paint) -> Vec<String> {
             let shown = match &call.failure {
                 Some(failure) => format!("{status} ({})", failure.kind.name()),
                 None if call.reused => "reused".to_owned(),
+                // What the journal has last of an agent whose engine is gone.
+                None if status == "running" && !view.status.needs_engine() => "cut off".to_owned(),
                 None => status.clone(),
             };
             vec![
@@ -159,18 +165,32 @@ pub(crate) fn agent(call: &CallView, paint: Paint) -> Vec<String> {
     if let Some(phase) = &call.phase {
         lines.push(format!("phase: {}", one_line(phase, WIDTH)));
     }
-    let time = call.duration_ms.map(|time| format!(", {}", elapsed(time))).unwrap_or_default();
-    lines.push(format!("attempts: {}{time}, {}", call.attempts, usage(call.usage)));
+    let time = call
+        .duration_ms
+        .map(|time| format!(", {}", elapsed(time)))
+        .unwrap_or_default();
+    lines.push(format!(
+        "attempts: {}{time}, {}",
+        call.attempts,
+        usage(call.usage)
+    ));
     for past in &call.past_attempts {
         let time = elapsed(past.ended_at.0.saturating_sub(past.started_at.0));
         let message = one_line(&past.message, 300);
-        lines.push(format!("  attempt {}, {time}: {}: {message}", past.attempt, past.kind));
+        lines.push(format!(
+            "  attempt {}, {time}: {}: {message}",
+            past.attempt, past.kind
+        ));
     }
     if let Some(failure) = &call.failure {
         let text = format!("{}: {}", failure.kind.name(), plain(&failure.message));
         lines.push(paint.red(&text));
         let evidence = failure.evidence.as_deref().unwrap_or_default();
-        lines.extend(evidence.lines().map(|line| paint.dim(&format!("  {}", plain(line)))));
+        lines.extend(
+            evidence
+                .lines()
+                .map(|line| paint.dim(&format!("  {}", plain(line)))),
+        );
     }
     lines
 }

@@ -57,6 +57,8 @@ pub struct RunView {
     pub calls: Vec<CallView>,
     /// Failed and refused agents by kind, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// Whether it can be taken up as it is: it has no final end, or a limit ended its script.
+    pub resumable: bool,
     /// The script's value.
     pub result: Option<Box<RawValue>>,
     /// What the script threw, or why the run was ended.
@@ -95,7 +97,8 @@ pub struct CallView {
     pub label: Option<Arc<str>>,
     /// Its phase.
     pub phase: Option<Arc<str>>,
-    /// How it stands: `waiting running backoff completed failed cancelled skipped refused`.
+    /// How it stands: `waiting running backoff completed failed cancelled skipped refused`, and `interrupted` for one that was
+    /// at work when the run's engine went away or the run was stopped.
     pub status: String,
     /// Whether its value came from the journal when the run was last taken over.
     pub reused: bool,
@@ -176,7 +179,7 @@ impl RunView {
         let calls: Vec<CallView> = (0..)
             .map(CallNumber)
             .zip(&state.calls)
-            .map(|(number, call)| CallView::new(number, call, taken_over, now))
+            .map(|(number, call)| CallView::new(number, call, taken_over, live, now))
             .collect();
         Self {
             run_id: state.id,
@@ -200,6 +203,7 @@ impl RunView {
             calls,
             failures: FailureGroup::census(state),
             // The journal holds what was valid JSON when it was written; a damaged value is shown as none.
+            resumable: state.is_resumable(),
             result: result.and_then(|text| RawValue::from_string(text.to_owned()).ok()),
             error: state.error.clone(),
         }
@@ -296,8 +300,13 @@ impl CallView {
         number: CallNumber,
         call: &CallState,
         taken_over: Option<Position>,
+        live: bool,
         now: Millis,
     ) -> Self {
+        let status = match call.status {
+            CallStatus::Running if !live => "interrupted",
+            status => status.name(),
+        };
         let started_at = call.first_started_at();
         let end = call
             .ended_at
@@ -314,7 +323,7 @@ impl CallView {
             kind: call.kind.name().to_owned(),
             label: call.label.clone(),
             phase: call.phase.clone(),
-            status: call.status.name().to_owned(),
+            status: status.to_owned(),
             reused: was_reused(call, taken_over),
             attempts: call.attempts,
             started_at: started_at.map(Timestamp),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bellwether::store::{Batch, MemoryStore, Position, Row, StoreError};
 use bellwether::{
-    AgentBackend, AttemptContext, Builder, BuildError, Digest, Ended, Engine, Epoch, FailureKind,
+    AgentBackend, AttemptContext, BuildError, Builder, Digest, Ended, Engine, Epoch, FailureKind,
     RunId, Script, StartOptions, Store, Task,
 };
 use futures_util::future::BoxFuture;
@@ -14,7 +14,9 @@ use tokio::sync::watch;
 
 /// A script of this body.
 pub(crate) fn script(body: &str) -> Script {
-    Script::text(format!("export const meta = {{ name: 'test', description: 'A test' }}\n{body}"))
+    Script::text(format!(
+        "export const meta = {{ name: 'test', description: 'A test' }}\n{body}"
+    ))
 }
 
 /// Options for the scripted backend.
@@ -57,13 +59,18 @@ impl Scripted {
 
     /// The agents with this prompt answer from here on.
     pub(crate) fn release_prompt(&self, prompt: &str) {
-        self.released.send_modify(|released| _ = released.prompts.insert(prompt.to_owned()));
+        self.released
+            .send_modify(|released| _ = released.prompts.insert(prompt.to_owned()));
     }
 
     /// Waits until so many attempts have begun; gives the prompts of all.
     pub(crate) async fn begun(&self, count: usize) -> Vec<String> {
         let mut begun = self.begun.subscribe();
-        begun.wait_for(|begun| begun.len() >= count).await.unwrap().clone()
+        begun
+            .wait_for(|begun| begun.len() >= count)
+            .await
+            .unwrap()
+            .clone()
     }
 
     pub(crate) fn prompts(&self) -> Vec<String> {
@@ -72,7 +79,11 @@ impl Scripted {
 
     /// Waits until no agent is at work.
     pub(crate) async fn idle(&self) {
-        self.alive.subscribe().wait_for(|alive| *alive == 0).await.unwrap();
+        self.alive
+            .subscribe()
+            .wait_for(|alive| *alive == 0)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn alive(&self) -> usize {
@@ -93,8 +104,8 @@ impl AgentBackend for Scripted {
                 return Ended::failed(FailureKind::Refused, "it was told to fail");
             }
             if prompt.starts_with("hold") {
-                let may_answer =
-                    released.wait_for(|released| released.all || released.prompts.contains(&prompt));
+                let may_answer = released
+                    .wait_for(|released| released.all || released.prompts.contains(&prompt));
                 tokio::select! {
                     _ = may_answer => {}
                     () = context.cancelled.cancelled() => return Ended::cancelled(),
@@ -154,7 +165,11 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn new() -> Self {
-        Self { inner: MemoryStore::new(), commits: Arc::default(), waiting: Arc::default() }
+        Self {
+            inner: MemoryStore::new(),
+            commits: Arc::default(),
+            waiting: Arc::default(),
+        }
     }
 
     pub(crate) fn tell(&self, commits: Commits) {
@@ -164,7 +179,11 @@ impl Told {
 
     /// Waits until a commit is held.
     pub(crate) async fn is_holding(&self) {
-        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+        self.waiting
+            .subscribe()
+            .wait_for(|waiting| *waiting > 0)
+            .await
+            .unwrap();
     }
 
     /// The same contents, for the next engine.

@@ -18,10 +18,16 @@ async fn a_shutdown_leaves_runs_resumable() {
     backend.begun(4).await;
     engine.shutdown(Duration::from_secs(5)).await;
     assert_eq!(backend.alive(), 0);
-    assert_eq!((one.wait().await, two.wait().await), (Status::Stopped, Status::Stopped));
+    assert_eq!(
+        (one.wait().await, two.wait().await),
+        (Status::Stopped, Status::Stopped)
+    );
     let refused = engine.start(script(body), options()).await.unwrap_err();
     assert!(matches!(refused, StartError::ShuttingDown), "{refused}");
-    let refused = engine.resume(one.id(), ResumeOptions::new()).await.unwrap_err();
+    let refused = engine
+        .resume(one.id(), ResumeOptions::new())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ResumeError::ShuttingDown), "{refused}");
     engine.shutdown(Duration::from_secs(5)).await;
 
@@ -32,7 +38,10 @@ async fn a_shutdown_leaves_runs_resumable() {
     backend.release();
     for run in left {
         let run = engine.resume(run, ResumeOptions::new()).await.unwrap();
-        assert_eq!(run.result::<Vec<String>>().await.unwrap(), ["one", "hold two"]);
+        assert_eq!(
+            run.result::<Vec<String>>().await.unwrap(),
+            ["one", "hold two"]
+        );
     }
     assert_eq!(backend.prompts(), ["hold two", "hold two"]);
 }
@@ -54,7 +63,10 @@ async fn a_shutdown_ends_at_its_deadline() {
     let (engine, backend) = engine_on(store.memory()).await;
     backend.release();
     let run = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
-    assert_eq!(run.result::<Vec<String>>().await.unwrap(), ["hold one", "two"]);
+    assert_eq!(
+        run.result::<Vec<String>>().await.unwrap(),
+        ["hold one", "two"]
+    );
 }
 
 #[tokio::test]
@@ -80,6 +92,13 @@ async fn dropping_the_engine_ends_agents_and_whoever_waits_for_them() {
     let (engine, backend) = engine_on(Arc::new(store)).await;
     backend.release();
     let run = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
-    assert_eq!(run.result::<Vec<String>>().await.unwrap(), ["one", "hold two"]);
-    assert_eq!(backend.prompts(), ["hold two"], "what was acknowledged is not lost");
+    assert_eq!(
+        run.result::<Vec<String>>().await.unwrap(),
+        ["one", "hold two"]
+    );
+    assert_eq!(
+        backend.prompts(),
+        ["hold two"],
+        "what was acknowledged is not lost"
+    );
 }

@@ -18,7 +18,11 @@ fn shell(text: &str) -> StartOptions {
 }
 
 async fn build(store: &MemoryStore) -> Engine {
-    Engine::builder().store(Arc::new(store.clone())).build().await.unwrap()
+    Engine::builder()
+        .store(Arc::new(store.clone()))
+        .build()
+        .await
+        .unwrap()
 }
 
 /// The process ids that the run's agent says.
@@ -41,16 +45,27 @@ fn lives(process: u32) -> bool {
 async fn a_program_is_an_agent() {
     let answer = r#"read -r task; printf '{"value": {"z": 1, "a": 2}, "usage": {"inputTokens": 3, "outputTokens": 4}}\n'"#;
     let engine = build(&MemoryStore::new()).await;
-    let run = engine.start(script("return agent('Do it.')"), shell(answer)).await.unwrap();
+    let run = engine
+        .start(script("return agent('Do it.')"), shell(answer))
+        .await
+        .unwrap();
     let value: serde_json::Value = run.result().await.unwrap();
     assert_eq!(value.to_string(), r#"{"z":1,"a":2}"#);
 
     // As a backend under a name, too.
     let mut cat = Options::new(vec!["cat".to_owned()]);
     cat.input = InputMode::Prompt;
-    let engine = Engine::builder().memory().command("cat", cat).build().await.unwrap();
+    let engine = Engine::builder()
+        .memory()
+        .command("cat", cat)
+        .build()
+        .await
+        .unwrap();
     let options = StartOptions::new().backend("cat");
-    let run = engine.start(script("return agent('Say this.')"), options).await.unwrap();
+    let run = engine
+        .start(script("return agent('Say this.')"), options)
+        .await
+        .unwrap();
     assert_eq!(run.result::<String>().await.unwrap(), "Say this.");
 }
 
@@ -61,16 +76,27 @@ async fn no_process_outlives_a_kill_or_a_dropped_engine() {
     let gate = tempfile::tempdir().unwrap();
     // Without the gate it says its ids as soon as it starts, which may be before anybody listens.
     let open = gate.path().join("open");
-    let text = format!("while ! test -e {}; do sleep 0.01; done; {DEAF}", open.display());
-    let run = engine.start(script("return agent('Hang.')"), shell(&text)).await.unwrap();
+    let text = format!(
+        "while ! test -e {}; do sleep 0.01; done; {DEAF}",
+        open.display()
+    );
+    let run = engine
+        .start(script("return agent('Hang.')"), shell(&text))
+        .await
+        .unwrap();
     let (said, ()) = tokio::join!(said(&run), async { std::fs::write(&open, "").unwrap() });
     assert!(said.iter().all(|process| lives(*process)), "{said:?}");
     run.kill("a test").await.unwrap();
-    assert!(!said.iter().any(|process| lives(*process)), "it said that all are dead");
+    assert!(
+        !said.iter().any(|process| lives(*process)),
+        "it said that all are dead"
+    );
 
     std::fs::remove_file(&open).unwrap();
     let run = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
-    let (said, ()) = tokio::join!(self::said(&run), async { std::fs::write(&open, "").unwrap() });
+    let (said, ()) = tokio::join!(self::said(&run), async {
+        std::fs::write(&open, "").unwrap()
+    });
     drop((run, engine));
     while said.iter().any(|process| lives(*process)) {
         tokio::task::yield_now().await;
@@ -80,13 +106,22 @@ async fn no_process_outlives_a_kill_or_a_dropped_engine() {
 /// Dropping everything at once, the runtime too, is how most programs end.
 #[test]
 fn no_process_outlives_the_runtime() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let said = runtime.block_on(async {
         let engine = build(&MemoryStore::new()).await;
         let folder = tempfile::tempdir().unwrap();
         let open = folder.path().join("open");
-        let text = format!("while ! test -e {}; do sleep 0.01; done; {DEAF}", open.display());
-        let run = engine.start(script("return agent('Hang.')"), shell(&text)).await.unwrap();
+        let text = format!(
+            "while ! test -e {}; do sleep 0.01; done; {DEAF}",
+            open.display()
+        );
+        let run = engine
+            .start(script("return agent('Hang.')"), shell(&text))
+            .await
+            .unwrap();
         let (said, ()) = tokio::join!(said(&run), async { std::fs::write(&open, "").unwrap() });
         // Nobody drops it: the runtime goes first.
         std::mem::forget(engine);

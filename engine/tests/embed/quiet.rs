@@ -8,14 +8,20 @@ const OF_EVERY_PROGRAM: u64 = 1 << (7 - 1) | 1 << (11 - 1) | 1 << (32 - 1) | 1 <
 
 fn caught_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 
 #[tokio::test]
 async fn it_installs_no_logger_and_no_signal_handler() {
     let (engine, _) = engine().await;
-    let run = engine.start(script("log('line'); return agent('one')"), options()).await.unwrap();
+    let run = engine
+        .start(script("log('line'); return agent('one')"), options())
+        .await
+        .unwrap();
     assert_eq!(run.result::<String>().await.unwrap(), "one");
     engine.shutdown(std::time::Duration::from_secs(5)).await;
     assert!(!tracing::dispatcher::has_been_set());

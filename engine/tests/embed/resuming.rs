@@ -22,7 +22,10 @@ async fn a_run_goes_on_where_its_engine_was_dropped() {
     let id = run_id(1);
 
     let (engine, backend) = reopen(&path).await;
-    let run = engine.start(script(STEPS), options().run_id(id)).await.unwrap();
+    let run = engine
+        .start(script(STEPS), options().run_id(id))
+        .await
+        .unwrap();
     backend.begun(3).await;
     drop((run, engine));
     backend.idle().await;
@@ -32,10 +35,16 @@ async fn a_run_goes_on_where_its_engine_was_dropped() {
     assert!(engine.live().is_empty() && engine.run(id).is_none());
     assert_eq!(engine.archive().find("last").unwrap(), id);
     // Starting it again does not resume it either.
-    let known = engine.start(script(STEPS), options().run_id(id)).await.unwrap();
+    let known = engine
+        .start(script(STEPS), options().run_id(id))
+        .await
+        .unwrap();
     assert_eq!(known.wait().await, Status::Interrupted);
     assert!(backend.prompts().is_empty());
-    let run = engine.resume(id, ResumeOptions::new().by("a test")).await.unwrap();
+    let run = engine
+        .resume(id, ResumeOptions::new().by("a test"))
+        .await
+        .unwrap();
     assert!(engine.unfinished().await.unwrap().is_empty(), "it is live");
     backend.release_prompt("hold two");
     while !backend.prompts().contains(&"hold four".to_owned()) {
@@ -52,17 +61,29 @@ async fn a_run_goes_on_where_its_engine_was_dropped() {
 
     let ended = engine.resume(id, ResumeOptions::new()).await.unwrap_err();
     assert!(
-        matches!(ended, ResumeError::Ended { status: Status::Completed, .. }),
+        matches!(
+            ended,
+            ResumeError::Ended {
+                status: Status::Completed,
+                ..
+            }
+        ),
         "{ended}"
     );
-    let unknown = engine.resume(run_id(2), ResumeOptions::new()).await.unwrap_err();
+    let unknown = engine
+        .resume(run_id(2), ResumeOptions::new())
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, ResumeError::Unknown(_)), "{unknown}");
 }
 
 #[tokio::test]
 async fn resuming_a_live_run_gives_the_run() {
     let (engine, backend) = engine_on(Arc::new(MemoryStore::new())).await;
-    let run = engine.start(script("return agent('hold')"), options()).await.unwrap();
+    let run = engine
+        .start(script("return agent('hold')"), options())
+        .await
+        .unwrap();
     backend.begun(1).await;
     let (one, two) = tokio::join!(
         engine.resume(run.id(), ResumeOptions::new()),
@@ -78,11 +99,21 @@ async fn resuming_a_live_run_gives_the_run() {
 async fn a_missing_backend_refuses_the_resume_and_leaves_the_run() {
     let store = MemoryStore::new();
     let (engine, backend) = engine_on(Arc::new(store.clone())).await;
-    let run = engine.start(script("return agent('hold')"), options()).await.unwrap();
+    let run = engine
+        .start(script("return agent('hold')"), options())
+        .await
+        .unwrap();
     backend.begun(1).await;
     run.stop(std::time::Duration::ZERO, "a test").await.unwrap();
-    let other = bellwether::Engine::builder().store(Arc::new(store.clone())).build().await.unwrap();
-    let error = other.resume(run.id(), ResumeOptions::new()).await.unwrap_err();
+    let other = bellwether::Engine::builder()
+        .store(Arc::new(store.clone()))
+        .build()
+        .await
+        .unwrap();
+    let error = other
+        .resume(run.id(), ResumeOptions::new())
+        .await
+        .unwrap_err();
     assert!(matches!(error, ResumeError::Backend(_)), "{error}");
     assert_eq!(other.unfinished().await.unwrap(), [run.id()]);
 }
@@ -96,7 +127,10 @@ struct Brittle {
 
 impl Clock for Brittle {
     fn now(&self) -> u64 {
-        assert!(!self.breaks.swap(false, Ordering::AcqRel), "the clock is broken");
+        assert!(
+            !self.breaks.swap(false, Ordering::AcqRel),
+            "the clock is broken"
+        );
         self.now.load(Ordering::Acquire)
     }
 }
@@ -105,13 +139,21 @@ impl Clock for Brittle {
 async fn a_run_whose_supervisor_crashes_is_taken_up_again() {
     let clock = Arc::new(Brittle::default());
     let backend = Arc::new(Scripted::default());
-    let engine = builder(&backend).memory().clock(Arc::clone(&clock) as Arc<_>).build().await.unwrap();
+    let engine = builder(&backend)
+        .memory()
+        .clock(Arc::clone(&clock) as Arc<_>)
+        .build()
+        .await
+        .unwrap();
     let body = "return [await agent('one'), await agent('hold two')]";
     let run = engine.start(script(body), options()).await.unwrap();
     backend.begun(2).await;
     clock.breaks.store(true, Ordering::Release);
     backend.release();
-    assert_eq!(run.result::<Vec<String>>().await.unwrap(), ["one", "hold two"]);
+    assert_eq!(
+        run.result::<Vec<String>>().await.unwrap(),
+        ["one", "hold two"]
+    );
     assert_eq!(backend.prompts(), ["one", "hold two", "hold two"]);
     assert_eq!(engine.archive().view(run.id(), 0).unwrap().recoveries, 1);
 }
@@ -121,11 +163,24 @@ async fn the_clock_given_is_the_one_in_the_records() {
     let clock = Arc::new(Brittle::default());
     clock.now.store(1_700_000_000_000, Ordering::Release);
     let backend = Arc::new(Scripted::default());
-    let engine = builder(&backend).memory().clock(clock as Arc<_>).build().await.unwrap();
-    let run = engine.start(script("return [await agent('one'), now()]"), options()).await.unwrap();
-    assert_eq!(run.result::<(String, u64)>().await.unwrap().1, 1_700_000_000_000);
+    let engine = builder(&backend)
+        .memory()
+        .clock(clock as Arc<_>)
+        .build()
+        .await
+        .unwrap();
+    let run = engine
+        .start(script("return [await agent('one'), now()]"), options())
+        .await
+        .unwrap();
+    assert_eq!(
+        run.result::<(String, u64)>().await.unwrap().1,
+        1_700_000_000_000
+    );
     let archive = engine.archive();
-    let records = archive.dump(run.id(), bellwether::store::Position(0), 100).unwrap();
+    let records = archive
+        .dump(run.id(), bellwether::store::Position(0), 100)
+        .unwrap();
     assert!(records.len() > 4);
     assert!(records.iter().all(|line| line.at.0 == 1_700_000_000_000));
 }

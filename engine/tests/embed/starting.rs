@@ -24,11 +24,24 @@ async fn the_same_id_is_the_same_run() {
     assert_eq!(backend.prompts(), ["hold"]);
 
     let other_script = engine.start(script("return 1"), given()).await;
-    assert!(matches!(other_script, Err(StartError::Conflict { .. })), "{other_script:?}");
-    let other_args = engine.start(script(body), given().args(&json!({"n": 2})).unwrap()).await;
-    assert!(matches!(other_args, Err(StartError::Conflict { .. })), "{other_args:?}");
-    let no_args = engine.start(script(body), options().run_id(run_id(5))).await;
-    assert!(matches!(no_args, Err(StartError::Conflict { .. })), "{no_args:?}");
+    assert!(
+        matches!(other_script, Err(StartError::Conflict { .. })),
+        "{other_script:?}"
+    );
+    let other_args = engine
+        .start(script(body), given().args(&json!({"n": 2})).unwrap())
+        .await;
+    assert!(
+        matches!(other_args, Err(StartError::Conflict { .. })),
+        "{other_args:?}"
+    );
+    let no_args = engine
+        .start(script(body), options().run_id(run_id(5)))
+        .await;
+    assert!(
+        matches!(no_args, Err(StartError::Conflict { .. })),
+        "{no_args:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,31 +67,54 @@ async fn a_start_whose_caller_goes_away_is_whole_all_the_same() {
     store.tell(Commits::Held);
     let starting = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.start(script("return agent('one')"), options().run_id(run_id(3))).await }
+        async move {
+            engine
+                .start(script("return agent('one')"), options().run_id(run_id(3)))
+                .await
+        }
     });
     store.is_holding().await;
     starting.abort();
     assert!(starting.await.unwrap_err().is_cancelled());
     store.tell(Commits::Through);
     let again = engine.start(script("return agent('one')"), options().run_id(run_id(3)));
-    assert_eq!(again.await.unwrap().result::<String>().await.unwrap(), "one");
+    assert_eq!(
+        again.await.unwrap().result::<String>().await.unwrap(),
+        "one"
+    );
     assert_eq!(backend.prompts(), ["one"]);
 }
 
 #[tokio::test]
 async fn what_cannot_start_says_why_and_journals_nothing() {
     let (engine, _) = engine().await;
-    let refused = engine.start(script("import 'fs'"), options()).await.unwrap_err();
+    let refused = engine
+        .start(script("import 'fs'"), options())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StartError::Refused(_)), "{refused}");
     assert!(refused.to_string().contains("import"), "{refused}");
 
-    let no_backend = engine.start(script("return 1"), StartOptions::new()).await.unwrap_err();
+    let no_backend = engine
+        .start(script("return 1"), StartOptions::new())
+        .await
+        .unwrap_err();
     assert!(matches!(no_backend, StartError::Backend(_)), "{no_backend}");
     let unknown = StartOptions::new().backend("nobody");
-    let unknown = engine.start(script("return 1"), unknown).await.unwrap_err().to_string();
-    assert!(unknown.contains("nobody") && unknown.contains("scripted"), "{unknown}");
+    let unknown = engine
+        .start(script("return 1"), unknown)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        unknown.contains("nobody") && unknown.contains("scripted"),
+        "{unknown}"
+    );
 
-    let no_json = engine.start(script("return 1"), options().args_json("{")).await.unwrap_err();
+    let no_json = engine
+        .start(script("return 1"), options().args_json("{"))
+        .await
+        .unwrap_err();
     assert!(matches!(no_json, StartError::Args(_)), "{no_json}");
 
     let unset = Engine::builder().build().await.unwrap_err().to_string();
@@ -98,13 +134,37 @@ async fn g01_args_are_checked_against_the_header_before_the_run() {
         )
     };
     let fits = options().args(&json!({"files": ["a", "b"]})).unwrap();
-    assert_eq!(engine.start(script(), fits).await.unwrap().result::<u8>().await.unwrap(), 2);
+    assert_eq!(
+        engine
+            .start(script(), fits)
+            .await
+            .unwrap()
+            .result::<u8>()
+            .await
+            .unwrap(),
+        2
+    );
     // A text that parses to an object is given, and checked, parsed.
     let text = options().args(r#"{"files": ["a"]}"#).unwrap();
-    assert_eq!(engine.start(script(), text).await.unwrap().result::<u8>().await.unwrap(), 1);
+    assert_eq!(
+        engine
+            .start(script(), text)
+            .await
+            .unwrap()
+            .result::<u8>()
+            .await
+            .unwrap(),
+        1
+    );
 
-    for (args, place) in [(json!({"files": [1]}), "args/files/0"), (json!({}), "files")] {
-        let error = engine.start(script(), options().args(&args).unwrap()).await.unwrap_err();
+    for (args, place) in [
+        (json!({"files": [1]}), "args/files/0"),
+        (json!({}), "files"),
+    ] {
+        let error = engine
+            .start(script(), options().args(&args).unwrap())
+            .await
+            .unwrap_err();
         assert!(matches!(error, StartError::Args(_)), "{error}");
         assert!(error.to_string().contains(place), "{error}");
     }

@@ -32,9 +32,15 @@ async fn a_file_has_one_engine() {
     let backend = Arc::new(Scripted::default());
     let engine = builder(&backend).journal(&path).build().await.unwrap();
     let second = builder(&backend).journal(&path).build().await.unwrap_err();
-    assert!(matches!(second, BuildError::Journal(StoreError::InUse { .. })), "{second}");
+    assert!(
+        matches!(second, BuildError::Journal(StoreError::InUse { .. })),
+        "{second}"
+    );
     assert!(second.to_string().contains("journal.redb"), "{second}");
-    let run = engine.start(script("return agent('one')"), options()).await.unwrap();
+    let run = engine
+        .start(script("return agent('one')"), options())
+        .await
+        .unwrap();
     assert_eq!(run.result::<String>().await.unwrap(), "one");
 }
 
@@ -42,14 +48,20 @@ async fn a_file_has_one_engine() {
 async fn a_disk_that_fails_pauses_the_run_and_refuses_the_start() {
     let store = Told::new();
     let (engine, backend) = engine_on(Arc::new(store.clone())).await;
-    let run = engine.start(script("return agent('hold')"), options()).await.unwrap();
+    let run = engine
+        .start(script("return agent('hold')"), options())
+        .await
+        .unwrap();
     backend.begun(1).await;
     store.tell(Commits::Fail);
     backend.release();
     assert_eq!(run.wait().await, Status::Paused);
     assert!(run.journal_failed());
     assert!(run.reason().unwrap().contains("no space left"));
-    let refused = engine.start(script("return 1"), options()).await.unwrap_err();
+    let refused = engine
+        .start(script("return 1"), options())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StartError::Journal(_)), "{refused}");
     drop(engine);
 

@@ -22,7 +22,10 @@ async fn a_paused_run_starts_nothing_and_goes_on_when_told() {
     }
     assert_eq!(backend.prompts(), ["hold one"]);
     run.resume("a test").await.unwrap();
-    assert_eq!(run.result::<Vec<String>>().await.unwrap(), ["hold one", "two"]);
+    assert_eq!(
+        run.result::<Vec<String>>().await.unwrap(),
+        ["hold one", "two"]
+    );
 }
 
 #[tokio::test]
@@ -47,12 +50,18 @@ async fn a_stopped_run_keeps_its_results_and_can_be_resumed() {
             "{unfinished}"
         );
         let not_live = run.pause("a test").await;
-        assert!(matches!(not_live, Err(ControlError::NotLive)), "{not_live:?}");
+        assert!(
+            matches!(not_live, Err(ControlError::NotLive)),
+            "{not_live:?}"
+        );
 
         // The very next line may resume it, under a handle of its own.
         backend.release();
         let resumed = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
-        assert_eq!(resumed.result::<Vec<String>>().await.unwrap(), ["one", "hold two"]);
+        assert_eq!(
+            resumed.result::<Vec<String>>().await.unwrap(),
+            ["one", "hold two"]
+        );
         assert_eq!(backend.prompts(), ["one", "hold two", "hold two"]);
         assert_eq!(run.status(), status, "the old handle shows what it showed");
     }
@@ -67,13 +76,19 @@ async fn dropping_handles_changes_nothing() {
     backend.begun(1).await;
     let found = engine.run(id).unwrap();
     backend.release();
-    assert_eq!(found.result::<Vec<String>>().await.unwrap(), ["hold one", "two"]);
+    assert_eq!(
+        found.result::<Vec<String>>().await.unwrap(),
+        ["hold one", "two"]
+    );
 }
 
 #[tokio::test]
 async fn a_result_has_the_callers_type_or_an_error_that_says_why_not() {
     let (engine, _) = engine().await;
-    let run = engine.start(script("return { n: 1 }"), options()).await.unwrap();
+    let run = engine
+        .start(script("return { n: 1 }"), options())
+        .await
+        .unwrap();
     let value = run.result::<serde_json::Value>().await.unwrap();
     assert_eq!(value, serde_json::json!({ "n": 1 }));
     let shape = run.result::<Vec<u8>>().await.unwrap_err();
@@ -83,7 +98,9 @@ async fn a_result_has_the_callers_type_or_an_error_that_says_why_not() {
     let run = engine.start(script(throws), options()).await.unwrap();
     assert_eq!(run.wait().await, Status::Failed);
     let failed = run.result::<()>().await.unwrap_err();
-    let RunError::Failed(error) = &failed else { panic!("{failed}") };
+    let RunError::Failed(error) = &failed else {
+        panic!("{failed}")
+    };
     assert_eq!((error.name.as_str(), error.line), ("TypeError", 3));
 
     let fails = "return await agent('fail')";

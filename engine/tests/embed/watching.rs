@@ -22,7 +22,12 @@ async fn events_tell_what_became_durable_and_end_with_the_run() {
             Event::Log { text, .. } => format!("log {text}"),
             Event::AgentScheduled { agent, .. } => format!("scheduled {agent}"),
             Event::AgentStarted { agent, .. } => format!("started {agent}"),
-            Event::AgentEnded { agent, label, outcome, .. } => {
+            Event::AgentEnded {
+                agent,
+                label,
+                outcome,
+                ..
+            } => {
                 format!("{outcome} {}", label.unwrap_or(agent))
             }
             Event::Status { status, .. } => status.name().to_owned(),
@@ -39,14 +44,23 @@ async fn events_tell_what_became_durable_and_end_with_the_run() {
         "completed",
     ];
     assert_eq!(told, expected);
-    assert_eq!(run.events().next().await, None, "nothing more comes of a run that is done");
+    assert_eq!(
+        run.events().next().await,
+        None,
+        "nothing more comes of a run that is done"
+    );
 }
 
 #[tokio::test]
 async fn a_slow_reader_is_told_how_much_it_missed_and_the_run_does_not_wait() {
     let backend = Arc::new(Scripted::default());
     let limits = Limits::new().events(4);
-    let engine = builder(&backend).memory().limits(limits).build().await.unwrap();
+    let engine = builder(&backend)
+        .memory()
+        .limits(limits)
+        .build()
+        .await
+        .unwrap();
     let body = "await agent('hold'); for (let n = 0; n < 100; n++) log(n); return 'done'";
     let run = engine.start(script(body), options()).await.unwrap();
     backend.begun(1).await;
@@ -63,7 +77,13 @@ async fn a_slow_reader_is_told_how_much_it_missed_and_the_run_does_not_wait() {
     }
     assert_eq!(left.len(), 4);
     assert!(
-        matches!(left.last(), Some(Event::Status { status: Status::Completed, .. })),
+        matches!(
+            left.last(),
+            Some(Event::Status {
+                status: Status::Completed,
+                ..
+            })
+        ),
         "{left:?}"
     );
 }

@@ -18,17 +18,27 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, why: &dyn Display) -> Self {
-        Self { status, message: why.to_string() }
+        Self {
+            status,
+            message: why.to_string(),
+        }
     }
 
     pub(crate) fn not_live(run: &str) -> Self {
-        Self::new(StatusCode::CONFLICT, &format_args!("run {run} is not live here"))
+        Self::new(
+            StatusCode::CONFLICT,
+            &format_args!("run {run} is not live here"),
+        )
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(serde_json::json!({ "error": self.message }))).into_response()
+        (
+            self.status,
+            Json(serde_json::json!({ "error": self.message })),
+        )
+            .into_response()
     }
 }
 

@@ -50,7 +50,9 @@ pub async fn open(builder: Builder, resume: bool) -> anyhow::Result<Engine> {
     let engine = builder.build().await?;
     if resume {
         for run in engine.unfinished().await? {
-            engine.resume(run, ResumeOptions::new().by("axum-service")).await?;
+            engine
+                .resume(run, ResumeOptions::new().by("axum-service"))
+                .await?;
         }
     }
     Ok(engine)
@@ -72,7 +74,9 @@ pub async fn serve(
         stop.await;
         engine.shutdown(SHUTDOWN).await;
     };
-    axum::serve(listener, routes).with_graceful_shutdown(stopping).await
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(stopping)
+        .await
 }
 
 /// The service's routes; agents of its runs are of the backend with this name.
@@ -82,7 +86,10 @@ pub fn routes(engine: Engine, backend: &str) -> Router {
         .route("/runs/{id}", get(show))
         .route("/runs/{id}/events", get(events))
         .route("/runs/{id}/stop", post(stop))
-        .with_state(Service { engine, backend: backend.to_owned() })
+        .with_state(Service {
+            engine,
+            backend: backend.to_owned(),
+        })
 }
 
 #[derive(Deserialize)]
@@ -103,15 +110,23 @@ async fn start(
     headers: HeaderMap,
     Json(request): Json<StartRequest>,
 ) -> Result<Response, Refusal> {
-    let mut options = StartOptions::new().backend(&service.backend).started_by("axum-service");
+    let mut options = StartOptions::new()
+        .backend(&service.backend)
+        .started_by("axum-service");
     if let Some(args) = &request.args {
         options = options.args(args)?;
     }
     if let Some(key) = headers.get("idempotency-key") {
         options = options.run_id(id_of(key.as_bytes()));
     }
-    let run = service.engine.start(Script::text(request.script), options).await?;
-    let accepted = Accepted { run_id: run.id().to_string(), status: run.status() };
+    let run = service
+        .engine
+        .start(Script::text(request.script), options)
+        .await?;
+    let accepted = Accepted {
+        run_id: run.id().to_string(),
+        status: run.status(),
+    };
     let location = [(header::LOCATION, format!("/runs/{}", run.id()))];
     Ok((StatusCode::ACCEPTED, location, Json(accepted)).into_response())
 }
@@ -145,7 +160,10 @@ async fn events(
     State(service): State<Service>,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Refusal> {
-    let run = service.engine.run(parse(&id)?).ok_or_else(|| Refusal::not_live(&id))?;
+    let run = service
+        .engine
+        .run(parse(&id)?)
+        .ok_or_else(|| Refusal::not_live(&id))?;
     // Listening begins before the first line is sent: whoever has that line misses nothing behind it.
     let events = run.events();
     let listening = Line::default().event("listening").data(run.status().name());
@@ -161,12 +179,19 @@ async fn events(
     Ok(Sse::new(lines.boxed()).keep_alive(KeepAlive::default()))
 }
 
-async fn stop(State(service): State<Service>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
-    let run = service.engine.run(parse(&id)?).ok_or_else(|| Refusal::not_live(&id))?;
+async fn stop(
+    State(service): State<Service>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let run = service
+        .engine
+        .run(parse(&id)?)
+        .ok_or_else(|| Refusal::not_live(&id))?;
     run.stop(STOP_GRACE, "axum-service").await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn parse(id: &str) -> Result<RunId, Refusal> {
-    id.parse().map_err(|invalid| Refusal::new(StatusCode::NOT_FOUND, &invalid))
+    id.parse()
+        .map_err(|invalid| Refusal::new(StatusCode::NOT_FOUND, &invalid))
 }

@@ -33,7 +33,9 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // In a service of your own, another backend stands here.
-    let builder = Engine::builder().journal(arguments.journal).backend("dry", Arc::new(Dry));
+    let builder = Engine::builder()
+        .journal(arguments.journal)
+        .backend("dry", Arc::new(Dry));
     let engine = open(builder, arguments.resume).await?;
     let listener = TcpListener::bind(&arguments.listen).await?;
     let interrupted = async {

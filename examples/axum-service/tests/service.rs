@@ -69,7 +69,13 @@ impl Process {
             });
             (address, serving)
         });
-        Self { runtime, address, backend, stop, serving }
+        Self {
+            runtime,
+            address,
+            backend,
+            stop,
+            serving,
+        }
     }
 
     /// Sends a request; gives the status and the body.
@@ -84,7 +90,13 @@ impl Process {
         })
     }
 
-    async fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> BufReader<TcpStream> {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let body = body.to_string();
         let length = body.len();
@@ -158,9 +170,20 @@ fn a_service_that_is_cut_off_goes_on_when_told() {
     let third = Process::start(&journal, true);
     assert_eq!(third.get(&path).1["status"], json!("running"));
     let stop = Arc::clone(&third.stop);
-    assert!(third.events(&run, || stop.notify_one(), |line| line.contains("\"stopped\"")));
+    assert!(third.events(
+        &run,
+        || stop.notify_one(),
+        |line| line.contains("\"stopped\"")
+    ));
     third.runtime.block_on(third.serving).unwrap();
-    assert!(!third.backend.prompts.lock().unwrap().contains(&"one".to_owned()));
+    assert!(
+        !third
+            .backend
+            .prompts
+            .lock()
+            .unwrap()
+            .contains(&"one".to_owned())
+    );
     drop(third.runtime);
 
     let fourth = Process::start(&journal, true);
@@ -170,5 +193,10 @@ fn a_service_that_is_cut_off_goes_on_when_told() {
     assert_eq!(shown["result"], json!(["one", "hold two"]), "{shown}");
     assert_eq!(fourth.prompts(), ["hold two"]);
     assert_eq!(fourth.get("/runs").1[0]["runId"], json!(run));
-    assert_eq!(fourth.request("POST", &format!("{path}/stop"), "", &Value::Null).0, 409);
+    assert_eq!(
+        fourth
+            .request("POST", &format!("{path}/stop"), "", &Value::Null)
+            .0,
+        409
+    );
 }

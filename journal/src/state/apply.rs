@@ -99,6 +99,7 @@ impl RunState {
                     Err(format!("generation {next}"))
                 }
             }
+            Record::Recovered(_) if self.is_resumable() => Ok(()),
             Record::StatusChanged(_)
             | Record::Recovered(_)
             | Record::OrchestratorLost(_)
@@ -487,10 +488,11 @@ impl RunState {
         }
         if matches!(
             self.status,
-            Status::Stopping | Status::Stopped | Status::Killed
+            Status::Stopping | Status::Stopped | Status::Killed | Status::Failed
         ) {
             self.status = Status::Running;
             self.status_reason = None;
+            self.error = None;
         }
         self.ended_at = None;
         self.ended_by = None;

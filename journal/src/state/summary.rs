@@ -14,6 +14,8 @@ pub struct Summary {
     pub name: String,
     /// What state it is in.
     pub status: Status,
+    /// Whether it can be taken up as it is.
+    pub resumable: bool,
     /// When it was accepted.
     pub started_at: Millis,
     /// When it ended or was stopped.

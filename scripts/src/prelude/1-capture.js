@@ -64,6 +64,11 @@ const guard = (error) => {
   return error;
 };
 
+// What the host answers when it takes something: at its limit the VM is to end now, not after thousands of steps more.
+const taken = (accepted) => {
+  if (!accepted) for (;;);
+};
+
 const fail = (Type, code, message) => {
   const error = new Type(message);
   defineProperty(error, 'code', { value: code, enumerable: true, configurable: true, writable: true, __proto__: null });
@@ -98,14 +103,27 @@ const kindOf = (value) => {
 const settleTo = (value, onValue, onError) => {
   if (!isObject(value)) return onValue(value);
   try {
-    promiseThen(value, onValue, onError);
-    return;
+    // The usual case at no cost: this fails at once for what only looks like a promise.
+    if (value.constructor === NativePromise) return void promiseThen(value, onValue, onError);
   } catch (error) {
     guard(error);
   }
-  // No promise of ours: a thenable, or an ordinary object.
-  const promise = new NativePromise(capture);
-  const resolve = lastResolve;
-  resolve(value);
-  promiseThen(promise, onValue, onError);
+  if (!host.isPromise(value)) {
+    // A thenable, or an ordinary object.
+    const promise = new NativePromise(capture);
+    const resolve = lastResolve;
+    resolve(value);
+    return onward(promise, onValue, onError);
+  }
+  onward(value, onValue, onError);
+};
+
+// promiseThen in a world where the constructor of all promises, or its species, is no longer what it was.
+const onward = (promise, onValue, onError) => {
+  defineProperty(promise, 'constructor', { value: undefined, configurable: true, __proto__: null });
+  try {
+    promiseThen(promise, onValue, onError);
+  } finally {
+    deleteProperty(promise, 'constructor');
+  }
 };

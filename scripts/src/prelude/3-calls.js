@@ -55,7 +55,7 @@ const callAgent = (own, prompt, options, line) => {
     if (typeof prompt !== 'string') {
       throw fail(NativeTypeError, 'PROMPT', `agent(prompt, options): the prompt is ${kindOf(prompt)}; give it a string`);
     }
-    if (trim(prompt) === '') {
+    if (!(prompt[0] > ' ') && trim(prompt) === '') {
       throw fail(NativeTypeError, 'PROMPT', 'agent(prompt, options): the prompt is empty; say what the agent shall do');
     }
     let label, phase = own.phase, json;
@@ -77,7 +77,7 @@ const callAgent = (own, prompt, options, line) => {
           known[key] = value;
         } else if (warned[key] !== true) {
           warned[key] = true;
-          host.log(1, `agent(): the option ${stringify(wellFormed(key))} is not known and was ignored`);
+          taken(host.log(1, `agent(): the option ${stringify(wellFormed(key))} is not known and was ignored`));
         }
       }
       if (known !== undefined) json = toJson(known, 'options');
@@ -86,7 +86,11 @@ const callAgent = (own, prompt, options, line) => {
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
     rejecters[slot] = lastReject;
-    host.call(slot, wellFormed(prompt), json, label, groupOf(own, phase), typeof line === 'number' ? line : 0, own.rolling);
+    const group = own.group === undefined ? phase : groupOf(own, phase);
+    const from = typeof line === 'number' ? line : 0;
+    const accepted = host.call(slot, prompt, json, label, group, from, own.rolling);
+    // Half a surrogate pair is no text outside: the rare prompt with one is repaired.
+    if (accepted !== true) taken(accepted === false ? false : host.call(slot, wellFormed(prompt), json, label, group, from, own.rolling));
     return promise;
   } catch (error) {
     return rejected(guard(error));
@@ -109,7 +113,7 @@ const sleep = (own, duration) => {
     const promise = new NativePromise(capture);
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
-    host.timer(slot, milliseconds, own.rolling);
+    taken(host.timer(slot, milliseconds, own.rolling) >= 0);
     return promise;
   } catch (error) {
     return rejected(guard(error));
@@ -126,7 +130,7 @@ const setTimer = (callback, delay, values) => {
     try {
       apply(callback, undefined, values);
     } catch (error) {
-      host.log(1, `setTimeout: the callback threw ${describe(guard(error)).text}`);
+      taken(host.log(1, `setTimeout: the callback threw ${describe(guard(error)).text}`));
     }
   };
   return host.timer(slot, milliseconds > 0 ? (milliseconds > MILLISECONDS_MAX ? MILLISECONDS_MAX : milliseconds) : 0, true) + 1;

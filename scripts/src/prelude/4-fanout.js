@@ -47,7 +47,7 @@ const parallel = (thunks) => {
   for (let i = 0; i < count; i++) {
     const drop = (error) => {
       if (isCap(guard(error))) return abandon(i, error);
-      host.log(0, `parallel: item ${i} gave null, since it threw ${describe(error).text}`);
+      taken(host.log(0, `parallel: item ${i} gave null, since it threw ${describe(error).text}`));
       end(i, null);
     };
     try {
@@ -73,37 +73,32 @@ const pipeline = (items, stages) => {
   const { promise, end, abandon } = barrier(count);
   const all = list();
   for (let i = 0; i < count; i++) all[i] = items[i];
-  const walk = (i, from, value) => {
-    let previous = value;
-    for (let k = from; k < stageCount; k++) {
-      const drop = (error) => {
-        if (isCap(guard(error))) return abandon(i, error);
-        host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} threw ${describe(error).text}`);
-        end(i, null);
-      };
-      const stage = stages[k];
-      let pending = true;
-      try {
-        let result = stage(previous, all[i], i);
-        if (isObject(result)) {
-          settleTo(result, (value) => {
-            if (value === null) dropped(i, k);
-            else walk(i, k + 1, value);
-          }, drop);
-          return;
-        }
-        previous = result;
-        pending = false;
-      } catch (error) {
-        if (pending) return drop(error);
-        throw error;
-      }
-      if (previous === null) return dropped(i, k);
+  const walk = (i, k, previous) => {
+    if (k === stageCount) return end(i, previous);
+    const drop = (error) => {
+      if (isCap(guard(error))) return abandon(i, error);
+      taken(host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} threw ${describe(error).text}`));
+      end(i, null);
+    };
+    const next = (result) => {
+      if (result === null) dropped(i, k);
+      else walk(i, k + 1, result);
+    };
+    let result;
+    try {
+      result = (0, stages[k])(previous, all[i], i);
+    } catch (error) {
+      return drop(error);
     }
-    end(i, previous);
+    // A synchronous stage waits its turn too, so that calls are issued stage by stage in the order of the items.
+    if (isObject(result)) return settleTo(result, next, drop);
+    const promise = new NativePromise(capture);
+    const resolve = lastResolve;
+    resolve(result);
+    onward(promise, next, drop);
   };
   const dropped = (i, k) => {
-    host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} gave null`);
+    taken(host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} gave null`));
     end(i, null);
   };
   for (let i = 0; i < count; i++) walk(i, 0, all[i]);

@@ -49,7 +49,7 @@ const callWorkflow = (own, target, args, line) => {
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
     rejecters[slot] = lastReject;
-    host.workflow(slot, prompt, options, groupOf(own, own.phase), typeof line === 'number' ? line : 0, own.rolling);
+    taken(host.workflow(slot, prompt, options, groupOf(own, own.phase), typeof line === 'number' ? line : 0, own.rolling));
     return runChild(own, promise, prompt, argsText);
   } catch (error) {
     return rejected(guard(error));
@@ -78,7 +78,7 @@ const NativeSyntaxError = SyntaxError;
 const enterPhase = (own, title) => {
   own.phase = asLabel(title);
   const shown = groupOf(own, own.phase);
-  if (shown !== undefined) host.phase(shown);
+  if (shown !== undefined) taken(host.phase(shown));
 };
 
 const bodyOf = (own, factory, args) => factory(
@@ -107,7 +107,7 @@ const start = (factory, name, path, argsText, rolling) => {
   } catch (error) {
     return threw(error);
   }
-  promiseThen(running, (value) => {
+  onward(running, (value) => {
     let text;
     try {
       text = resultText(value);

@@ -7,7 +7,7 @@ const define = (target, name, value) => defineProperty(
 const logAt = (level) => (...values) => {
   let text = '';
   for (let i = 0; i < values.length; i++) text += (i > 0 ? ' ' : '') + show(values[i]);
-  host.log(level, text);
+  taken(host.log(level, text));
 };
 
 const left = (tokens) => tokens > 0 ? tokens : 0;
@@ -51,11 +51,11 @@ const queueJob = (callback) => {
   const promise = new NativePromise(capture);
   const resolve = lastResolve;
   resolve();
-  promiseThen(promise, () => {
+  onward(promise, () => {
     try {
       callback();
     } catch (error) {
-      host.log(1, `queueMicrotask: the callback threw ${describe(guard(error)).text}`);
+      taken(host.log(1, `queueMicrotask: the callback threw ${describe(guard(error)).text}`));
     }
   });
 };

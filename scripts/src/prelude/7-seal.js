@@ -17,8 +17,7 @@ for (const sample of functions) {
   const { constructor } = prototype;
   const { name } = constructor;
   const sealed = { [name]: function () { return noCode(); } }[name];
-  define(sealed, 'prototype', prototype);
-  defineProperty(sealed, 'prototype', { writable: false, configurable: false, __proto__: null });
+  defineProperty(sealed, 'prototype', { value: prototype, writable: false, __proto__: null });
   defineProperty(prototype, 'constructor', { value: sealed, writable: false, configurable: false, __proto__: null });
   if (name === 'Function') define(globalThis, 'Function', sealed);
 }
@@ -106,8 +105,7 @@ define(globalThis.Math, 'random', noRandom);
   define(SealedDate, 'parse', { parse(text) { return parseUtc(toText(text)); } }.parse);
   define(SealedDate, 'now', { now() { noNow('Date.now()'); } }.now);
   defineProperty(SealedDate, 'length', { value: 7, configurable: true, __proto__: null });
-  define(SealedDate, 'prototype', prototype);
-  defineProperty(SealedDate, 'prototype', { writable: false, configurable: false, __proto__: null });
+  defineProperty(SealedDate, 'prototype', { value: prototype, writable: false, __proto__: null });
   define(prototype, 'constructor', SealedDate);
   define(globalThis, 'Date', SealedDate);
 }
@@ -164,7 +162,7 @@ const reportUnhandled = () => {
   if (mapSize(unhandled) === 0) return;
   mapForEach(unhandled, (reason) => {
     const { text, stack } = describe(guard(reason));
-    host.log(1, trim(`unhandled rejection: ${text}\n${stack}`));
+    taken(host.log(1, trim(`unhandled rejection: ${text}\n${stack}`)));
   });
   mapClear(unhandled);
 };

@@ -17,12 +17,19 @@ fn keys(run: &Run) -> BTreeSet<Digest> {
 }
 
 fn by_prompt(run: &Run) -> BTreeMap<String, Digest> {
-    run.calls.iter().zip(&run.keys).map(|(call, key)| (call.prompt.to_string(), *key)).collect()
+    run.calls
+        .iter()
+        .zip(&run.keys)
+        .map(|(call, key)| (call.prompt.to_string(), *key))
+        .collect()
 }
 
 /// The keys of a run in which the last open call always settles first.
 fn reversed(body: &str) -> Run {
-    let host = Host { order: Box::new(|open| open - 1), ..Host::new() };
+    let host = Host {
+        order: Box::new(|open| open - 1),
+        ..Host::new()
+    };
     host.run(&script(body))
 }
 
@@ -35,7 +42,11 @@ fn r02_worked_example_in_both_orders() {
     assert_eq!(first.keys.len(), 5);
     assert_ne!(first.prompts(), ["fix a", "fix b", "verify", "report"]);
     assert_eq!(keys(&first), keys(&second));
-    assert_eq!(keys(&first).len(), 5, "equal calls of two lanes have different keys");
+    assert_eq!(
+        keys(&first).len(),
+        5,
+        "equal calls of two lanes have different keys"
+    );
 }
 
 #[test]
@@ -43,9 +54,15 @@ fn r02_only_descendants_of_a_repeated_call_have_other_keys() {
     let body = "const v = await pipeline(['a', 'b'], x => agent('fix ' + x), (p, x) => agent('verify ' + x))
         await agent('report')";
     let before = by_prompt(&run(body));
-    let again = Host { repeated: Some("fix a".to_owned()), ..Host::new() };
+    let again = Host {
+        repeated: Some("fix a".to_owned()),
+        ..Host::new()
+    };
     let after = by_prompt(&again.run(&script(body)));
-    let changed: Vec<_> = before.iter().filter(|(prompt, key)| after[*prompt] != **key).collect();
+    let changed: Vec<_> = before
+        .iter()
+        .filter(|(prompt, key)| after[*prompt] != **key)
+        .collect();
     let prompts: Vec<_> = changed.iter().map(|(prompt, _)| prompt.as_str()).collect();
     assert_eq!(prompts, ["report", "verify a"]);
 }
@@ -105,7 +122,10 @@ fn r02_forms_that_hold_everything() {
 fn r02_kept_promise_holds_all_settlements() {
     let body = "const p = agent('a'); await agent('b'); await agent('c'); return await p";
     let before = by_prompt(&run(body));
-    let again = Host { repeated: Some("a".to_owned()), ..Host::new() };
+    let again = Host {
+        repeated: Some("a".to_owned()),
+        ..Host::new()
+    };
     let after = by_prompt(&again.run(&script(body)));
     // `a` settles first, so everything after it is taken to depend on it.
     assert_eq!(before["b"], after["b"]);
@@ -117,9 +137,16 @@ fn r02_race_counts_the_winner_alone() {
     let body = "const r = await Promise.race([agent('a'), agent('b')]); await agent('c ' + r)";
     let before = by_prompt(&run(body));
     for (repeated, changes) in [("a", true), ("b", false)] {
-        let again = Host { repeated: Some(repeated.to_owned()), ..Host::new() };
+        let again = Host {
+            repeated: Some(repeated.to_owned()),
+            ..Host::new()
+        };
         let after = by_prompt(&again.run(&script(body)));
-        assert_eq!(before["c done: a"] != after["c done: a"], changes, "{repeated}");
+        assert_eq!(
+            before["c done: a"] != after["c done: a"],
+            changes,
+            "{repeated}"
+        );
     }
 }
 
@@ -127,7 +154,10 @@ fn r02_race_counts_the_winner_alone() {
 fn r02_timer_carries_what_was_waited_for_before_it() {
     let body = "await agent('a'); await sleep(1000); await agent('b')";
     let before = by_prompt(&run(body));
-    let again = Host { repeated: Some("a".to_owned()), ..Host::new() };
+    let again = Host {
+        repeated: Some("a".to_owned()),
+        ..Host::new()
+    };
     assert_ne!(before["b"], by_prompt(&again.run(&script(body)))["b"]);
 }
 
@@ -173,24 +203,44 @@ impl Writer {
                 format!("await agent('p{}'{items});", self.calls)
             }
             Step::Nothing => "await null;".to_owned(),
-            Step::Sequence(steps) => steps.iter().map(|step| self.statements(step, items)).collect(),
-            Step::Parallel(steps) => format!("await parallel([{}]);", self.lanes(steps, items, "", "")),
-            Step::All(steps) => format!("await Promise.all([{}]);", self.lanes(steps, items, "(", ")()")),
+            Step::Sequence(steps) => steps
+                .iter()
+                .map(|step| self.statements(step, items))
+                .collect(),
+            Step::Parallel(steps) => {
+                format!("await parallel([{}]);", self.lanes(steps, items, "", ""))
+            }
+            Step::All(steps) => format!(
+                "await Promise.all([{}]);",
+                self.lanes(steps, items, "(", ")()")
+            ),
             Step::Settled(steps) => {
-                format!("await Promise.allSettled([{}]);", self.lanes(steps, items, "(", ")()"))
+                format!(
+                    "await Promise.allSettled([{}]);",
+                    self.lanes(steps, items, "(", ")()")
+                )
             }
             Step::Pipeline(count, steps) => {
                 let list: Vec<String> = (0..*count).map(|item| item.to_string()).collect();
                 let depth = items.matches('+').count() / 2;
                 let inner = format!("{items} + '-' + i{depth}");
-                let stages: String = steps
+                let stages: Vec<String> = steps
                     .iter()
-                    .map(|step| format!(", async (_, i{depth}) => {{ {} }}", self.statements(step, &inner)))
+                    .map(|step| {
+                        format!(
+                            ", async (_, i{depth}) => {{ {} }}",
+                            self.statements(step, &inner)
+                        )
+                    })
                     .collect();
+                let stages = stages.concat();
                 format!("await pipeline([{}]{stages});", list.join(","))
             }
             Step::Helper(step) => {
-                format!("await (async () => {{ {} }})();", self.statements(step, items))
+                format!(
+                    "await (async () => {{ {} }})();",
+                    self.statements(step, items)
+                )
             }
         }
     }
@@ -198,7 +248,12 @@ impl Writer {
     fn lanes(&mut self, steps: &[Step], items: &str, before: &str, after: &str) -> String {
         let lanes: Vec<String> = steps
             .iter()
-            .map(|step| format!("{before}async () => {{ {} }}{after}", self.statements(step, items)))
+            .map(|step| {
+                format!(
+                    "{before}async () => {{ {} }}{after}",
+                    self.statements(step, items)
+                )
+            })
             .collect();
         lanes.join(", ")
     }
@@ -214,7 +269,12 @@ struct Graph {
 }
 
 impl Graph {
-    fn walk(&mut self, step: &Step, items: &[String], before: &[BTreeSet<String>]) -> Vec<BTreeSet<String>> {
+    fn walk(
+        &mut self,
+        step: &Step,
+        items: &[String],
+        before: &[BTreeSet<String>],
+    ) -> Vec<BTreeSet<String>> {
         // One entry for each combination of items of the pipelines around.
         match step {
             Step::Agent => {
@@ -231,9 +291,9 @@ impl Graph {
                     .collect()
             }
             Step::Nothing => before.to_vec(),
-            Step::Sequence(steps) => {
-                steps.iter().fold(before.to_vec(), |known, step| self.walk(step, items, &known))
-            }
+            Step::Sequence(steps) => steps.iter().fold(before.to_vec(), |known, step| {
+                self.walk(step, items, &known)
+            }),
             Step::Parallel(steps) | Step::All(steps) | Step::Settled(steps) => {
                 let mut after = before.to_vec();
                 for step in steps {
@@ -248,10 +308,14 @@ impl Graph {
                     .iter()
                     .flat_map(|item| (0..*count).map(move |index| format!("{item}-{index}")))
                     .collect();
-                let known: Vec<_> =
-                    before.iter().flat_map(|known| vec![known.clone(); *count]).collect();
-                let ends = steps.iter().fold(known, |known, step| self.walk(step, &inner, &known));
-                ends.chunks(*count).map(|lanes| lanes.concat_sets()).collect()
+                let known: Vec<_> = before
+                    .iter()
+                    .flat_map(|known| vec![known.clone(); *count])
+                    .collect();
+                let ends = steps
+                    .iter()
+                    .fold(known, |known, step| self.walk(step, &inner, &known));
+                ends.chunks(*count).map(ConcatSets::concat_sets).collect()
             }
             Step::Helper(step) => self.walk(step, items, before),
         }
@@ -280,13 +344,19 @@ fn program(step: &Step) -> (String, Ancestors) {
 fn shuffled(seed: u64) -> Host<'static> {
     let mut state = seed | 1;
     let order = move |open: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % open
     };
     Host {
         order: Box::new(order),
         answers: Box::new(|call| {
-            if call.prompt.ends_with('7') { Answer::Null } else { text("yes") }
+            if call.prompt.ends_with('7') {
+                Answer::Null
+            } else {
+                text("yes")
+            }
         }),
         ..Host::new()
     }
@@ -295,10 +365,24 @@ fn shuffled(seed: u64) -> Host<'static> {
 /// Which calls have another key when `repeated` has run again, in any order of completion.
 fn changed_by(body: &str, repeated: &str, seed: u64, drop_contexts: bool) -> BTreeSet<String> {
     let script = script(body);
-    let before = by_prompt(&Host { drop_contexts, ..shuffled(seed) }.run(&script));
-    let again = Host { repeated: Some(repeated.to_owned()), drop_contexts, ..shuffled(!seed) };
+    let before = by_prompt(
+        &Host {
+            drop_contexts,
+            ..shuffled(seed)
+        }
+        .run(&script),
+    );
+    let again = Host {
+        repeated: Some(repeated.to_owned()),
+        drop_contexts,
+        ..shuffled(!seed)
+    };
     let after = by_prompt(&again.run(&script));
-    before.into_iter().filter(|(prompt, key)| after[prompt] != *key).map(|(prompt, _)| prompt).collect()
+    before
+        .into_iter()
+        .filter(|(prompt, key)| after[prompt] != *key)
+        .map(|(prompt, _)| prompt)
+        .collect()
 }
 
 proptest! {
@@ -343,6 +427,9 @@ proptest! {
 #[test]
 fn r02_without_contexts_the_property_fails() {
     let body = "await agent('p1'); await agent('p2');";
-    assert_eq!(changed_by(body, "p1", 1, false), BTreeSet::from(["p2".to_owned()]));
+    assert_eq!(
+        changed_by(body, "p1", 1, false),
+        BTreeSet::from(["p2".to_owned()])
+    );
     assert_eq!(changed_by(body, "p1", 1, true), BTreeSet::new());
 }

@@ -7,6 +7,10 @@
 )]
 
 mod agent;
+mod body;
 mod context;
+mod fanout;
+mod flow;
+mod header;
 mod limits;
 mod support;

@@ -200,7 +200,11 @@ impl<'a> Host<'a> {
                 Command::Call(call) => {
                     assert_eq!(call.number.0 as usize, run.calls.len(), "numbers are dense");
                     let content = key::content(call.kind.name(), &call.prompt, &call.options);
-                    let context = if self.drop_contexts { key::root() } else { call.context };
+                    let context = if self.drop_contexts {
+                        key::root()
+                    } else {
+                        call.context
+                    };
                     let occurrence = occurrences.entry((content, context)).or_insert(0);
                     let key = key::key(content, context, *occurrence);
                     *occurrence += 1;
@@ -233,7 +237,12 @@ impl<'a> Host<'a> {
 
 /// The version of a call that ran in a generation of the test's one run.
 fn version(key: Digest, generation: u32) -> Digest {
-    key::version(key, RunId::from_entropy([1; 5]), Generation(generation), Attempt(1))
+    key::version(
+        key,
+        RunId::from_entropy([1; 5]),
+        Generation(generation),
+        Attempt(1),
+    )
 }
 
 pub(crate) fn value(json: &str) -> Answer {
@@ -247,16 +256,15 @@ pub(crate) fn text(text: &str) -> Answer {
 /// Answers workflow calls from a folder of scripts, agents with `done: <prompt>`.
 pub(crate) fn folder<'a>(files: &'a [(&'a str, &'a str)]) -> impl FnMut(&Call) -> Answer + 'a {
     move |call| match call.kind {
-        CallKind::Workflow => files
-            .iter()
-            .find(|(name, _)| *name == call.prompt.as_ref())
-            .map(|(name, source)| {
+        CallKind::Workflow => match files.iter().find(|(name, _)| *name == call.prompt.as_ref()) {
+            Some((name, source)) => {
                 value(&serde_json::json!({ "source": source, "path": name }).to_string())
-            })
-            .unwrap_or_else(|| Answer::Refused {
+            }
+            None => Answer::Refused {
                 code: "WORKFLOW_UNKNOWN".to_owned(),
                 message: format!("workflow('{}'): no workflow with that name", call.prompt),
-            }),
+            },
+        },
         _ => text(&format!("done: {}", call.prompt)),
     }
 }

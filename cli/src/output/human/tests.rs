@@ -7,7 +7,13 @@ use super::*;
 
 const PLAIN: Paint = Paint(false);
 
-fn counts_of(total: u64, completed: u64, failed: u64, pending: u64, reused: u64) -> serde_json::Value {
+fn counts_of(
+    total: u64,
+    completed: u64,
+    failed: u64,
+    pending: u64,
+    reused: u64,
+) -> serde_json::Value {
     json!({
         "total": total, "completed": completed, "failed": failed, "cancelled": 0, "skipped": 0,
         "pending": pending, "reused": reused,
@@ -86,12 +92,12 @@ fn a_phase_of_thousands_is_cut_and_shows_what_is_not_well() {
     let mut json = view();
     let calls: Vec<_> = (0..5_000)
         .map(|number| {
-            let state = if number % 1_000 == 999 {
+            let status = if number % 1_000 == 999 {
                 "failed"
             } else {
                 "completed"
             };
-            json!({ "agent": format!("a-{number}"), "phase": "Check", "state": state })
+            call(&format!("a-{number}"), None, Some("Check"), status)
         })
         .collect();
     json["calls"] = calls.into();

@@ -1,0 +1,119 @@
+//! What the VM alone costs: issuing and settling N calls, in one fan-out and in sequence.
+//!
+//! `cargo bench -p bellwether-scripts -- [N]` prints one line a scenario; it asserts nothing about time.
+
+#![expect(clippy::print_stdout, reason = "the figures are its purpose")]
+
+use std::fs;
+use std::time::Instant;
+
+use bellwether_journal::key::Digest;
+use bellwether_scripts::{
+    Answer, Command, Limits, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
+};
+
+const CALLS: u64 = 10_000;
+
+const SCENARIOS: [(&str, &str); 4] = [
+    (
+        "fanout",
+        "await parallel(Array.from({ length: args }, (_, i) => () => agent('task ' + i)))",
+    ),
+    (
+        "lanes",
+        "await parallel(Array.from({ length: args }, (_, i) => async () => { const r = await agent('task ' + i); return r.length }))",
+    ),
+    (
+        "pipeline",
+        "await pipeline(Array.from({ length: args / 2 }, (_, i) => i), (i) => agent('one ' + i), (r, i) => agent('two ' + i))",
+    ),
+    (
+        "sequence",
+        "for (let i = 0; i < args; i++) await agent('task ' + i)",
+    ),
+];
+
+fn main() {
+    let calls = std::env::args()
+        .skip(1)
+        .find_map(|text| text.parse().ok())
+        .unwrap_or(CALLS);
+    for (name, body) in SCENARIOS {
+        // The first of three is the one whose memory is new, the last the one that is warm.
+        for _ in 0..3 {
+            if let Some(line) = scenario(name, body, calls) {
+                println!("{line}");
+            }
+        }
+    }
+}
+
+fn scenario(name: &str, body: &str, calls: u64) -> Option<String> {
+    let source =
+        format!("export const meta = {{ name: 'bench', description: 'A bench' }};\n{body}");
+    let mut limits = Limits::default();
+    limits.items_max = u32::MAX;
+    limits.heap_bytes = 1 << 34;
+    let script = parse(&source, "bench.js", &limits).ok()?;
+    let args = calls.to_string();
+    let before = resident_bytes();
+    let began = Instant::now();
+    let start = Start {
+        script: &script,
+        args: Some(&args),
+        limits: &limits,
+        seed: [0; 32],
+        time: 0,
+        budget_total: None,
+    };
+    let (mut vm, turn) = Vm::start(&start);
+    let mut done = 0;
+    let mut open = numbers(&turn);
+    let issued = began.elapsed();
+    let grown = resident_bytes().saturating_sub(before);
+    let pending = open.len() as u64;
+    while let Some(target) = open.pop() {
+        done += 1;
+        let settlement = Settlement {
+            target,
+            answer: Answer::Value("\"a short answer\"".into()),
+            time: done,
+            version: Digest([(done % 251) as u8; 16]),
+            spent: done,
+        };
+        for turn in vm.deliver(&[settlement]) {
+            open.extend(numbers(&turn));
+            if turn.status != TurnStatus::Running {
+                break;
+            }
+        }
+    }
+    let took = began.elapsed();
+    Some(format!(
+        "{name:9} {done:7} calls  {:9.0} calls/s  issue {:7.1} ms  in all {:7.1} ms  {:5} bytes a pending call (commands included)",
+        done as f64 / took.as_secs_f64(),
+        issued.as_secs_f64() * 1e3,
+        took.as_secs_f64() * 1e3,
+        grown / pending.max(1),
+    ))
+}
+
+fn numbers(turn: &Turn) -> Vec<Target> {
+    let calls = turn.commands.iter().filter_map(|command| match command {
+        Command::Call(call) => Some(Target::Call(call.number)),
+        _ => None,
+    });
+    calls.collect()
+}
+
+/// Resident memory of this process; 0 where `/proc` does not tell.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .unwrap_or(0)
+        * PAGE_BYTES
+}
