@@ -58,6 +58,7 @@ pub struct RunView {
     /// Failed and refused agents by kind, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// Whether it can be taken up as it is: it has no final end, or a limit ended its script.
+    #[serde(default)]
     pub resumable: bool,
     /// The script's value.
     pub result: Option<Box<RawValue>>,
