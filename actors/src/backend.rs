@@ -67,6 +67,7 @@ pub struct PreviousAttempt {
 /// A call's options, as far as they concern the agent. Unknown ones are left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct AgentOptions {
     /// JSON Schema that the value must fit, as the script wrote it.
     pub schema: Option<Box<RawValue>>,
@@ -141,6 +142,7 @@ pub struct Ended {
 
 /// An attempt's answer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum AgentOutcome {
     /// Done: the value as JSON text.
     Completed(Arc<str>),

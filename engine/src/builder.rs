@@ -30,6 +30,8 @@ pub struct Builder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) helper: Option<PathBuf>,
+    #[cfg(feature = "command")]
+    pub(crate) commands: Vec<(String, crate::backend::command::Options)>,
 }
 
 enum Journal {
@@ -46,6 +48,8 @@ impl Builder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             helper: None,
+            #[cfg(feature = "command")]
+            commands: Vec::new(),
         }
     }
 
@@ -69,6 +73,26 @@ impl Builder {
     /// Adds a kind of agent under a name.
     pub fn backend(mut self, name: impl Into<String>, backend: Arc<dyn AgentBackend>) -> Self {
         self.backends.insert(name.into(), backend);
+        self
+    }
+
+    /// Adds a kind of agent that is a program (feature `command`).
+    ///
+    /// ```
+    /// use bellwether::backend::command::{InputMode, Options};
+    ///
+    /// let mut codex = Options::new(["codex", "exec", "-"].map(str::to_owned).into());
+    /// codex.input = InputMode::Prompt;
+    /// let builder = bellwether::Engine::builder().memory().command("codex", codex);
+    /// # drop(builder);
+    /// ```
+    #[cfg(feature = "command")]
+    pub fn command(
+        mut self,
+        name: impl Into<String>,
+        options: crate::backend::command::Options,
+    ) -> Self {
+        self.commands.push((name.into(), options));
         self
     }
 

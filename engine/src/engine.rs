@@ -15,7 +15,6 @@ use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
-use tokio::time::Instant;
 
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, StartError};
@@ -77,13 +76,19 @@ impl Engine {
         let (identity, epoch) = opening
             .await
             .map_err(|error| BuildError::Setting(error.to_string()))??;
-        let Builder {
-            backends,
-            clock,
-            limits,
-            helper,
-            ..
-        } = builder;
+        #[cfg(feature = "command")]
+        let (backends, launcher) = {
+            let launcher = crate::processes::launcher(builder.helper);
+            let mut backends = builder.backends;
+            for (name, options) in builder.commands {
+                let backend = crate::processes::backend(&launcher, &builder.clock, options);
+                backends.insert(name, backend);
+            }
+            (backends, launcher)
+        };
+        #[cfg(not(feature = "command"))]
+        let backends = builder.backends;
+        let (clock, limits) = (builder.clock, builder.limits);
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
         let tree = Tree::start(
@@ -101,13 +106,11 @@ impl Engine {
             backends,
             limits,
             #[cfg(feature = "command")]
-            launcher: crate::processes::launcher(helper),
+            launcher,
             live: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
         });
-        #[cfg(not(feature = "command"))]
-        drop(helper);
         *myself.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
         Ok(Self(inner))
     }
@@ -127,7 +130,9 @@ impl Engine {
         let engine = self.clone();
         let starting =
             tokio::spawn(async move { crate::start::start(&engine, script, options).await });
-        starting.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+        starting
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
     /// Takes up an unfinished run where the journal ends. A run that is live here already is given as it is.
@@ -156,7 +161,9 @@ impl Engine {
                 None => Ok(handle),
             }
         });
-        resuming.await.unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+        resuming
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -196,7 +203,10 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> Vec<RunHandle> {
         let mut runs: Vec<RunHandle> = self.with_live(|live| {
-            live.values().filter(|handle| !handle.is_done()).cloned().collect()
+            live.values()
+                .filter(|handle| !handle.is_done())
+                .cloned()
+                .collect()
         });
         runs.sort_unstable_by_key(RunHandle::id);
         runs
@@ -216,21 +226,22 @@ impl Engine {
     /// Stops all runs so that they can be resumed, drains the journal and ends the actors. Agents that have not ended when
     /// three quarters of `deadline` are over are killed.
     pub async fn shutdown(&self, deadline: Duration) {
-        let end = Instant::now() + deadline;
         self.0.closing.store(true, Ordering::Release);
-        let stopping = async {
+        let ending = async {
             // Behind whoever is starting a run now: it is stopped too.
             drop(self.0.entering.lock().await);
             let runs = self.live();
-            let stops = runs.iter().map(|run| run.stop(deadline * 3 / 4, "shutdown"));
+            let stops = runs
+                .iter()
+                .map(|run| run.stop(deadline * 3 / 4, "shutdown"));
             futures_util::future::join_all(stops).await;
+            self.0.tree.shutdown(deadline).await
         };
-        if tokio::time::timeout_at(end, stopping).await.is_err() {
+        if tokio::time::timeout(deadline, ending).await.is_err() {
             tracing::warn!("runs did not stop in time and are cut off; they can be resumed");
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if let Err(gone) = self.0.tree.shutdown(left).await {
-            tracing::debug!(%gone, "nothing was left to shut down");
+            if let Err(gone) = self.0.tree.shutdown(Duration::ZERO).await {
+                tracing::debug!(%gone, "the engine's actors were ended");
+            }
         }
         self.0.give_up_runs("the engine was shut down");
     }

@@ -33,7 +33,7 @@ pub use bellwether_journal::key::Digest;
 pub use bellwether_journal::record::{Failure, FailureKind, Level, ScriptError, Status, Usage};
 pub use bellwether_journal::store::Store;
 #[cfg(feature = "command")]
-pub use bellwether_launcher::{Launcher, Program, child_main, child_main_before_tests};
+pub use bellwether_launcher::{child_main, child_main_before_tests};
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;

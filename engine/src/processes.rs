@@ -53,11 +53,16 @@ pub(crate) fn command_backend(
         AgentInput::Prompt => InputMode::Prompt,
         AgentInput::Lines => InputMode::Lines,
     };
+    Ok(backend(launcher, clock, options))
+}
+
+/// A backend that runs what `options` say.
+pub(crate) fn backend(
+    launcher: &Arc<Launcher>,
+    clock: &Arc<dyn Clock>,
+    options: Options,
+) -> Arc<dyn AgentBackend> {
     let clock = Arc::clone(clock);
     let now = Arc::new(move || clock.now());
-    Ok(Arc::new(CommandBackend::new(
-        options,
-        Arc::clone(launcher),
-        now,
-    )))
+    Arc::new(CommandBackend::new(options, Arc::clone(launcher), now))
 }

@@ -53,7 +53,9 @@ pub(crate) async fn start(
         if engine.is_closing() {
             return Err(StartError::ShuttingDown);
         }
-        let Some(run) = options.run_id else { break (entering, fresh_id(engine).await?) };
+        let Some(run) = options.run_id else {
+            break (entering, fresh_id(engine).await?);
+        };
         let live = engine.run(run);
         // A run that is being started just now is in the journal in a moment; its supervisor may need the lock.
         let entering = if let Some(live) = live {
@@ -65,7 +67,10 @@ pub(crate) async fn start(
         } else {
             Some(entering)
         };
-        match (known(engine, run, &source, args.as_deref()).await?, entering) {
+        match (
+            known(engine, run, &source, args.as_deref()).await?,
+            entering,
+        ) {
             (Some(handle), _) => return Ok(handle),
             (None, Some(entering)) => break (entering, run),
             (None, None) => {}

@@ -3,6 +3,6 @@
 pub use bellwether_journal::error::{Damage, StoreError};
 pub use bellwether_journal::id::Position;
 pub use bellwether_journal::memory::MemoryStore;
-pub use bellwether_journal::redb::{Options as RedbOptions, RedbStore};
+pub use bellwether_journal::redb::{Options as RedbOptions, QuickRepair, RedbStore};
 pub use bellwether_journal::store::{Batch, Row, Store};
-pub use bellwether_journal::suite::check;
+pub use bellwether_journal::suite::{Bench, check};

@@ -405,6 +405,7 @@ pub struct Logged {
     Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Level {
     /// For the reader of the log.
     Info,

@@ -60,6 +60,7 @@ pub struct Options {
 /// Whether commits also write down which parts of the file are free. Without that the first opening after a crash reads
 /// the whole file, some 1 to 15 ms a megabyte; with it opening takes 1 ms and every small commit twice its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QuickRepair {
     /// Never.
     Never,

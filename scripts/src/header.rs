@@ -8,7 +8,6 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 use serde_json::{Map, Number, Value};
 
-use crate::parse::first;
 use crate::script::{Meta, Phase};
 
 /// Offset, message, help.
@@ -24,7 +23,7 @@ fn broken<T>(at: u32, message: impl Into<String>, help: &str) -> Result<T, Broke
 }
 
 /// The header, and the statement's place.
-pub(crate) fn read(ast: &Program<'_>, text: &str) -> Result<(Meta, Span), Broken> {
+pub(crate) fn read(ast: &Program<'_>) -> Result<(Meta, Span), Broken> {
     if let Some(directive) = ast.directives.first() {
         return broken(
             directive.span.start,
@@ -32,7 +31,7 @@ pub(crate) fn read(ast: &Program<'_>, text: &str) -> Result<(Meta, Span), Broken
             FIRST,
         );
     }
-    let Some(statement) = first(ast) else {
+    let Some(statement) = ast.body.first() else {
         return broken(0, "the script has no header", FIRST);
     };
     let at = statement.span().start;
@@ -73,15 +72,11 @@ pub(crate) fn read(ast: &Program<'_>, text: &str) -> Result<(Meta, Span), Broken
         );
     };
     let all = object(literal)?;
-    Ok((meta(all, literal, text)?, export.span))
+    Ok((meta(all, literal)?, export.span))
 }
 
 /// What the fields mean (H03).
-fn meta(
-    all: Map<String, Value>,
-    literal: &ObjectExpression<'_>,
-    text: &str,
-) -> Result<Meta, Broken> {
+fn meta(all: Map<String, Value>, literal: &ObjectExpression<'_>) -> Result<Meta, Broken> {
     let required = |field: &str| match all.get(field) {
         Some(Value::String(value)) if !value.trim().is_empty() => Ok(value.clone()),
         found => {
@@ -99,7 +94,6 @@ fn meta(
         }
     };
     let optional = |field: &str| all.get(field).and_then(Value::as_str).map(str::to_owned);
-    debug_assert!(literal.span.end as usize <= text.len());
     Ok(Meta {
         name: required("name")?,
         description: required("description")?,

@@ -14,7 +14,7 @@ use crate::state::{End, Issue, State};
 use crate::trip::{Limit, Trip};
 use crate::{duration, paths};
 
-/// Changes with every change of the table's meaning: part of the VM's identity.
+/// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
 pub(crate) const TABLE_VERSION: u32 = 1;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
@@ -66,9 +66,9 @@ impl Host<'_> {
         Ok(table)
     }
 
-    fn numbers<'js>(&self, table: &Object<'js>) -> rquickjs::Result<()> {
-        table.set("itemsMax", self.limits.items_max)?;
-        table.set("nesting", self.limits.nesting)?;
+    fn numbers(&self, table: &Object<'_>) -> rquickjs::Result<()> {
+        table.set("itemsMax", f64::from(self.limits.items_max))?;
+        table.set("nesting", f64::from(self.limits.nesting))?;
         table.set("parsesArgsText", self.limits.parse_args_text)?;
         let total = self.budget_total.map(|total| total as f64);
         match total {
@@ -79,15 +79,17 @@ impl Host<'_> {
 
     fn calls<'js>(&self, ctx: &Ctx<'js>, table: &Object<'js>) -> rquickjs::Result<()> {
         let shared = self.shared.clone();
+        // `true` when it was taken, `false` at a limit, nothing when the prompt is no text.
         let call = move |slot: u32,
-                         prompt: String,
+                         prompt: rquickjs::String<'js>,
                          options: Option<String>,
                          label: Option<String>,
                          phase: Option<String>,
                          line: f64,
                          rolling: bool| {
-            let (kind, line) = (CallKind::Agent, line as u32);
-            shared.lock().issue(Issue {
+            let prompt = prompt.to_string().ok()?;
+            let (kind, line) = (CallKind::Agent, whole(line));
+            Some(shared.lock().issue(Issue {
                 kind,
                 slot,
                 prompt,
@@ -96,7 +98,7 @@ impl Host<'_> {
                 phase,
                 line,
                 rolling,
-            })
+            }))
         };
         set(ctx, table, "call", Function::new(ctx.clone(), call)?)?;
         let shared = self.shared.clone();
@@ -106,7 +108,7 @@ impl Host<'_> {
                              phase: Option<String>,
                              line: f64,
                              rolling: bool| {
-            let (kind, line, label) = (CallKind::Workflow, line as u32, None);
+            let (kind, line, label) = (CallKind::Workflow, whole(line), None);
             shared.lock().issue(Issue {
                 kind,
                 slot,
@@ -135,12 +137,14 @@ impl Host<'_> {
         set(ctx, table, "phase", Function::new(ctx.clone(), phase)?)?;
         let shared = self.shared.clone();
         let timer = move |slot: u32, milliseconds: f64, rolling: bool| {
-            let timer = shared.lock().arm(slot, milliseconds.ceil() as u64, rolling);
+            let timer = shared
+                .lock()
+                .arm(slot, whole_long(milliseconds.ceil()), rolling);
             timer.map_or(-1.0, |timer| f64::from(timer.0))
         };
         set(ctx, table, "timer", Function::new(ctx.clone(), timer)?)?;
         let shared = self.shared.clone();
-        let clear = move |timer: f64| shared.lock().disarm(TimerNumber(timer as u32));
+        let clear = move |timer: f64| shared.lock().disarm(TimerNumber(whole(timer)));
         set(ctx, table, "clearTimer", Function::new(ctx.clone(), clear)?)?;
         let shared = self.shared.clone();
         let now = move || shared.lock().now as f64;
@@ -231,7 +235,7 @@ impl Host<'_> {
         let place = move |file: Value<'js>, line: Value<'js>, column: Value<'js>| {
             let file = file.as_string()?.to_string().ok()?;
             let index = file.strip_prefix(MODULE)?.parse().ok()?;
-            let (line, column) = (line.as_number()? as u32, column.as_number()? as u32);
+            let (line, column) = (whole(line.as_number()?), whole(column.as_number()?));
             let state = shared.lock();
             let (script, program) = state.program(index)?;
             let (line, column) = program.place(line, column)?;
@@ -303,6 +307,18 @@ fn set<'js>(
     value: impl IntoJs<'js>,
 ) -> rquickjs::Result<()> {
     table.set(name, value)
+}
+
+/// A number of the prelude as an integer; what does not fit becomes the nearest that does.
+#[expect(clippy::cast_sign_loss, reason = "the cast saturates")]
+fn whole(number: f64) -> u32 {
+    number as u32
+}
+
+/// As [`whole`], for milliseconds.
+#[expect(clippy::cast_sign_loss, reason = "the cast saturates")]
+fn whole_long(number: f64) -> u64 {
+    number as u64
 }
 
 /// Line and column of the first frame of a stack that the prelude wrote.

@@ -1,4 +1,4 @@
-//! The script VM of Bellwether: a pure, synchronous, deterministic state machine around QuickJS.
+//! The script VM of Bellwether: a pure, synchronous, deterministic state machine around `QuickJS`.
 //!
 //! ```text
 //! parse(source) -> Script      Vm::start(script, …) -> first Turn      vm.deliver(&[Settlement]) -> Turns

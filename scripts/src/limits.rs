@@ -25,7 +25,7 @@ pub struct Limits {
 impl Limits {
     /// What the host's own frames take of the thread's stack, generously.
     pub const THREAD_STACK_BYTES_SPARE: usize = 512 * 1024;
-    /// QuickJS takes any larger stack limit for none at all.
+    /// `QuickJS` takes any larger stack limit for none at all.
     pub(crate) const STACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 }
 

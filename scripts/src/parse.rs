@@ -4,7 +4,7 @@ use std::thread;
 
 use oxc_allocator::Allocator;
 use oxc_ast::AstKind;
-use oxc_ast::ast::{Program as Ast, Statement};
+use oxc_ast::ast::Program as Ast;
 use oxc_ast_visit::Visit;
 use oxc_diagnostics::OxcDiagnostic;
 use oxc_parser::{ParseOptions, Parser};
@@ -16,9 +16,9 @@ use crate::refusal::Refusal;
 use crate::script::Script;
 use crate::{flow, header, rewrite, rules};
 
-/// The parser and its visitors call themselves once for each level of nesting, and a level may be one byte long. This
-/// was measured at most 1,900 bytes of stack a byte of source (nested templates, unoptimised visitors); memory that is
-/// not touched is not taken, so the usual script costs a page or two.
+/// The parser and its visitors call themselves once for each level of nesting, and a level may be one byte long. For the
+/// deepest shapes of the tests 1 KiB of stack a byte of source was too little and 2 KiB enough, with visitors that were not
+/// optimised; this is twice that. Memory that is not touched is not taken, so the usual script costs a page or two.
 const STACK_BYTES_PER_SOURCE_BYTE: usize = 4096;
 const STACK_BYTES_MIN: usize = 4 * 1024 * 1024;
 
@@ -40,7 +40,8 @@ pub(crate) fn parse(
             file_name,
             message,
             "shorten it, or raise the limit on source bytes",
-        ));
+        )
+        .into());
     }
     let stack = STACK_BYTES_MIN + source.len() * STACK_BYTES_PER_SOURCE_BYTE;
     let read = thread::scope(|scope| {
@@ -60,18 +61,20 @@ pub(crate) fn parse(
             file_name,
             "the parser failed on this file".to_owned(),
             "this is a mistake in Bellwether: please report it with the file",
-        )),
+        )
+        .into()),
         None => Err(Refusal::of_file(
             file_name,
             format!("no memory to read {} bytes of source", source.len()),
             "free some memory, or split the script",
-        )),
+        )
+        .into()),
     }
 }
 
 fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     let refuse = |offset: usize, message: String, help: &str| {
-        Refusal::at(file_name, source, offset, message, help)
+        Box::new(Refusal::at(file_name, source, offset, message, help))
     };
     // A byte order mark would be white space to the parser; as spaces it keeps every offset.
     let text = source
@@ -95,23 +98,23 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     let text = blank(text, &[(0, hashbang_end)]);
 
     let allocator = Allocator::default();
-    let ast =
-        syntax(&allocator, &text).map_err(|error| syntax_refusal(source, file_name, &error))?;
+    let ast = syntax(&allocator, &text)
+        .map_err(|error| Box::new(syntax_refusal(source, file_name, &error)))?;
     rules::imports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
-    let (meta, span) = header::read(&ast, &text)
-        .map_err(|(at, message, help)| refuse(at as usize, message, &help))?;
+    let (meta, span) =
+        header::read(&ast).map_err(|(at, message, help)| refuse(at as usize, message, &help))?;
     rules::exports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
     let body = blank(&text, &[(span.start as usize, span.end as usize)]);
 
     // The body once more without its header: `meta` is no variable of it (H05).
     let allocator = Allocator::default();
-    let ast =
-        syntax(&allocator, &body).map_err(|error| syntax_refusal(source, file_name, &error))?;
+    let ast = syntax(&allocator, &body)
+        .map_err(|error| Box::new(syntax_refusal(source, file_name, &error)))?;
     let semantic = SemanticBuilder::new()
         .with_check_syntax_error(true)
         .build(&ast);
     if let Some(error) = semantic.diagnostics.errors().next() {
-        return Err(syntax_refusal(source, file_name, error));
+        return Err(syntax_refusal(source, file_name, error).into());
     }
     let semantic: Semantic<'_> = semantic.semantic;
     rules::body(&ast, &semantic).map_err(|(at, message, help)| refuse(at, message, help))?;
@@ -121,7 +124,7 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
 }
 
 /// Parses `text` as a module whose top level may return; module code is strict, and HTML-like comments are none there,
-/// as in QuickJS.
+/// as in `QuickJS`.
 fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
     let options = ParseOptions {
         allow_return_outside_function: true,
@@ -137,7 +140,7 @@ fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDia
     }
 }
 
-fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Box<Refusal> {
+fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Refusal {
     let help = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
     if let Some(offset) = first_type(source) {
         return Refusal::at(file_name, source, offset, "TypeScript syntax", help);
@@ -205,9 +208,4 @@ fn blank(text: &str, ranges: &[(usize, usize)]) -> String {
     }
     blanked.push_str(&text[from..]);
     blanked
-}
-
-/// The statement that must come first, if the file has any.
-pub(crate) fn first<'a, 'b>(ast: &'b Ast<'a>) -> Option<&'b Statement<'a>> {
-    ast.body.first()
 }

@@ -29,8 +29,8 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal about the whole file.
-    pub(crate) fn of_file(file: &str, message: String, help: &str) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn of_file(file: &str, message: String, help: &str) -> Self {
+        Self {
             file: file.to_owned(),
             line: 0,
             column: 0,
@@ -38,7 +38,7 @@ impl Refusal {
             caret: 0,
             message: shorten(message),
             help: help.to_owned(),
-        })
+        }
     }
 
     /// A refusal at a byte offset of `source`.
@@ -48,9 +48,9 @@ impl Refusal {
         offset: usize,
         message: impl Into<String>,
         help: impl Into<String>,
-    ) -> Box<Self> {
+    ) -> Self {
         let place = Place::of(source, offset);
-        Box::new(Self {
+        Self {
             file: file.to_owned(),
             line: place.line,
             column: place.column,
@@ -58,7 +58,7 @@ impl Refusal {
             caret: place.caret,
             message: shorten(message.into()),
             help: shorten(help.into()),
-        })
+        }
     }
 }
 
@@ -192,7 +192,7 @@ impl Lines {
         (line as u32, column as u32 + 1)
     }
 
-    /// The offset of a line from 1 and a column in bytes as QuickJS counts it: from 1, but on the first line from 0.
+    /// The offset of a line from 1 and a column in bytes as `QuickJS` counts it: from 1, but on the first line from 0.
     pub(crate) fn offset(&self, line: u32, column: u32) -> Option<u32> {
         let start = *self.starts.get((line as usize).checked_sub(1)?)?;
         Some(

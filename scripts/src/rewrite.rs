@@ -1,4 +1,4 @@
-//! The program that QuickJS compiles: the author's body inside two functions, with a guard at the head of every `catch`
+//! The program that `QuickJS` compiles: the author's body inside two functions, with a guard at the head of every `catch`
 //! (B07) and the line in every call of an agent, all on the author's own lines; and the way back from its columns to the author's.
 
 use oxc_ast::ast::{
@@ -28,7 +28,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The author's line and column, from 1, of a place as QuickJS names it; `None` when it lies outside the text.
+    /// The author's line and column, from 1, of a place as `QuickJS` names it; `None` when it lies outside the text.
     pub(crate) fn place(&self, line: u32, column: u32) -> Option<(u32, u32)> {
         let offset = self.text_lines.offset(line, column)?;
         let index = self
@@ -66,15 +66,15 @@ pub(crate) fn program(
 ) -> Program {
     let guard = free_name(body);
     let source_lines = Lines::of(source);
-    let mut guards = Edits {
+    let mut rewriter = Rewriter {
         semantic,
         body,
         lines: &source_lines,
         guard: &guard,
         edits: Vec::new(),
     };
-    guards.visit_program(ast);
-    let mut edits = guards.edits;
+    rewriter.visit_program(ast);
+    let mut edits = rewriter.edits;
     // Stable: of two insertions at one place the one found first, the outer one, stays in front.
     edits.sort_by_key(|edit| edit.start);
 
@@ -113,7 +113,7 @@ fn free_name(body: &str) -> String {
     name
 }
 
-struct Edits<'s, 'a> {
+struct Rewriter<'s, 'a> {
     semantic: &'s Semantic<'a>,
     body: &'s str,
     lines: &'s Lines,
@@ -121,7 +121,7 @@ struct Edits<'s, 'a> {
     edits: Vec<Edit>,
 }
 
-impl Edits<'_, '_> {
+impl Rewriter<'_, '_> {
     fn insert(&mut self, at: u32, text: String) {
         self.edits.push(Edit {
             start: at,
@@ -131,7 +131,7 @@ impl Edits<'_, '_> {
     }
 }
 
-impl<'a> Visit<'a> for Edits<'_, 'a> {
+impl<'a> Visit<'a> for Rewriter<'_, 'a> {
     /// Tells the contract's own functions the author's line as a third argument: nothing else knows where a call stands
     /// without a look at the whole stack.
     fn visit_call_expression(&mut self, it: &CallExpression<'a>) {

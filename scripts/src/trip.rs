@@ -1,6 +1,5 @@
 //! Which limit has ended the VM (B07): set once, read by the interrupt handler at every poll.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,14 +17,54 @@ pub(crate) enum Limit {
     Stack = 3,
 }
 
+impl Limit {
+    /// The error of the limit that was reached, saying its value and how to raise it.
+    pub(crate) fn error(self, limits: &Limits) -> ScriptError {
+        let (name, code, message) = match self {
+            Self::Cpu => (
+                "CpuLimitError",
+                "LIMIT_CPU",
+                format!(
+                    "the script computed for more than {:?} of CPU time in one turn without waiting for anything; \
+                     look for a loop without end, or raise the limit on CPU time a turn",
+                    limits.turn_cpu
+                ),
+            ),
+            Self::Heap => (
+                "HeapLimitError",
+                "LIMIT_HEAP",
+                format!(
+                    "the script used more than {} bytes of memory; keep less at once, or raise the limit on the heap",
+                    limits.heap_bytes
+                ),
+            ),
+            Self::Stack => (
+                "StackLimitError",
+                "LIMIT_STACK",
+                format!(
+                    "the script's functions called each other deeper than {} bytes of stack hold; look for a \
+                     recursion without end, or raise the limit on the stack",
+                    limits.stack_bytes
+                ),
+            ),
+        };
+        ScriptError {
+            name: name.to_owned(),
+            code: Some(code.to_owned()),
+            message,
+            line: 0,
+            column: 0,
+            stack: String::new(),
+        }
+    }
+}
+
 /// Shared by the interrupt handler, the host functions and the VM.
 #[derive(Debug, Default)]
 pub(crate) struct Trip {
     reached: AtomicU8,
     /// CPU time of the thread at which the turn is over, in nanoseconds.
     deadline: AtomicU64,
-    /// Where the author's code was, if that is known.
-    place: Mutex<Option<(u32, u32)>>,
 }
 
 impl Trip {
@@ -65,51 +104,5 @@ impl Trip {
             self.reach(Limit::Cpu);
         }
         over
-    }
-
-    /// The error of the limit that was reached, saying its value and how to raise it.
-    pub(crate) fn error(&self, limit: Limit, limits: &Limits) -> Box<ScriptError> {
-        let (name, code, message) = match limit {
-            Limit::Cpu => (
-                "CpuLimitError",
-                "LIMIT_CPU",
-                format!(
-                    "the script computed for more than {:?} of CPU time in one turn without waiting for anything; \
-                     look for a loop without end, or raise the limit on CPU time a turn",
-                    limits.turn_cpu
-                ),
-            ),
-            Limit::Heap => (
-                "HeapLimitError",
-                "LIMIT_HEAP",
-                format!(
-                    "the script used more than {} bytes of memory; keep less at once, or raise the limit on the heap",
-                    limits.heap_bytes
-                ),
-            ),
-            Limit::Stack => (
-                "StackLimitError",
-                "LIMIT_STACK",
-                format!(
-                    "the script's functions called each other deeper than {} bytes of stack hold; look for a \
-                     recursion without end, or raise the limit on the stack",
-                    limits.stack_bytes
-                ),
-            ),
-        };
-        let (line, column) = self
-            .place
-            .lock()
-            .ok()
-            .and_then(|place| *place)
-            .unwrap_or_default();
-        Box::new(ScriptError {
-            name: name.to_owned(),
-            code: Some(code.to_owned()),
-            message,
-            line,
-            column,
-            stack: String::new(),
-        })
     }
 }

@@ -29,7 +29,7 @@ const PRELUDE: &str = concat!(
     "})",
 );
 
-/// The version of QuickJS that the pinned rquickjs brings.
+/// The version of `QuickJS` that the pinned rquickjs brings.
 const QUICKJS: &str = "quickjs-ng 0.16.2 (rquickjs 0.14.0)";
 
 /// How often the job loop looks at the clock by itself: native jobs never reach the interrupt handler.
@@ -61,6 +61,12 @@ pub struct Vm {
     limits: Limits,
     status: TurnStatus,
 }
+
+/// A VM may be driven from any thread, one at a time.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Vm>();
+};
 
 /// The prelude's functions for the host, in the order in which it gives them. They live in the runtime's own store, since
 /// nothing outside may hold on to a value of it.
@@ -263,7 +269,7 @@ impl Vm {
         drop(state);
         let status = if let Some(limit) = self.trip.reached() {
             commands.clear();
-            TurnStatus::LimitReached(self.trip.error(limit, &self.limits))
+            TurnStatus::LimitReached(Box::new(limit.error(&self.limits)))
         } else if let Some(end) = end {
             match end {
                 End::Returned(value) => TurnStatus::Returned(value),
@@ -272,7 +278,7 @@ impl Vm {
         } else if waits {
             TurnStatus::Running
         } else {
-            TurnStatus::Threw(stalled())
+            TurnStatus::Threw(Box::new(stalled()))
         };
         self.status = status.clone();
         Turn { commands, status }
@@ -378,8 +384,8 @@ fn error_name(code: &str) -> String {
 }
 
 /// A script that waits for nothing that could ever come.
-fn stalled() -> Box<ScriptError> {
-    Box::new(ScriptError {
+fn stalled() -> ScriptError {
+    ScriptError {
         name: "StalledError".to_owned(),
         code: Some("STALLED".to_owned()),
         message: "the script waits for a promise that nothing can settle: no agent, timer or workflow is outstanding"
@@ -387,5 +393,5 @@ fn stalled() -> Box<ScriptError> {
         line: 0,
         column: 0,
         stack: String::new(),
-    })
+    }
 }

@@ -305,7 +305,7 @@ pub(crate) fn log_line(line: &LogLine, paint: Paint) -> String {
     let text = match line.level {
         Level::Warning => paint.yellow(&format!("warning: {text}")),
         Level::Error => paint.red(&format!("error: {text}")),
-        Level::Info => text,
+        _ => text,
     };
     format!("{} {text}", paint.dim(clock(&line.at.to_string())))
 }

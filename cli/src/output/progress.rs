@@ -123,7 +123,7 @@ fn line(event: &Event, screen: Screen) -> Option<String> {
             Some(match level {
                 Level::Warning => paint.yellow(&format!("warning: {text}")),
                 Level::Error => paint.red(&format!("error: {text}")),
-                Level::Info => format!("log {text}"),
+                _ => format!("log {text}"),
             })
         }
         Event::AgentRetrying {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A task for the call with this number.
 pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
-    let schema = schema.map(|schema| RawValue::from_string(schema.to_owned()).unwrap());
+    let mut options = AgentOptions::default();
+    options.schema = schema.map(|schema| RawValue::from_string(schema.to_owned()).unwrap());
     Arc::new(Task {
         token: FencingToken {
             epoch: Epoch(3),
@@ -25,10 +26,7 @@ pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
         idempotency_key: Digest::of("test", &[]),
         previous_attempts: Vec::new(),
         prompt: "Fix it.".into(),
-        options: AgentOptions {
-            schema,
-            ..AgentOptions::default()
-        },
+        options,
         label: None,
         phase: None,
         working_directory: std::env::temp_dir(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bellwether_journal::error::StoreError;
-use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::id::{CallNumber, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Millis, ScriptError, Status};
 use bellwether_journal::state::RunState;
@@ -13,7 +13,7 @@ use bellwether_journal::store::Store;
 use super::dump::DumpLine;
 use super::logs::{self, LogLine, LogLines};
 use super::rows::{RunRow, shown_status};
-use super::run::RunView;
+use super::run::{RunView, find_call};
 
 /// Candidates that an error names at most.
 const CANDIDATES_MAX: usize = 10;
@@ -183,7 +183,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
-    pub fn state(&self, run: RunId) -> Result<RunState, ArchiveError> {
+    pub(crate) fn state(&self, run: RunId) -> Result<RunState, ArchiveError> {
         let state = read::load_state(&*self.store, run)?;
         if state.started.is_none() {
             return Err(ArchiveError::UnknownRun {
@@ -191,6 +191,14 @@ impl Archive {
             });
         }
         Ok(state)
+    }
+
+    /// The call of a run that `text` means: `a-<number>`, or the label of exactly one call.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] names the candidates when there are several.
+    pub fn find_call(&self, run: RunId, text: &str) -> Result<CallNumber, ArchiveError> {
+        find_call(&self.state(run)?, text)
     }
 
     /// A run with everything in it.

@@ -39,7 +39,7 @@ pub struct DumpLine {
 impl DumpLine {
     /// Shows a record.
     #[must_use]
-    pub fn new(entry: &Entry) -> Self {
+    pub(crate) fn new(entry: &Entry) -> Self {
         let Entry {
             position,
             at,

@@ -33,29 +33,24 @@ pub struct LogLine {
 
 /// Makes the lines of one run, record by record from its first.
 #[derive(Clone, Debug)]
-pub struct LogLines {
+pub(crate) struct LogLines {
     state: RunState,
 }
 
 impl LogLines {
     /// For a run of which no record was read yet.
     #[must_use]
-    pub fn new(run: RunId) -> Self {
+    pub(crate) fn new(run: RunId) -> Self {
         Self {
             state: RunState::new(run),
         }
-    }
-
-    /// The run's state behind the records so far.
-    pub fn state(&self) -> &RunState {
-        &self.state
     }
 
     /// The line of the next record; many have none.
     ///
     /// # Errors
     /// [`Damage`] when the record cannot follow those before it.
-    pub fn line(&mut self, entry: &Entry) -> Result<Option<LogLine>, Damage> {
+    pub(crate) fn line(&mut self, entry: &Entry) -> Result<Option<LogLine>, Damage> {
         let run = self.state.id;
         self.state
             .apply(entry)

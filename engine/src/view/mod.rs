@@ -22,11 +22,11 @@ mod time;
 
 pub use self::archive::{Archive, ArchiveError, RunResult};
 pub use self::dump::DumpLine;
-pub use self::logs::{LogLine, LogLines};
-pub use self::rows::{RunRow, shown_status};
-pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView, find_call};
+pub use self::logs::LogLine;
+pub use self::rows::RunRow;
+pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView};
 pub use self::time::{Timestamp, duration_text};
-pub use bellwether_journal::state::Counts;
+pub use bellwether_journal::state::{CallStatus, Counts};
 
 /// Names that are written as text: run ids.
 mod as_text {

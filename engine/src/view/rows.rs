@@ -32,7 +32,7 @@ pub struct RunRow {
 impl RunRow {
     /// The row of `run`; `live` says whether an engine has it, `now` what the time is.
     #[must_use]
-    pub fn new(run: RunId, summary: &Summary, live: bool, now: Millis) -> Self {
+    pub(crate) fn new(run: RunId, summary: &Summary, live: bool, now: Millis) -> Self {
         let Summary {
             name,
             status,
@@ -57,7 +57,7 @@ impl RunRow {
 
 /// The status that people see: a run that needs an engine and has none is interrupted.
 #[must_use]
-pub const fn shown_status(recorded: Status, live: bool) -> Status {
+pub(crate) const fn shown_status(recorded: Status, live: bool) -> Status {
     if recorded.needs_engine() && !live {
         Status::Interrupted
     } else {

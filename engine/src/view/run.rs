@@ -170,7 +170,7 @@ impl RunView {
     /// The view of a run; `live` says whether an engine has it, `now` what the time is, `result` is the script's value as
     /// JSON text if there is one.
     #[must_use]
-    pub fn new(state: &RunState, live: bool, now: Millis, result: Option<&str>) -> Self {
+    pub(crate) fn new(state: &RunState, live: bool, now: Millis, result: Option<&str>) -> Self {
         let started = state.started.as_deref();
         let generation = state.generation.as_ref();
         let started_at = state.started_at.unwrap_or_default();
@@ -346,7 +346,7 @@ impl CallView {
 impl FailureGroup {
     /// The failed and refused agents of a run by kind, most frequent first.
     #[must_use]
-    pub fn census(state: &RunState) -> Vec<Self> {
+    pub(crate) fn census(state: &RunState) -> Vec<Self> {
         let mut groups: BTreeMap<FailureKind, Self> = BTreeMap::new();
         for (number, call) in (0..).map(CallNumber).zip(&state.calls) {
             let Some(failure) = call.failure.as_deref() else {
@@ -379,7 +379,7 @@ pub(super) fn agent_id(number: CallNumber) -> String {
 ///
 /// # Errors
 /// [`ArchiveError::UnknownAgent`], or [`ArchiveError::AmbiguousAgent`] with the calls that have the label.
-pub fn find_call(state: &RunState, text: &str) -> Result<CallNumber, ArchiveError> {
+pub(crate) fn find_call(state: &RunState, text: &str) -> Result<CallNumber, ArchiveError> {
     let number = text
         .strip_prefix("a-")
         .and_then(|digits| digits.parse().ok())

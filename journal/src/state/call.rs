@@ -57,6 +57,7 @@ pub struct CallState {
 
 /// How a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallStatus {
     /// For its slot.
     Waiting,

@@ -102,6 +102,12 @@ const kindOf = (value) => {
 // Calls one of two functions with what `value` comes to; at once when it is no promise.
 const settleTo = (value, onValue, onError) => {
   if (!isObject(value)) return onValue(value);
+  try {
+    // The usual case at no cost: this fails at once for what only looks like a promise.
+    if (value.constructor === NativePromise) return void promiseThen(value, onValue, onError);
+  } catch (error) {
+    guard(error);
+  }
   if (!host.isPromise(value)) {
     // A thenable, or an ordinary object.
     const promise = new NativePromise(capture);
@@ -109,12 +115,7 @@ const settleTo = (value, onValue, onError) => {
     resolve(value);
     return onward(promise, onValue, onError);
   }
-  try {
-    promiseThen(value, onValue, onError);
-  } catch (error) {
-    guard(error);
-    onward(value, onValue, onError);
-  }
+  onward(value, onValue, onError);
 };
 
 // promiseThen in a world where the constructor of all promises, or its species, is no longer what it was.

@@ -55,7 +55,7 @@ const callAgent = (own, prompt, options, line) => {
     if (typeof prompt !== 'string') {
       throw fail(NativeTypeError, 'PROMPT', `agent(prompt, options): the prompt is ${kindOf(prompt)}; give it a string`);
     }
-    if (trim(prompt) === '') {
+    if (!(prompt[0] > ' ') && trim(prompt) === '') {
       throw fail(NativeTypeError, 'PROMPT', 'agent(prompt, options): the prompt is empty; say what the agent shall do');
     }
     let label, phase = own.phase, json;
@@ -86,7 +86,11 @@ const callAgent = (own, prompt, options, line) => {
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
     rejecters[slot] = lastReject;
-    taken(host.call(slot, wellFormed(prompt), json, label, groupOf(own, phase), typeof line === 'number' ? line : 0, own.rolling));
+    const group = own.group === undefined ? phase : groupOf(own, phase);
+    const from = typeof line === 'number' ? line : 0;
+    const accepted = host.call(slot, prompt, json, label, group, from, own.rolling);
+    // Half a surrogate pair is no text outside: the rare prompt with one is repaired.
+    if (accepted !== true) taken(accepted === false ? false : host.call(slot, wellFormed(prompt), json, label, group, from, own.rolling));
     return promise;
   } catch (error) {
     return rejected(guard(error));

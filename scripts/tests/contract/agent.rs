@@ -1,4 +1,4 @@
-//! A01, A02, A05, A07, A08: agent() as the script sees it.
+//! A01, A02, A05, A07, A08: `agent()` as the script sees it.
 
 use bellwether_scripts::Answer;
 use serde_json::json;

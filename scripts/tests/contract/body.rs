@@ -444,7 +444,7 @@ fn b04_patched_worlds() {
         "Error.prepareStackTrace = () => { throw 1 }; Error.stackTraceLimit = -1; Error.captureStackTrace = null",
         "Map.prototype.get = Map.prototype.set = WeakSet.prototype.has = () => { throw 1 }; Object.defineProperty(Map.prototype, 'size', { get() { throw 1 } })",
         "Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
-        "delete globalThis.globalThis; globalThis.undefined2 = 1; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
+        "delete globalThis.globalThis; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
     ] {
         let body = format!(
             "{patch};\nconst a = await agent('one', {{ schema: {{ type: 'object' }} }});\nconst r = await parallel([() => agent('two'), () => {{ throw new Error('x') }}]);

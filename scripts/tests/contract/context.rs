@@ -224,7 +224,7 @@ impl Writer {
                 let list: Vec<String> = (0..*count).map(|item| item.to_string()).collect();
                 let depth = items.matches('+').count() / 2;
                 let inner = format!("{items} + '-' + i{depth}");
-                let stages: String = steps
+                let stages: Vec<String> = steps
                     .iter()
                     .map(|step| {
                         format!(
@@ -233,6 +233,7 @@ impl Writer {
                         )
                     })
                     .collect();
+                let stages = stages.concat();
                 format!("await pipeline([{}]{stages});", list.join(","))
             }
             Step::Helper(step) => {
@@ -314,9 +315,7 @@ impl Graph {
                 let ends = steps
                     .iter()
                     .fold(known, |known, step| self.walk(step, &inner, &known));
-                ends.chunks(*count)
-                    .map(|lanes| lanes.concat_sets())
-                    .collect()
+                ends.chunks(*count).map(ConcatSets::concat_sets).collect()
             }
             Step::Helper(step) => self.walk(step, items, before),
         }

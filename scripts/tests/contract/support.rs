@@ -256,16 +256,15 @@ pub(crate) fn text(text: &str) -> Answer {
 /// Answers workflow calls from a folder of scripts, agents with `done: <prompt>`.
 pub(crate) fn folder<'a>(files: &'a [(&'a str, &'a str)]) -> impl FnMut(&Call) -> Answer + 'a {
     move |call| match call.kind {
-        CallKind::Workflow => files
-            .iter()
-            .find(|(name, _)| *name == call.prompt.as_ref())
-            .map(|(name, source)| {
+        CallKind::Workflow => match files.iter().find(|(name, _)| *name == call.prompt.as_ref()) {
+            Some((name, source)) => {
                 value(&serde_json::json!({ "source": source, "path": name }).to_string())
-            })
-            .unwrap_or_else(|| Answer::Refused {
+            }
+            None => Answer::Refused {
                 code: "WORKFLOW_UNKNOWN".to_owned(),
                 message: format!("workflow('{}'): no workflow with that name", call.prompt),
-            }),
+            },
+        },
         _ => text(&format!("done: {}", call.prompt)),
     }
 }

@@ -89,7 +89,7 @@ impl InputMode {
     }
 }
 
-/// What a [`CommandBackend`] runs, and within which limits.
+/// What a backend made by [`crate::Builder::command`] runs, and within which limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
@@ -127,12 +127,12 @@ impl Options {
 }
 
 /// Where the time comes from; asked only when an agent says when its quota resets.
-pub type Now = Arc<dyn Fn() -> Millis + Send + Sync>;
+pub(crate) type Now = Arc<dyn Fn() -> Millis + Send + Sync>;
 
 /// Runs a program for each task, or keeps programs that take one task after the other.
 ///
 /// Needs a tokio runtime with I/O and time enabled. Dropping it ends the processes that wait for tasks.
-pub struct CommandBackend(Arc<Shared>);
+pub(crate) struct CommandBackend(Arc<Shared>);
 
 struct Shared {
     options: Options,
@@ -144,7 +144,7 @@ struct Shared {
 impl CommandBackend {
     /// Runs what `options` say, behind launchers of `launcher`.
     #[must_use]
-    pub fn new(options: Options, launcher: Arc<Launcher>, now: Now) -> Self {
+    pub(crate) fn new(options: Options, launcher: Arc<Launcher>, now: Now) -> Self {
         let pool = Pool::new(options.idle_max);
         Self(Arc::new(Shared {
             options,
