@@ -33,13 +33,19 @@ pub(crate) async fn start(
     let backends = run::backends(engine, &options).map_err(StartError::Backend)?;
     let args = options.args.as_deref().map(checked_args).transpose()?;
 
-    let (text, name, limits) = (
-        Arc::clone(&source),
-        run::file_name(path.as_deref()),
-        vm_limits.clone(),
-    );
-    let parsing =
-        tokio::task::spawn_blocking(move || bellwether_scripts::parse(&text, &name, &limits));
+    // The script sees its path (in stacks, and in those of workflows relative to it), so it is the one that is journaled:
+    // a recovery gives it the same.
+    let script_path = path
+        .as_ref()
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let name = run::file_name(script_path.as_deref());
+    let shown = run::file_name(path.as_deref());
+    let (text, limits) = (Arc::clone(&source), vm_limits.clone());
+    let parsing = tokio::task::spawn_blocking(move || {
+        let parsed = bellwether_scripts::parse(&text, &name, &limits);
+        // A refusal names the file as the caller does.
+        parsed.or_else(|_| bellwether_scripts::parse(&text, &shown, &limits))
+    });
     let script = parsing
         .await
         .map_err(|error| StartError::Refused(format!("the script's parser failed: {error}")))?
@@ -83,7 +89,6 @@ pub(crate) async fn start(
     };
     let now = engine.0.surroundings().clock.now();
     let seed = entropy::seed()?;
-    let script_path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
     let packed_options = text::pack_shared(
         serde_json::to_string(&options)
             .map_err(|error| StartError::Args(error.to_string()))?

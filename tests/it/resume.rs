@@ -203,6 +203,37 @@ fn f02_a_log_line_stands_once_after_a_kill_and_objects_are_json() -> anyhow::Res
 }
 
 #[test]
+fn r01_timers_retries_and_inner_workflows_go_on_where_they_were() -> anyhow::Result<()> {
+    let bed = Bed::new(
+        "const again = agent(does(note('again'), { failBefore: { attempt: 3, kind: 'transport' } }, { answer: 'well' }))
+        const inner = await workflow({ scriptPath: 'inner.js' }, [1, 2])
+        const first = await Promise.race([sleep(150).then(() => 'timer'), agent(does(ring('racing'), 'hang'))])
+        return { inner, first, again: await again }",
+    )?;
+    bed.project.write(
+        "inner.js",
+        "export const meta = { name: 'inner', description: 'x' }
+        const does = n => JSON.stringify([{ append: { to: 'bell', line: 'inner' } }, { pass: 'gate' }, { answer: n }])
+        return await pipeline(args, n => agent(does(n)), n => n * 2)",
+    )?;
+    let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
+    let running = bed.run(&["--concurrency", "0"])?.start()?;
+    bell.next_line(GUARD)?;
+    running.kill()?;
+    // The file of the inner workflow is gone: the journal has its text.
+    std::fs::remove_file(bed.project.path("inner.js"))?;
+    gate.admit(SPARE)?;
+    let running = bed.command(&["resume"])?.start()?;
+    while bell.next_line(GUARD)? != "racing" {}
+    running.kill()?;
+    let outcome = resumed(&bed)?;
+    let expected = json!({ "inner": [2, 4], "first": "timer", "again": "well" });
+    assert_eq!(outcome["result"], expected);
+    assert_eq!(outcome["agents"]["cancelled"], 1);
+    Ok(())
+}
+
+#[test]
 fn r01_a_stopped_run_goes_on_and_a_finished_one_says_that_nothing_is_left() -> anyhow::Result<()> {
     let bed = Bed::new(
         "const first = await agent(does(note('first'), { answer: 1 }))

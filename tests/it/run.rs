@@ -360,6 +360,46 @@ fn a02_null_when_an_agent_failed_and_the_census_says_why() -> anyhow::Result<()>
 }
 
 #[test]
+fn any_program_is_an_agent_with_the_prompt_alone_or_a_line_a_task() -> anyhow::Result<()> {
+    let bed = Bed::new(
+        "return await parallel(['one', 'two'].map(text => () => agent(args + text, { model: 'm' })))",
+    )?;
+    let run = |command: &str, input: &str, args: &str| {
+        let words = [
+            "run",
+            "flow.js",
+            "--agent-command",
+            command,
+            "--agent-input",
+            input,
+            "--args",
+            args,
+        ];
+        bed.command(&words)?.run()?.expect_code(0)?.json()
+    };
+    assert_eq!(
+        run("cat", "prompt", "\"it's \"")?,
+        json!(["it's one", "it's two"])
+    );
+    let filled = run(
+        "printf %s|%s|%s {prompt} {model} {cwd}",
+        "prompt",
+        "\"$HOME \"",
+    )?;
+    let folder = bed.project.folder().display();
+    assert_eq!(filled[1], format!("$HOME two|m|{folder}"));
+    // One process for all of them: it counts the lines that it was given.
+    bed.project.write(
+        "lines.sh",
+        "n=0\nwhile read -r task; do n=$((n + 1)); echo \"{\\\"value\\\": $n}\"; done\n",
+    )?;
+    bed.project
+        .write(".bellwether/config.toml", "concurrency = 1\n")?;
+    assert_eq!(run("sh lines.sh", "lines", "\"\"")?, json!([1, 2]));
+    Ok(())
+}
+
+#[test]
 fn a06_agents_start_in_call_order_as_slots_come_free() -> anyhow::Result<()> {
     let bed = Bed::new(
         "return await parallel(Array.from({ length: 30 }, (_, i) => () => agent(does({ answer: i }))))",
