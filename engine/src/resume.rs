@@ -86,25 +86,21 @@ pub(crate) async fn resume(
     let handle = engine.run(run).unwrap_or_else(|| {
         RunHandle::new(run, Arc::clone(&surroundings.store), Arc::clone(&watch))
     });
-    let arguments = match condemned {
-        Some(why) => {
-            let store = Arc::clone(&surroundings.store);
-            let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
-            let keys = parts.keys();
-            let beginning = Beginning::Condemned(why);
-            parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
-        }
-        None => {
-            let recovered = recover(engine, run, &parts).await?;
-            let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by);
-            let replay::Recovered {
-                state,
-                keys,
-                timers,
-                ..
-            } = recovered;
-            parts.arguments(engine, &watch, state, keys, timers, beginning)
-        }
+    let arguments = if let Some(why) = condemned {
+        let store = Arc::clone(&surroundings.store);
+        let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
+        let (keys, beginning) = (parts.keys(), Beginning::Condemned(why));
+        parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
+    } else {
+        let recovered = recover(engine, run, &parts).await?;
+        let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by);
+        let replay::Recovered {
+            state,
+            keys,
+            timers,
+            ..
+        } = recovered;
+        parts.arguments(engine, &watch, state, keys, timers, beginning)
     };
     engine.supervise(&handle, arguments).await?;
     Ok(handle)
