@@ -36,8 +36,8 @@ pub type Ticket = (Position, Acknowledge);
 pub enum Message {
     /// Make this durable.
     Append(Submission<Ticket>),
-    /// A commit is through.
-    Committed(Result<(), StoreError>),
+    /// A commit is through; after one that failed, those whom it concerned are still to be told.
+    Committed(Result<(), (StoreError, Vec<Ticket>)>),
     /// Answer when everything before this is durable (or has failed).
     Drain(RpcReplyPort<()>),
 }
@@ -58,8 +58,7 @@ pub struct State {
     store: Arc<dyn Store>,
     scheduler: Scheduler,
     queue: Queue<Ticket>,
-    /// Whom the commit on its way concerns.
-    committing: Option<Vec<Ticket>>,
+    committing: bool,
     committing_bytes: usize,
     held_back: bool,
     failed: Option<String>,
@@ -80,7 +79,7 @@ impl Actor for Journal {
             store,
             scheduler,
             queue: Queue::default(),
-            committing: None,
+            committing: false,
             committing_bytes: 0,
             held_back: false,
             failed: None,
@@ -108,7 +107,7 @@ impl Actor for Journal {
         }
         state.commit_next(&myself);
         state.hold_back();
-        if state.committing.is_none() && state.queue.is_empty() {
+        if !state.committing && state.queue.is_empty() {
             for reply in state.drains.drain(..) {
                 // Whoever asked may be gone.
                 let _ = reply.send(());
@@ -120,13 +119,13 @@ impl Actor for Journal {
 
 impl State {
     fn commit_next(&mut self, myself: &ActorRef<Message>) {
-        if self.committing.is_some() || self.failed.is_some() {
+        if self.committing || self.failed.is_some() {
             return;
         }
         let Some((batch, waiters)) = self.queue.next_batch() else {
             return;
         };
-        self.committing = Some(waiters);
+        self.committing = true;
         self.committing_bytes = batch.bytes();
         let store = Arc::clone(&self.store);
         let myself = myself.clone();
@@ -135,32 +134,35 @@ impl State {
             let commit = std::panic::AssertUnwindSafe(|| store.commit(&batch));
             let result = std::panic::catch_unwind(commit)
                 .unwrap_or_else(|_| Err(StoreError::Io("the store panicked".to_owned())));
+            let result = match result {
+                // From here and not from the writer: a step of a script waits for nothing but this.
+                Ok(()) => {
+                    for (up_to, acknowledge) in waiters {
+                        acknowledge(Acknowledgement::Durable(up_to));
+                    }
+                    Ok(())
+                }
+                Err(error) => Err((error, waiters)),
+            };
             // The writer is gone only when the engine is.
             let _ = myself.cast(Message::Committed(result));
         });
     }
 
-    fn committed(&mut self, result: Result<(), StoreError>) {
+    fn committed(&mut self, result: Result<(), (StoreError, Vec<Ticket>)>) {
+        self.committing = false;
         self.committing_bytes = 0;
-        let waiters = self.committing.take().unwrap_or_default();
-        match result {
-            Ok(()) => {
-                for (up_to, acknowledge) in waiters {
-                    acknowledge(Acknowledgement::Durable(up_to));
-                }
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                tracing::error!(%error, "the journal failed: nothing more is acknowledged");
-                self.failed = Some(reason.clone());
-                let mut concerned = waiters;
-                while let Some((_, waiting)) = self.queue.next_batch() {
-                    concerned.extend(waiting);
-                }
-                for (_, acknowledge) in concerned {
-                    acknowledge(Acknowledgement::Failed(reason.clone()));
-                }
-            }
+        let Err((error, mut concerned)) = result else {
+            return;
+        };
+        let reason = error.to_string();
+        tracing::error!(%error, "the journal failed: nothing more is acknowledged");
+        self.failed = Some(reason.clone());
+        while let Some((_, waiting)) = self.queue.next_batch() {
+            concerned.extend(waiting);
+        }
+        for (_, acknowledge) in concerned {
+            acknowledge(Acknowledgement::Failed(reason.clone()));
         }
     }
 

@@ -45,7 +45,11 @@ fn run(arguments: Arguments, screen: Screen) -> error::Result<exit_code::ExitCod
         // Another program's filter in the environment is no reason not to work.
         screen.note(&format!("{} {error}", screen.err.yellow("warning:")));
     }
+    // Scripts and commits run on threads for blocking work: half the cores are enough to direct them, and each step of a
+    // script wakes fewer threads.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
         .enable_all()
         .build()
         .map_err(|error| CommandError::host(format!("threads cannot be started: {error}")))?;

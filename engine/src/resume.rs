@@ -89,7 +89,8 @@ pub(crate) async fn resume(
     let arguments = if let Some(why) = condemned {
         let store = Arc::clone(&surroundings.store);
         let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
-        let (keys, beginning) = (parts.keys(), Beginning::Condemned(why));
+        let keys = parts.keys();
+        let beginning = Beginning::Condemned(why);
         parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
     } else {
         let recovered = recover(engine, run, &parts).await?;

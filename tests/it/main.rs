@@ -2,6 +2,10 @@
 
 mod bed;
 mod campaign;
+mod config;
 mod house;
+mod journal;
+mod processes;
 mod resume;
 mod run;
+mod verbs;

@@ -1,11 +1,22 @@
 //! Recovery through the real program: killed at chosen points, resumed, and what ran is counted by a ledger.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
+use bellwether_journal::codec::{self, Sealer};
+use bellwether_journal::id::Position;
+use bellwether_journal::read;
+use bellwether_journal::record::Record;
+use bellwether_journal::redb::{Options, RedbStore};
+use bellwether_journal::state::RunState;
+use bellwether_journal::store::{Batch, Store as _};
+use bellwether_journal::text::Text;
 use bellwether_tests::GUARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, agents_ended, ended, says};
+
+/// More passes than agents that may ever stand at a gate: one whose engine was killed may still take a pass before it dies.
+const SPARE: usize = 100;
 
 /// Resumes the latest run and gives its final object.
 fn resumed(bed: &Bed) -> anyhow::Result<Value> {
@@ -22,7 +33,7 @@ fn r01_killed_before_the_first_answer_only_what_was_in_flight_runs_again() -> an
     bell.next_line(GUARD)?;
     bell.next_line(GUARD)?;
     running.kill()?;
-    gate.admit(3)?;
+    gate.admit(SPARE)?;
     let outcome = resumed(&bed)?;
     assert_eq!(
         (
@@ -83,7 +94,7 @@ fn r01_killed_again_and_again_between_two_steps_no_completed_agent_runs_twice() 
     }
     assert_eq!(bell.next_line(GUARD)?, "4");
     running.kill()?;
-    gate.admit(1)?;
+    gate.admit(SPARE)?;
     let outcome = resumed(&bed)?;
     assert_eq!(bed.ledger(), ["1", "2", "3", "4"]);
     // Seven calls were completed before the last takeover. Values are as the agent gave them, byte for byte.
@@ -177,7 +188,7 @@ fn f02_a_log_line_stands_once_after_a_kill_and_objects_are_json() -> anyhow::Res
     bell.next_line(GUARD)?;
     let killed = running.kill()?;
     says(&killed, "one {\"b\":[1],\"a\":null}")?;
-    gate.admit(1)?;
+    gate.admit(SPARE)?;
     let second = bed.command(&["resume"])?.run()?.expect_code(0)?;
     ensure!(!second.stderr.contains("one {"), "{second}");
     says(&second, "two")?;
@@ -204,7 +215,7 @@ fn r01_a_stopped_run_goes_on_and_a_finished_one_says_that_nothing_is_left() -> a
     bell.next_line(GUARD)?;
     running.signal(Signal::TERM)?;
     ended(running, 143)?;
-    gate.admit(1)?;
+    gate.admit(SPARE)?;
     let finished = bed.command(&["resume", "--json"])?.run()?.expect_code(4)?;
     let outcome = finished.json()?;
     assert_eq!(outcome["result"], json!([1, null, 2]));
@@ -239,7 +250,7 @@ fn r01_the_journal_alone_is_enough_and_a_changed_script_is_named() -> anyhow::Re
         .path(".bellwether/local/journal.redb")
         .display()
         .to_string();
-    gate.admit(1)?;
+    gate.admit(SPARE)?;
     let finished = bellwether_tests::program::Bellwether::new(
         &bed.project.path("elsewhere"),
         ["resume", "--json", "--journal", &journal],
@@ -332,5 +343,65 @@ fn r02_labels_and_phases_leave_the_key_options_change_it() -> anyhow::Result<()>
     );
     // Another run with the same script: the keys of what waited for nothing are the same.
     assert_eq!(keys(&bed)?[..5], first[..5]);
+    Ok(())
+}
+
+/// A copy of the latest run whose script is another one, in a journal of its own: as if the engine had forgotten what it
+/// journaled. Each record is sealed anew, so that nothing but the script is wrong.
+fn forge(bed: &Bed, script: &str) -> anyhow::Result<()> {
+    let open = |name: &str, options| RedbStore::open(bed.project.path(name), options);
+    let store = open(
+        ".bellwether/local/journal.redb",
+        Options::default().existing(),
+    )?;
+    let forged = open("forged", Options::default())?;
+    let (run, _) = read::summaries(&store).next().context("no run")??;
+    let (mut sealer, mut state, mut batch) =
+        (Sealer::new(run), RunState::new(run), Batch::default());
+    for entry in read::entries(&store, run, Position(0)) {
+        let mut entry = entry?;
+        if let Record::GenerationOpened(opened) = &mut entry.record {
+            opened.script = Text::Inline(script.into());
+        }
+        let (row, sealed) = sealer.append(entry.at, entry.record)?;
+        state.apply(&sealed)?;
+        batch.records.push((run, row.position, row.bytes));
+    }
+    batch
+        .summaries
+        .push((run, codec::encode_summary(&state.summary())));
+    forged.commit(&batch)?;
+    Ok(())
+}
+
+#[test]
+fn r06_another_command_at_the_same_place_names_both_and_leaves_the_run() -> anyhow::Result<()> {
+    let bed = Bed::new(
+        "await agent(does(note('one'), { answer: 1 }))
+        await agent(does(note('two'), ring('up'), { pass: 'gate' }, { answer: 2 }))",
+    )?;
+    let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
+    let running = bed.run(&[])?.start()?;
+    bell.next_line(GUARD)?;
+    running.kill()?;
+    let script = std::fs::read_to_string(bed.project.path("flow.js"))?;
+    forge(&bed, &script.replace("note('two')", "note('other')"))?;
+
+    let refused = bed.command(&["resume", "--journal", "forged"])?.run()?;
+    ensure!(
+        !refused.status.success() && refused.stdout.is_empty(),
+        "{refused}"
+    );
+    for text in ["a-1", "two", "other"] {
+        says(&refused, text)?;
+    }
+    // Nothing was started or written, and it is still to be resumed.
+    assert_eq!(bed.ledger(), ["one", "two"]);
+    assert_eq!(
+        bed.json(&["ps", "--json", "--journal", "forged"], 0)?[0]["status"],
+        "interrupted"
+    );
+    gate.admit(SPARE)?;
+    assert_eq!(resumed(&bed)?["status"], "completed");
     Ok(())
 }

@@ -182,7 +182,8 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() -> anyhow::Result<()> {
     let finished = running.wait(GUARD)?.expect_code(130)?;
     says(&finished, "left at once")?;
     assert_eq!(bed.json(&["ps", "--json"], 0)?[0]["status"], "interrupted");
-    gate.admit(1)?;
+    // One whose engine has gone may still take a pass before it dies.
+    gate.admit(10)?;
     assert_eq!(bed.json(&["resume", "--json"], 0)?["result"], json!([1, 2]));
     assert_eq!(bed.ledger(), ["one"]);
     Ok(())
@@ -243,6 +244,35 @@ fn what_cannot_be_started_is_refused_with_the_reason_and_leaves_no_run() -> anyh
         ensure!(finished.stdout.is_empty(), "{finished}");
     }
     assert_eq!(bed.json(&["ps", "--json"], 0)?, json!([]));
+    Ok(())
+}
+
+#[test]
+fn nothing_that_a_script_or_an_agent_wrote_moves_the_cursor() -> anyhow::Result<()> {
+    let bed = Bed::new("")?;
+    bed.project.write(
+        "flow.js",
+        "export const meta = { name: 'n\\u001b[2J', description: 'x' }
+        phase('p\\u001b[2J'); log('l\\u001b]0;x\\u0007')
+        await agent(JSON.stringify([{ fail: { kind: 'other', message: 'm\\u001b[31m' } }]), { label: 'a\\u001b[31m' })
+        throw new Error('e\\u001b[31m')",
+    )?;
+    let mut ends = vec![bed.run(&[])?.run()?.expect_code(1)?];
+    for words in [
+        &["ps"][..],
+        &["show"],
+        &["show", "last", "a-0"],
+        &["logs"],
+        &["journal", "dump"],
+    ] {
+        ends.push(bed.command(words)?.run()?.expect_code(0)?);
+    }
+    ends.push(bed.command(&["result"])?.run()?.expect_code(1)?);
+    ends.push(bed.command(&["resume"])?.run()?.expect_code(1)?);
+    for end in ends {
+        let all = format!("{}{}", end.stdout, end.stderr);
+        ensure!(!all.contains(['\u{1b}', '\u{7}']), "{end}");
+    }
     Ok(())
 }
 

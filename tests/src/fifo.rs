@@ -106,8 +106,11 @@ pub fn append_line(path: &Path, line: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until there is something to read; `false` when the deadline came first.
-pub(crate) fn readable(source: &impl std::os::fd::AsFd, deadline: Instant) -> anyhow::Result<bool> {
+/// Waits until there is something to read, or a process has ended; `false` when the deadline came first.
+///
+/// # Errors
+/// When the system refuses.
+pub fn readable(source: &impl std::os::fd::AsFd, deadline: Instant) -> anyhow::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = left.try_into().context("a time limit beyond the clock")?;

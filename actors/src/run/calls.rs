@@ -549,7 +549,7 @@ fn previous(past: &[bellwether_journal::state::PastAttempt]) -> Vec<PreviousAtte
                 PastEnd::Failed(kind) => kind.name().to_owned(),
                 PastEnd::Interrupted => "interrupted".to_owned(),
             },
-            message: past.message.to_string(),
+            message: past.message.clone(),
         })
         .collect()
 }

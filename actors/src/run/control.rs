@@ -52,7 +52,6 @@ impl Machine {
     ) {
         let kill = to == Status::Killed;
         match &self.stage {
-            Stage::Over => return,
             Stage::Stopping {
                 to: Status::Stopped,
                 ..
@@ -63,7 +62,7 @@ impl Machine {
                 out.act(self.state.next, Action::KillAgents);
                 return;
             }
-            Stage::Stopping { .. } | Stage::Ending(_) => return,
+            Stage::Stopping { .. } | Stage::Ending(_) | Stage::Over => return,
             Stage::Live | Stage::Pausing(_) | Stage::Paused => {}
         }
         permits.forget();

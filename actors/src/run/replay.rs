@@ -15,6 +15,7 @@ use bellwether_journal::read;
 use bellwether_journal::record::{Millis, Outcome, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
+use bellwether_journal::text::{self, Text};
 use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus, Vm};
 
 use super::keys::{Keys, Known};
@@ -34,7 +35,7 @@ pub enum ReplayError {
     Store(#[from] StoreError),
     /// The script asked for something else than the journal says it did (R06).
     #[error(
-        "the replay of run {run} went another way: at call {call} the journal has {recorded}, and the script now asks for {issued}; the run is left as it was and can be resumed by the program that recorded it"
+        "the replay of run {run} went another way: at call a-{call} the journal has {recorded}, and the script now asks for {issued}; the run is left as it was and can be resumed by the program that recorded it"
     )]
     Diverged {
         /// The run.
@@ -156,7 +157,13 @@ fn read_steps(
         match &entry.record {
             Record::GenerationOpened(_) => batch.push(Step::Opened(Box::new(state.clone()))),
             Record::CallScheduled(call) => {
-                let shown = describe(call.kind.name(), call.label.as_deref(), call.line);
+                let prompt = match &call.prompt {
+                    Text::Inline(prompt) => excerpt(prompt),
+                    Text::Payload(long) | Text::Shared(long) => {
+                        format!("a prompt of {} bytes", long.bytes)
+                    }
+                };
+                let shown = describe(call.kind.name(), call.label.as_deref(), call.line, &prompt);
                 batch.push(Step::Scheduled(call.call, call.key, shown));
             }
             Record::Logged(logged) => batch.push(Step::Shown(logged.turn, logged.ordinal)),
@@ -337,11 +344,17 @@ impl Replay {
             (self.issued.front(), self.recorded.front())
         {
             if *call != self.issued_next || issued.known.key != *key {
+                let issued = if issued.shown == *recorded {
+                    "one that begins alike, but whose prompt or options are others, or which waited for something else"
+                        .to_owned()
+                } else {
+                    issued.shown.clone()
+                };
                 return Err(ReplayError::Diverged {
                     run: self.run,
                     call: self.issued_next,
                     recorded: recorded.clone(),
-                    issued: issued.shown.clone(),
+                    issued,
                 });
             }
             self.issued.pop_front();
@@ -408,10 +421,24 @@ fn shown_count(turn: &Turn) -> u32 {
 }
 
 fn shown(call: &Call) -> String {
-    describe(call.kind.name(), call.label.as_deref(), call.line)
+    let prompt = if call.prompt.len() <= text::INLINE_BYTES_MAX {
+        excerpt(&call.prompt)
+    } else {
+        format!("a prompt of {} bytes", call.prompt.len())
+    };
+    describe(call.kind.name(), call.label.as_deref(), call.line, &prompt)
 }
 
-fn describe(kind: &str, label: Option<&str>, line: u32) -> String {
+fn describe(kind: &str, label: Option<&str>, line: u32, prompt: &str) -> String {
     let label = label.map(|label| format!(" `{label}`")).unwrap_or_default();
-    format!("{kind}(){label} of line {line}")
+    format!("{kind}(){label} of line {line} ({prompt})")
+}
+
+/// As much of a prompt as tells it from others in most cases: a recovery makes one for each call.
+fn excerpt(prompt: &str) -> String {
+    const CHARACTERS: usize = 80;
+    match prompt.char_indices().nth(CHARACTERS) {
+        Some((cut, _)) => format!("{:?}…", &prompt[..cut]),
+        None => format!("{prompt:?}"),
+    }
 }

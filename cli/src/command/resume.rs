@@ -15,6 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::host::client::{Client, parse, segment};
 use crate::host::reach::{self, Reached, reach};
 use crate::model::Outcome;
+use crate::output::paint::one_line;
 use crate::output::{Screen, human};
 use crate::read::Reader;
 
@@ -73,8 +74,9 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     };
     let (agents, name) = (view.agents, &view.name);
     screen.note(&format!(
-        "{} {name}",
-        screen.err.bold(&format!("resuming run {run}"))
+        "{} {}",
+        screen.err.bold(&format!("resuming run {run}")),
+        one_line(name, 60)
     ));
     screen.note(&screen.err.dim(&format!(
         "  it was {}: {} of {} agents known so far are completed",

@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::host::lock::{Claim, Lock};
 use crate::host::reach;
 use crate::output::Screen;
+use crate::output::paint::one_line;
 use crate::read::{self, Reader};
 use crate::signals::Signals;
 
@@ -61,7 +62,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     screen.note(&format!(
         "{} {}",
         screen.err.bold(&format!("run {}", handle.id())),
-        name
+        one_line(&name, 60)
     ));
     let caps = format!("  {}; agents: {agents}", config.caps());
     screen.note(&screen.err.dim(&caps));

@@ -84,6 +84,8 @@ pub(crate) fn plain(text: &str) -> String {
         .map(|letter| match letter {
             '\n' | '\t' => letter,
             '\r' => ' ',
+            // What turns the direction of writing around can make a line read as another.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
             _ if letter.is_control() => '\u{fffd}',
             _ => letter,
         })

@@ -34,7 +34,7 @@ pub struct LogLine {
 /// Makes the lines of one run, record by record from its first.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLines {
-    pub(super) state: RunState,
+    state: RunState,
 }
 
 impl LogLines {

@@ -95,7 +95,7 @@ async fn no_process_outlives_a_kill_or_a_dropped_engine() {
     std::fs::remove_file(&open).unwrap();
     let run = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
     let (said, ()) = tokio::join!(self::said(&run), async {
-        std::fs::write(&open, "").unwrap()
+        std::fs::write(&open, "").unwrap();
     });
     drop((run, engine));
     while said.iter().any(|process| lives(*process)) {

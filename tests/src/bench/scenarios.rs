@@ -73,8 +73,11 @@ impl Bench {
     }
 }
 
+/// A runtime as the program has it.
 pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
         .enable_all()
         .build()?)
 }
