@@ -119,6 +119,24 @@ impl Engine {
     ///
     /// Returns when the run's first records are durable.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bellwether::{Engine, ResumeOptions, RunId, Script, StartOptions, backend::dry::Dry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let engine = Engine::builder().memory().backend("dry", Arc::new(Dry)).build().await?;
+    /// # let source = "export const meta = { name: 'one', description: 'One' }\nreturn agent('Do it.')";
+    /// let request: RunId = "r-7k2m9q4d".parse()?;
+    /// let options = || StartOptions::new().backend("dry").run_id(request);
+    /// let run = engine.start(Script::text(source), options()).await?;
+    /// let again = engine.start(Script::text(source), options()).await?;
+    /// assert_eq!(again.id(), run.id());
+    /// assert_eq!(again.result::<String>().await?, "agent text output 1");
+    /// assert!(engine.start(Script::text(format!("{source} + '!'")), options()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`StartError`]; nothing is journaled then.
     pub async fn start(
@@ -136,6 +154,21 @@ impl Engine {
     }
 
     /// Takes up an unfinished run where the journal ends. A run that is live here already is given as it is.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bellwether::{Engine, ResumeOptions, RunId, Script, StartOptions, backend::dry::Dry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let engine = Engine::builder().memory().backend("dry", Arc::new(Dry)).build().await?;
+    /// # let source = "export const meta = { name: 'one', description: 'One' }\nreturn agent('Do it.')";
+    /// # engine.start(Script::text(source), StartOptions::new().backend("dry")).await?.wait().await;
+    /// for run in engine.unfinished().await? {
+    ///     engine.resume(run, ResumeOptions::new().by("the night shift")).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ResumeError`]; the run is as it was then.

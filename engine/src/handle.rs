@@ -20,6 +20,24 @@ use crate::event::Events;
 use crate::observe::Watch;
 
 /// A run in this engine. Cheap to clone; dropping it changes nothing for the run.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use bellwether::{Engine, RunError, Script, StartOptions, Status, backend::dry::Dry};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = Engine::builder().memory().backend("dry", Arc::new(Dry)).build().await?;
+/// # let source = "export const meta = { name: 'one', description: 'One' }\nreturn agent('Do it.')";
+/// # let run = engine.start(Script::text(source), StartOptions::new().backend("dry")).await?;
+/// match run.result::<String>().await {
+///     Ok(value) => assert_eq!(value, "agent text output 1"),
+///     Err(RunError::Unfinished { status, .. }) => println!("{} can be resumed", status.name()),
+///     Err(error) => return Err(error.into()),
+/// }
+/// assert_eq!(run.status(), Status::Completed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RunHandle(Arc<Shared>);
 

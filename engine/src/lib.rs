@@ -1,7 +1,26 @@
 //! The engine of Bellwether: durable dynamic workflows inside a Rust program.
 //!
-//! An [`Engine`] holds one journal. [`Engine::start`] runs a script; its agents are [`AgentBackend`]s; [`RunHandle`] waits,
-//! watches and steers; [`Engine::resume`] goes on with what a crash left.
+//! An [`Engine`] holds one journal. [`Engine::start`] runs a script; its agents are [`AgentBackend`]s; [`RunHandle`]
+//! waits, watches and steers; [`Engine::resume`] goes on with what a crash left.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use bellwether::{Engine, Script, StartOptions, backend::dry::Dry};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder().memory().backend("dry", Arc::new(Dry)).build().await?;
+//! let script = Script::text(
+//!     "export const meta = { name: 'review', description: 'Reviews files' }
+//!      return await parallel(args.map((file) => () => agent(`Review ${file}.`, { label: file })))",
+//! );
+//! let options = StartOptions::new().backend("dry").args(&["a.ts", "b.ts"])?;
+//! let run = engine.start(script, options).await?;
+//! let reviews: Vec<String> = run.result().await?;
+//! assert_eq!(reviews, ["agent text output 1", "agent text output 2"]);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod backend;
 pub mod store;
@@ -41,3 +60,8 @@ pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions};
+
+/// The blocks of `docs/embedding.md`, compiled and run.
+#[cfg(all(doctest, feature = "command"))]
+#[doc = include_str!("../../docs/embedding.md")]
+pub struct Embedding;

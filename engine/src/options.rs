@@ -220,6 +220,13 @@ impl StartOptions {
         self.started_by = Some(who.into());
         self
     }
+
+    /// Keeps the events from the run's first record on for the first who asks the handle for them.
+    #[must_use]
+    pub const fn watched(mut self) -> Self {
+        self.watched = true;
+        self
+    }
 }
 
 /// How an agent program is given its task.
@@ -286,6 +293,13 @@ impl ResumeOptions {
     #[must_use]
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = Some(who.into());
+        self
+    }
+
+    /// Keeps the events from the moment of resuming on for the first who asks the handle for them.
+    #[must_use]
+    pub const fn watched(mut self) -> Self {
+        self.watched = true;
         self
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Scripted {
     begun: watch::Sender<Vec<String>>,
     released: watch::Sender<Released>,
     alive: Arc<watch::Sender<usize>>,
+    /// What changes its answers besides the task.
+    pub(crate) fingerprint: String,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +94,10 @@ impl Scripted {
 }
 
 impl AgentBackend for Scripted {
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
     fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
         let prompt = task.prompt.to_string();
         self.alive.send_modify(|alive| *alive += 1);

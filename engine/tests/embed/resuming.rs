@@ -118,6 +118,48 @@ async fn a_missing_backend_refuses_the_resume_and_leaves_the_run() {
     assert_eq!(other.unfinished().await.unwrap(), [run.id()]);
 }
 
+/// The same script asks for another call when its backend is another one.
+#[tokio::test]
+async fn r06_another_command_at_the_same_place_is_an_error_and_leaves_the_run() {
+    let store = MemoryStore::new();
+    let body = "return [await agent('one'), await agent('hold two')]";
+    let (engine, backend) = engine_on(Arc::new(store.clone())).await;
+    let run = engine.start(script(body), options()).await.unwrap();
+    backend.begun(2).await;
+    run.kill("a test").await.unwrap();
+    drop(engine);
+
+    let mut other = Scripted::default();
+    "another model".clone_into(&mut other.fingerprint);
+    let other = Arc::new(other);
+    let engine = builder(&other)
+        .store(Arc::new(store.clone()))
+        .build()
+        .await
+        .unwrap();
+    let error = engine
+        .resume(run.id(), ResumeOptions::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ResumeError::Diverged(_)), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("a-0") && text.contains("options are others"),
+        "{text}"
+    );
+    assert_eq!(engine.unfinished().await.unwrap(), [run.id()]);
+    drop(engine);
+
+    let (engine, backend) = engine_on(Arc::new(store)).await;
+    backend.release();
+    let run = engine.resume(run.id(), ResumeOptions::new()).await.unwrap();
+    assert_eq!(
+        run.result::<Vec<String>>().await.unwrap(),
+        ["one", "hold two"]
+    );
+    assert_eq!(backend.prompts(), ["hold two"]);
+}
+
 /// A clock that panics once when it is told to, as nothing of ours should.
 #[derive(Default)]
 struct Brittle {
