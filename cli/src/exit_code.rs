@@ -31,6 +31,8 @@ pub(crate) enum ExitCode {
     Interrupt,
     /// SIGTERM ended the command.
     Terminate,
+    /// The terminal was closed.
+    Hangup,
 }
 
 impl ExitCode {
@@ -45,6 +47,7 @@ impl ExitCode {
             Self::Host => 5,
             Self::Interrupt => 130,
             Self::Terminate => 143,
+            Self::Hangup => 129,
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) enum Caught {
     Interrupt,
     /// `kill`.
     Terminate,
+    /// The terminal is gone.
+    Hangup,
 }
 
 impl Caught {
@@ -21,6 +23,7 @@ impl Caught {
         match self {
             Self::Interrupt => ExitCode::Interrupt,
             Self::Terminate => ExitCode::Terminate,
+            Self::Hangup => ExitCode::Hangup,
         }
     }
 
@@ -29,6 +32,7 @@ impl Caught {
         match self {
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::Hangup => "SIGHUP",
         }
     }
 }
@@ -38,6 +42,8 @@ impl Caught {
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// `None` where it was to be ignored, as under `nohup`.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -49,6 +55,11 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: if is_hangup_ignored() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         })
     }
 
@@ -57,6 +68,27 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Caught::Interrupt,
             _ = self.terminate.recv() => Caught::Terminate,
+            _ = hung_up(self.hangup.as_mut()) => Caught::Hangup,
         }
     }
+}
+
+async fn hung_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started this program wants it to outlive its terminal.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal n is bit n - 1, and SIGHUP is 1.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bellwether_actors::run::replay::{self, ReplayError};
 use bellwether_actors::run::supervisor::Beginning;
@@ -74,6 +73,7 @@ pub(crate) async fn resume(
             .and_then(|started| started.script_path.as_ref())
             .map(PathBuf::from),
         time_limit: options.timeout_ms,
+        abandoned: Arc::default(),
     };
     let by = changed.by.map_or(Actor::Engine, Actor::Caller);
     let watch = match engine.run(run) {
@@ -114,8 +114,8 @@ async fn recover(
 ) -> Result<replay::Recovered, ResumeError> {
     let store = Arc::clone(&engine.0.surroundings().store);
     let (keys, make_vm) = (parts.keys(), parts.make_vm());
+    let cancelled = Arc::clone(&parts.abandoned);
     let recovering = tokio::task::spawn_blocking(move || {
-        let cancelled = AtomicBool::new(false);
         let source = replay::Source {
             store: store.as_ref(),
             run,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bellwether_actors::backend::{AgentBackend, Progress};
@@ -129,6 +130,8 @@ pub(crate) struct Parts {
     pub(crate) working_directory: PathBuf,
     pub(crate) script_path: Option<PathBuf>,
     pub(crate) time_limit: Option<Millis>,
+    /// Set when the run's VM is not wanted any more.
+    pub(crate) abandoned: Arc<AtomicBool>,
 }
 
 impl Parts {
@@ -160,12 +163,14 @@ impl Parts {
             working_directory: self.working_directory,
             grace: engine.0.limits.stop_grace,
             time_limit: self.time_limit,
+            abandoned: self.abandoned,
         }
     }
 
     /// Makes the run's VM from what its records say.
     pub(crate) fn make_vm(&self) -> MakeVm {
         let (limits, path) = (self.vm_limits.clone(), self.script_path.clone());
+        let abandoned = Arc::clone(&self.abandoned);
         Arc::new(move |state, store| {
             let damage = |what: &str| Damage::new(format!("run {}: {what}", state.id));
             let generation = state
@@ -189,7 +194,7 @@ impl Parts {
                 time: generation.time,
                 budget_total: generation.budget_total,
             };
-            Ok(Vm::start(&start))
+            Ok(Vm::start_until(&start, Arc::clone(&abandoned)))
         })
     }
 }

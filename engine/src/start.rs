@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::StoreError;
@@ -127,15 +128,18 @@ pub(crate) async fn start(
     ];
     let args_text = packed_args.as_ref().map(|packed| Arc::clone(&packed.text));
     let limits = vm_limits.clone();
+    let abandoned: Arc<AtomicBool> = Arc::default();
+    let until = Arc::clone(&abandoned);
     let start = Box::new(move || {
-        Vm::start(&Start {
+        let start = Start {
             script: &script,
             args: args_text.as_deref(),
             limits: &limits,
             seed,
             time: now,
             budget_total: None,
-        })
+        };
+        Vm::start_until(&start, until)
     });
     let packed = [Some(packed_options), Some(packed_script), packed_args];
     let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
@@ -147,6 +151,7 @@ pub(crate) async fn start(
         working_directory,
         script_path,
         time_limit: options.timeout_ms,
+        abandoned,
     };
     let keys = parts.keys();
     let watch = engine.watch(run);

@@ -239,7 +239,10 @@ impl Host<'_> {
             let state = shared.lock();
             let (script, program) = state.program(index)?;
             let (line, column) = program.place(line, column)?;
-            Some(format!("{}:{line}:{column}", script.file_name()))
+            // The file's own name: a stack must say the same wherever the project lies (B05).
+            let file = script.file_name();
+            let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+            Some(format!("{name}:{line}:{column}"))
         };
         set(ctx, table, "place", Function::new(ctx.clone(), place)?)?;
         let resolve = |base: String, path: String| paths::resolve(&base, &path);

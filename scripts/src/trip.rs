@@ -1,6 +1,7 @@
 //! Which limit has ended the VM (B07): set once, read by the interrupt handler at every poll.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bellwether_journal::record::ScriptError;
@@ -65,9 +66,18 @@ pub(crate) struct Trip {
     reached: AtomicU8,
     /// CPU time of the thread at which the turn is over, in nanoseconds.
     deadline: AtomicU64,
+    /// Set by the host when it wants nothing more of this VM.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Trip {
+    pub(crate) fn new(abandoned: Arc<AtomicBool>) -> Self {
+        Self {
+            abandoned,
+            ..Self::default()
+        }
+    }
+
     /// A turn begins on the calling thread.
     pub(crate) fn begin_turn(&self, most: Duration) {
         let deadline = cpu::thread_time().saturating_add(most).as_nanos();
@@ -96,6 +106,11 @@ impl Trip {
     /// Whether the VM must end now; looks at the clock.
     pub(crate) fn must_end(&self) -> bool {
         if self.reached().is_some() {
+            return true;
+        }
+        if self.abandoned.load(Ordering::Relaxed) {
+            // Nobody will read how it ended, only that it did.
+            self.reach(Limit::Cpu);
             return true;
         }
         let over =

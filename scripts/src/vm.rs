@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Millis, ScriptError};
@@ -116,8 +117,15 @@ impl Vm {
     /// A new VM, and what the script did before it first waited.
     #[must_use]
     pub fn start(start: &Start<'_>) -> (Self, Turn) {
+        Self::start_until(start, Arc::default())
+    }
+
+    /// As [`Vm::start`]. When `abandoned` is set, from whatever thread, the turn under way ends as soon as the interpreter
+    /// looks up from its work, and there are no more: for a host that wants nothing more of the script.
+    #[must_use]
+    pub fn start_until(start: &Start<'_>, abandoned: Arc<AtomicBool>) -> (Self, Turn) {
         let limits = start.limits.clone();
-        let trip = Arc::new(Trip::default());
+        let trip = Arc::new(Trip::new(abandoned));
         let state = State::new(
             start.script.clone(),
             start.seed,

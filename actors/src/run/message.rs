@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bellwether_journal::error::StoreError;
@@ -71,6 +72,8 @@ pub struct Arguments {
     pub working_directory: PathBuf,
     /// How long agents may take to end in order.
     pub grace: Duration,
+    /// Set when its VM is not wanted any more; whoever makes the VM gives it this to look at.
+    pub abandoned: Arc<AtomicBool>,
     /// When the run is stopped, in milliseconds from now.
     pub time_limit: Option<Millis>,
 }

@@ -146,7 +146,7 @@ impl Actor for RunSupervisor {
             timers: HashMap::new(),
             rebuild_after: Duration::ZERO,
             rebuild_until: Position(0),
-            abandoned: Arc::new(AtomicBool::new(false)),
+            abandoned: arguments.abandoned,
             stops: Vec::new(),
             journal_failed: None,
             finished: false,

@@ -206,6 +206,7 @@ impl Bed {
             progress: Progress::none(),
             working_directory: PathBuf::from("."),
             grace: Duration::from_secs(10),
+            abandoned: Arc::default(),
             time_limit: None,
         };
         let control = self.tree.run(arguments).await.unwrap();

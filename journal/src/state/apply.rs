@@ -476,13 +476,19 @@ impl RunState {
         if epoch < self.epoch {
             return Err(format!("an epoch from {} on, not {epoch}", self.epoch));
         }
+        let why = match self.status {
+            Status::Stopping | Status::Stopped => "the run was stopped",
+            Status::Killed => "the run was killed",
+            Status::Failed => "a limit ended the script",
+            _ => "its engine went away",
+        };
         let mut interrupted = 0;
         for call in self
             .calls
             .iter_mut()
             .filter(|call| call.status == CallStatus::Running)
         {
-            call.put_by(PastEnd::Interrupted, "its engine went away".to_owned(), at);
+            call.put_by(PastEnd::Interrupted, why.to_owned(), at);
             call.status = CallStatus::Waiting;
             interrupted += 1;
         }

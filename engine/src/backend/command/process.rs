@@ -377,7 +377,12 @@ impl Over {
                     .to_owned()
             }
         };
-        failed(FailureKind::Crash, message, self.evidence())
+        let kind = match self {
+            // Not the agent's doing: another attempt is in order.
+            Self::LauncherLost { greeted: true, .. } => FailureKind::Transport,
+            _ => FailureKind::Crash,
+        };
+        failed(kind, message, self.evidence())
     }
 }
 
