@@ -1,8 +1,10 @@
 //! B07: a limit ends the VM, whatever the script does about it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bellwether_scripts::{Limits, TurnStatus};
+use bellwether_scripts::{Limits, Start, TurnStatus, Vm};
 use serde_json::json;
 
 use crate::support::{Host, Run, run, script};
@@ -174,4 +176,24 @@ fn b07_ordinary_errors_are_still_caught() {
 fn b07_each_turn_has_its_own_time() {
     let body = "for (let i = 0; i < 8; i++) { let n = 0; for (let k = 0; k < 1e5; k++) n += k; await agent('a' + i) } return 1";
     assert_eq!(hostile(body).value(), json!(1));
+}
+
+/// Without the flag this test would compute for a day.
+#[test]
+fn b07_a_vm_that_nobody_wants_ends_its_turn() {
+    let mut limits = Limits::default();
+    limits.turn_cpu = Duration::from_hours(24);
+    let script = script("for (;;) {}");
+    let start = Start {
+        script: &script,
+        args: None,
+        limits: &limits,
+        seed: [0; 32],
+        time: 0,
+        budget_total: None,
+    };
+    let abandoned = Arc::new(AtomicBool::new(true));
+    let (_, turn) = Vm::start_until(&start, abandoned);
+    assert!(matches!(turn.status, TurnStatus::LimitReached(_)));
+    assert!(turn.commands.is_empty());
 }
