@@ -4,6 +4,8 @@
 //! recorded. Memory is bounded by a page of records and by what the script itself keeps.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
@@ -12,7 +14,7 @@ use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, Position, RunId, TimerNumber};
 use bellwether_journal::key::{Context, Digest};
 use bellwether_journal::read;
-use bellwether_journal::record::{Millis, Outcome, Record};
+use bellwether_journal::record::{CallKind, Millis, Outcome, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Text};
@@ -127,7 +129,7 @@ enum Step {
     /// The generation is open: the VM can be made.
     Opened(Box<RunState>),
     /// A call was scheduled.
-    Scheduled(CallNumber, Digest, String),
+    Scheduled(CallNumber, Digest, Sketch),
     /// A line or phase was shown.
     Shown(u64, u32),
     /// An answer was recorded; it begins this turn.
@@ -157,13 +159,15 @@ fn read_steps(
         match &entry.record {
             Record::GenerationOpened(_) => batch.push(Step::Opened(Box::new(state.clone()))),
             Record::CallScheduled(call) => {
-                let prompt = match &call.prompt {
-                    Text::Inline(prompt) => excerpt(prompt),
-                    Text::Payload(long) | Text::Shared(long) => {
-                        format!("a prompt of {} bytes", long.bytes)
-                    }
+                let shown = Sketch {
+                    kind: call.kind,
+                    label: call.label.clone(),
+                    line: call.line,
+                    prompt: match &call.prompt {
+                        Text::Inline(prompt) => Ok(Arc::clone(prompt)),
+                        Text::Payload(long) | Text::Shared(long) => Err(long.bytes),
+                    },
                 };
-                let shown = describe(call.kind.name(), call.label.as_deref(), call.line, &prompt);
                 batch.push(Step::Scheduled(call.call, call.key, shown));
             }
             Record::Logged(logged) => batch.push(Step::Shown(logged.turn, logged.ordinal)),
@@ -224,7 +228,17 @@ fn answer_of(
 struct Issued {
     known: Known,
     context: Context,
-    shown: String,
+    shown: Sketch,
+}
+
+/// As much of a call as its author knows it by; copied for each call of a recovery, written only when one goes wrong.
+#[derive(Clone, PartialEq)]
+struct Sketch {
+    kind: CallKind,
+    label: Option<Arc<str>>,
+    line: u32,
+    /// The prompt, or its length in bytes when it is long.
+    prompt: Result<Arc<str>, u64>,
 }
 
 struct Replay {
@@ -238,7 +252,7 @@ struct Replay {
     issued: VecDeque<Issued>,
     issued_next: CallNumber,
     /// Calls recorded that were not compared yet.
-    recorded: VecDeque<(CallNumber, Digest, String)>,
+    recorded: VecDeque<(CallNumber, Digest, Sketch)>,
     last_shown: Option<(u64, u32)>,
     ended: bool,
 }
@@ -315,7 +329,7 @@ impl Replay {
             match command {
                 Command::Call(call) => {
                     let (known, _) = self.keys.next(call);
-                    let shown = shown(call);
+                    let shown = Sketch::of(call);
                     self.issued.push_back(Issued {
                         known,
                         context: call.context,
@@ -348,12 +362,12 @@ impl Replay {
                     "one that begins alike, but whose prompt or options are others, or which waited for something else"
                         .to_owned()
                 } else {
-                    issued.shown.clone()
+                    issued.shown.to_string()
                 };
                 return Err(ReplayError::Diverged {
                     run: self.run,
                     call: self.issued_next,
-                    recorded: recorded.clone(),
+                    recorded: recorded.to_string(),
                     issued,
                 });
             }
@@ -389,7 +403,7 @@ impl Replay {
             return Err(ReplayError::Diverged {
                 run: self.run,
                 call,
-                recorded,
+                recorded: recorded.to_string(),
                 issued,
             });
         }
@@ -420,25 +434,38 @@ fn shown_count(turn: &Turn) -> u32 {
         .count() as u32
 }
 
-fn shown(call: &Call) -> String {
-    let prompt = if call.prompt.len() <= text::INLINE_BYTES_MAX {
-        excerpt(&call.prompt)
-    } else {
-        format!("a prompt of {} bytes", call.prompt.len())
-    };
-    describe(call.kind.name(), call.label.as_deref(), call.line, &prompt)
+impl Sketch {
+    fn of(call: &Call) -> Self {
+        let long = call.prompt.len() > text::INLINE_BYTES_MAX;
+        Self {
+            kind: call.kind,
+            label: call.label.clone(),
+            line: call.line,
+            prompt: if long {
+                Err(call.prompt.len() as u64)
+            } else {
+                Ok(Arc::clone(&call.prompt))
+            },
+        }
+    }
 }
 
-fn describe(kind: &str, label: Option<&str>, line: u32, prompt: &str) -> String {
-    let label = label.map(|label| format!(" `{label}`")).unwrap_or_default();
-    format!("{kind}(){label} of line {line} ({prompt})")
-}
-
-/// As much of a prompt as tells it from others in most cases: a recovery makes one for each call.
-fn excerpt(prompt: &str) -> String {
-    const CHARACTERS: usize = 80;
-    match prompt.char_indices().nth(CHARACTERS) {
-        Some((cut, _)) => format!("{:?}…", &prompt[..cut]),
-        None => format!("{prompt:?}"),
+impl fmt::Display for Sketch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// As much of a prompt as tells it from others in most cases.
+        const CHARACTERS: usize = 80;
+        write!(formatter, "{}()", self.kind.name())?;
+        if let Some(label) = &self.label {
+            write!(formatter, " `{label}`")?;
+        }
+        write!(formatter, " of line {} (", self.line)?;
+        match &self.prompt {
+            Err(bytes) => write!(formatter, "a prompt of {bytes} bytes")?,
+            Ok(prompt) => match prompt.char_indices().nth(CHARACTERS) {
+                Some((cut, _)) => write!(formatter, "{:?}…", &prompt[..cut])?,
+                None => write!(formatter, "{prompt:?}")?,
+            },
+        }
+        formatter.write_str(")")
     }
 }

@@ -301,7 +301,8 @@ pub(crate) fn value(value: Option<&RawValue>) -> String {
 
 /// A line of a run's log.
 pub(crate) fn log_line(line: &LogLine, paint: Paint) -> String {
-    let text = plain(&line.text);
+    // Further lines are set in, so that no text can pass for another entry.
+    let text = plain(&line.text).replace('\n', "\n         ");
     let text = match line.level {
         Level::Warning => paint.yellow(&format!("warning: {text}")),
         Level::Error => paint.red(&format!("error: {text}")),
