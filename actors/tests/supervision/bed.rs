@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -13,23 +13,24 @@ use bellwether_actors::clock::Clock;
 use bellwether_actors::observe::{Observer, Report};
 use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Caps, Machine};
+use bellwether_actors::run::replay;
 use bellwether_actors::run::supervisor::{self, Arguments, Beginning};
 use bellwether_actors::scheduler::Scheduler;
 use bellwether_actors::tree::{RunControl, Tree};
 use bellwether_actors::{agent, orchestrator, pool};
-use bellwether_journal::codec::Entry;
+use bellwether_journal::codec::{self, Entry};
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Epoch, Generation, Position, RunId};
 use bellwether_journal::key::Digest;
 use bellwether_journal::memory::MemoryStore;
 use bellwether_journal::read;
 use bellwether_journal::record::{
-    FailureKind, GenerationOpened, Policy, Record, RunStarted, Status,
+    Actor as By, FailureKind, GenerationOpened, Policy, Record, RunStarted, Status,
 };
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::{Batch, Row, Store};
 use bellwether_journal::text;
-use bellwether_scripts::{Limits, Start, Vm};
+use bellwether_scripts::{Limits, Start, Turn, Vm};
 use futures_util::future::BoxFuture;
 use ractor::ActorCell;
 use tokio::sync::{mpsc, watch};
@@ -56,10 +57,31 @@ pub(crate) enum Kind {
     RunSupervisor,
 }
 
+/// When every run of the bed begins, in milliseconds.
+const START: u64 = 1_700_000_000_000;
+/// A script whose VM cannot be made.
+const BROKEN: &str = "broken";
+
+fn make_vm(source: &str) -> (Vm, Turn) {
+    assert_ne!(source, BROKEN, "this VM is broken");
+    let mut limits = Limits::default();
+    limits.turn_cpu = Duration::from_millis(200);
+    let script = bellwether_scripts::parse(source, "test.js", &limits).unwrap();
+    Vm::start(&Start {
+        script: &script,
+        args: None,
+        limits: &limits,
+        seed: [7; 32],
+        time: START,
+        budget_total: None,
+    })
+}
+
 /// A run on the bed.
 pub(crate) struct Run {
     pub(crate) control: RunControl,
     id: RunId,
+    body: Arc<str>,
     store: Arc<Faulty>,
     report: watch::Receiver<Report>,
 }
@@ -69,7 +91,7 @@ struct RuntimeClock(tokio::time::Instant);
 
 impl Clock for RuntimeClock {
     fn now(&self) -> u64 {
-        1_700_000_000_000 + self.0.elapsed().as_millis() as u64
+        START + self.0.elapsed().as_millis() as u64
     }
 }
 
@@ -91,7 +113,28 @@ impl Observer for Watching {
 
 impl Bed {
     pub(crate) async fn new() -> Self {
-        let store = Arc::new(Faulty::default());
+        Self::on(Faulty::default()).await
+    }
+
+    /// A bed whose store holds the first `count` records of `run`, as an engine leaves it that dies then.
+    pub(crate) async fn with_beginning_of(run: &Run, count: usize) -> Self {
+        let store = Faulty::default();
+        let rows = run.store.records(run.id, Position(0), count).unwrap();
+        let mut state = RunState::new(run.id);
+        let mut batch = Batch::default();
+        for row in rows {
+            let entry = codec::decode(run.id, row.position, &row.bytes).unwrap();
+            state.apply(&entry).unwrap();
+            batch.records.push((run.id, row.position, row.bytes));
+        }
+        let summary = codec::encode_summary(&state.summary());
+        batch.summaries.push((run.id, summary));
+        store.commit(&batch).unwrap();
+        Self::on(store).await
+    }
+
+    async fn on(store: Faulty) -> Self {
+        let store = Arc::new(store);
         let epoch = store.raise_epoch().unwrap();
         let identity = store.identity().unwrap();
         let scheduler = Scheduler::new(None);
@@ -135,17 +178,12 @@ impl Bed {
         let source: Arc<str> =
             format!("export const meta = {{ name: 'test', description: 'a test' }}\n{body}").into();
         let id = RunId::from_u64(self.runs.fetch_add(1, Ordering::Relaxed)).unwrap();
-        let mut limits = Limits::default();
-        limits.turn_cpu = Duration::from_millis(200);
         let backend: Arc<dyn AgentBackend> = Arc::clone(&self.backend) as Arc<_>;
         let backends = Backends::new(
             HashMap::from([("scripted".to_owned(), backend)]),
             "scripted",
         );
-        let keys = {
-            let backends = backends.clone();
-            move || Keys::new(backends.clone())
-        };
+        let keys = move || Keys::new(backends.clone());
         let script = text::pack_shared(Arc::clone(&source));
         let started = RunStarted {
             name: "test".to_owned(),
@@ -162,28 +200,35 @@ impl Bed {
             args: None,
             vm_identity: Vm::identity(),
             seed: [7; 32],
-            time: 1_700_000_000_000,
+            time: START,
             dirty: Vec::new(),
             policy: Policy::Causal,
             budget_total: None,
         };
-        let make = move || {
-            assert!(!broken, "this VM is broken");
-            let script = bellwether_scripts::parse(&source, "test.js", &limits).unwrap();
-            Vm::start(&Start {
-                script: &script,
-                args: None,
-                limits: &limits,
-                seed: [7; 32],
-                time: 1_700_000_000_000,
-                budget_total: None,
-            })
-        };
-        let make_again = make.clone();
         let records = vec![
             Record::RunStarted(Box::new(started)),
             Record::GenerationOpened(Box::new(opened)),
         ];
+        let caps = Caps {
+            concurrency: None,
+            agents: 100_000,
+        };
+        let machine = Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new());
+        let body = if broken { Arc::from(BROKEN) } else { source };
+        let making = Arc::clone(&body);
+        let start = Box::new(move || make_vm(&making));
+        let beginning = Beginning::New(records, vec![script], start);
+        self.supervise(id, body, machine, beginning, keys).await
+    }
+
+    async fn supervise(
+        &self,
+        id: RunId,
+        body: Arc<str>,
+        machine: Machine,
+        beginning: Beginning,
+        keys: impl Fn() -> Keys + Send + Sync + 'static,
+    ) -> Run {
         let queued = Report {
             status: Status::Queued,
             reason: None,
@@ -191,15 +236,12 @@ impl Bed {
             journal_failed: false,
         };
         let (sender, report) = watch::channel(queued);
-        let caps = Caps {
-            concurrency: None,
-            agents: 100_000,
-        };
+        let making = Arc::clone(&body);
         let arguments = Arguments {
             surroundings: self.tree.surroundings().clone(),
-            machine: Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new()),
-            beginning: Beginning::New(records, vec![script], Box::new(make)),
-            make_vm: Arc::new(move |_, _| Ok(make_again())),
+            machine,
+            beginning,
+            make_vm: Arc::new(move |_, _| Ok(make_vm(&making))),
             make_keys: Arc::new(keys),
             load_script: Arc::new(|path| Err(format!("no {path} here"))),
             observer: Arc::new(Watching(sender)),
@@ -213,9 +255,45 @@ impl Bed {
         Run {
             control,
             id,
+            body,
             store: Arc::clone(&self.store),
             report,
         }
+    }
+
+    /// Takes up the run that the store holds.
+    pub(crate) async fn resume(&self, like: &Run) -> Run {
+        let id = like.id;
+        let body = Arc::clone(&like.body);
+        let backend: Arc<dyn AgentBackend> = Arc::clone(&self.backend) as Arc<_>;
+        let backends = Backends::new(
+            HashMap::from([("scripted".to_owned(), backend)]),
+            "scripted",
+        );
+        let keys = move || Keys::new(backends.clone());
+        let source = replay::Source {
+            store: self.store.as_ref(),
+            run: id,
+            until: Position(u64::MAX),
+            cancelled: &AtomicBool::new(false),
+        };
+        let make = move || make_vm(&body);
+        let recovered = replay::recover(&source, keys(), |_| Ok(make())).unwrap();
+        let replay::Recovered {
+            state,
+            vm,
+            keys: known,
+            timers,
+            fresh,
+        } = recovered;
+        let caps = Caps {
+            concurrency: None,
+            agents: 100_000,
+        };
+        let machine = Machine::new(state, self.epoch, caps, known, timers);
+        let beginning = Beginning::Recovered(Box::new(vm), fresh, By::Engine);
+        let body = Arc::clone(&like.body);
+        self.supervise(id, body, machine, beginning, keys).await
     }
 
     /// Kills every actor of a kind.

@@ -20,7 +20,7 @@ const TWO: &str =
     "const values = await parallel([() => agent('ok a'), () => agent('ok b')]); return values";
 
 /// How often a record of some sort is in the run's journal.
-fn count(records: &[Record], wanted: impl Fn(&Record) -> bool) -> usize {
+fn count_of(records: &[Record], wanted: impl Fn(&Record) -> bool) -> usize {
     records.iter().filter(|record| wanted(record)).count()
 }
 
@@ -79,7 +79,7 @@ async fn an_agent_that_fails_is_null_for_the_script_and_a_failure_for_the_journa
     assert_eq!(run.done().await.status, Status::Degraded);
     assert_eq!(run.result().as_deref(), Some(r#"[null,"ok"]"#));
     let failed = |record: &Record| matches!(record, Record::CallSettled(settled) if matches!(settled.outcome, Outcome::Failed(_)));
-    assert_eq!(count(&run.records(), failed), 1);
+    assert_eq!(count_of(&run.records(), failed), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ async fn an_orchestrator_that_is_killed_is_made_anew_and_nothing_runs_twice() {
         "no agent ran again"
     );
     let lost = |record: &Record| matches!(record, Record::OrchestratorLost(_));
-    assert_eq!(count(&run.records(), lost), 1);
+    assert_eq!(count_of(&run.records(), lost), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,6 +285,57 @@ async fn ten_thousand_agents_that_end_at_once_are_none_of_them_lost() {
     assert_eq!(run.done().await.status, Status::Completed);
     assert_eq!(run.result().as_deref(), Some("10000"));
     let failed = |record: &Record| matches!(record, Record::AttemptFailed(_));
-    assert_eq!(count(&run.records(), failed), 0);
+    assert_eq!(count_of(&run.records(), failed), 0);
     assert_eq!(run.state().counts.completed, 10_000);
+}
+
+/// R01, I5: whatever prefix of a run's records a dead engine leaves, another goes on with it to the same result; what had
+/// its answer does not run again, and everything else runs once more.
+#[tokio::test(start_paused = true)]
+async fn r01_every_prefix_of_a_journal_is_recovered_to_the_same_result() {
+    let body = "
+        const drawn = random(); // later draws depend on which attempts answered
+        log(`begins with ${drawn}`); phase('One');
+        const one = await parallel([1, 2, 3].map(n => async () => {
+            const first = await agent(`ok ${n}`);
+            return await agent(`ok again ${first}`);
+        }));
+        await sleep(1000);
+        phase('Two');
+        const two = await pipeline(one, value => agent(`ok third ${value}`), value => value.length);
+        const lost = await agent('fail for good');
+        log('ends');
+        return { one, two, lost, drawn, raced: await Promise.race([agent('ok quick'), sleep(60000)]) };";
+    let bed = Bed::new().await;
+    let whole = bed.start(body).await;
+    assert_eq!(whole.done().await.status, Status::Degraded);
+    let (result, records) = (whole.result(), whole.records());
+    assert!(records.len() > 40, "{} records", records.len());
+    let prompts = bed.backend.started().len();
+    for count in 2..records.len() {
+        let settled = records[..count]
+            .iter()
+            .filter(|record| matches!(record, Record::CallSettled(_)))
+            .count();
+        let bed = Bed::with_beginning_of(&whole, count).await;
+        let run = bed.resume(&whole).await;
+        assert_eq!(
+            run.done().await.status,
+            Status::Degraded,
+            "after {count} records"
+        );
+        assert_eq!(run.result(), result, "after {count} records");
+        assert_eq!(
+            bed.backend.started().len(),
+            prompts - settled,
+            "after {count} records"
+        );
+        let shown = |record: &Record| matches!(record, Record::Logged(_) | Record::PhaseEntered(_));
+        let (again, before) = (run.records(), &records);
+        assert_eq!(
+            count_of(&again, shown),
+            count_of(before, shown),
+            "after {count} records"
+        );
+    }
 }
