@@ -4,6 +4,7 @@
 //! thread where blocking is allowed; it is started per batch rather than parked, so that a paused runtime clock waits for
 //! it too.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellwether_journal::batch::{Queue, Submission};
@@ -32,12 +33,15 @@ pub enum Acknowledgement {
 /// Up to which position a submission goes, and who is told of it.
 pub type Ticket = (Position, Acknowledge);
 
+/// A ticket with its number in the order of arrival.
+type Numbered = (u64, Ticket);
+
 /// What the writer is told.
 pub enum Message {
     /// Make this durable.
     Append(Submission<Ticket>),
     /// A commit is through; after one that failed, those whom it concerned are still to be told.
-    Committed(Result<(), (StoreError, Vec<Ticket>)>),
+    Committed(Vec<u64>, Result<(), (StoreError, Vec<Ticket>)>),
     /// Answer when everything before this is durable (or has failed).
     Drain(RpcReplyPort<()>),
 }
@@ -57,12 +61,17 @@ pub struct Journal;
 pub struct State {
     store: Arc<dyn Store>,
     scheduler: Scheduler,
-    queue: Queue<Ticket>,
+    queue: Queue<Numbered>,
+    /// The number of the next submission.
+    next: u64,
+    /// Submissions that are neither durable nor failed.
+    outstanding: BTreeSet<u64>,
     committing: bool,
     committing_bytes: usize,
     held_back: bool,
     failed: Option<String>,
-    drains: Vec<RpcReplyPort<()>>,
+    /// Who waits for everything below a number.
+    drains: Vec<(u64, RpcReplyPort<()>)>,
 }
 
 impl Actor for Journal {
@@ -79,6 +88,8 @@ impl Actor for Journal {
             store,
             scheduler,
             queue: Queue::default(),
+            next: 0,
+            outstanding: BTreeSet::new(),
             committing: false,
             committing_bytes: 0,
             held_back: false,
@@ -99,25 +110,53 @@ impl Actor for Journal {
                     let (_, acknowledge) = submission.ticket;
                     acknowledge(Acknowledgement::Failed(reason.clone()));
                 } else {
-                    state.queue.push(submission);
+                    state.push(submission);
                 }
             }
-            Message::Committed(result) => state.committed(result),
-            Message::Drain(reply) => state.drains.push(reply),
+            Message::Committed(numbers, result) => {
+                for number in numbers {
+                    state.outstanding.remove(&number);
+                }
+                state.committed(result);
+            }
+            Message::Drain(reply) => state.drains.push((state.next, reply)),
         }
         state.commit_next(&myself);
         state.hold_back();
-        if !state.committing && state.queue.is_empty() {
-            for reply in state.drains.drain(..) {
-                // Whoever asked may be gone.
-                let _ = reply.send(());
-            }
+        // Only what came before a drain counts: on a busy engine the writer is never idle.
+        let oldest = state.outstanding.first().copied().unwrap_or(u64::MAX);
+        let ready = state.drains.extract_if(.., |(below, _)| oldest >= *below);
+        for (_, reply) in ready {
+            // Whoever asked may be gone.
+            let _ = reply.send(());
         }
         Ok(())
     }
 }
 
 impl State {
+    fn push(&mut self, submission: Submission<Ticket>) {
+        let number = self.next;
+        self.next += 1;
+        self.outstanding.insert(number);
+        let Submission {
+            run,
+            rows,
+            payloads,
+            blobs,
+            summary,
+            ticket,
+        } = submission;
+        self.queue.push(Submission {
+            run,
+            rows,
+            payloads,
+            blobs,
+            summary,
+            ticket: (number, ticket),
+        });
+    }
+
     fn commit_next(&mut self, myself: &ActorRef<Message>) {
         if self.committing || self.failed.is_some() {
             return;
@@ -125,6 +164,7 @@ impl State {
         let Some((batch, waiters)) = self.queue.next_batch() else {
             return;
         };
+        let (numbers, waiters): (Vec<u64>, Vec<Ticket>) = waiters.into_iter().unzip();
         self.committing = true;
         self.committing_bytes = batch.bytes();
         let store = Arc::clone(&self.store);
@@ -145,7 +185,7 @@ impl State {
                 Err(error) => Err((error, waiters)),
             };
             // The writer is gone only when the engine is.
-            let _ = myself.cast(Message::Committed(result));
+            let _ = myself.cast(Message::Committed(numbers, result));
         });
     }
 
@@ -158,8 +198,9 @@ impl State {
         let reason = error.to_string();
         tracing::error!(%error, "the journal failed: nothing more is acknowledged");
         self.failed = Some(reason.clone());
+        self.outstanding.clear();
         while let Some((_, waiting)) = self.queue.next_batch() {
-            concerned.extend(waiting);
+            concerned.extend(waiting.into_iter().map(|(_, ticket)| ticket));
         }
         for (_, acknowledge) in concerned {
             acknowledge(Acknowledgement::Failed(reason.clone()));

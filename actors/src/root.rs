@@ -9,7 +9,7 @@ use bellwether_journal::store::Store;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::clock::Clock;
-use crate::journal::{self, Journal};
+use crate::journal::{self, Acknowledgement, Journal};
 use crate::restart::{self, Exit, History, Verdict};
 use crate::run::supervisor::{self, RunSupervisor};
 use crate::scheduler::Scheduler;
@@ -167,8 +167,12 @@ impl State {
     fn gone(&mut self, child: ActorId, exit: Exit, why: &str) {
         let Some((run, _)) = self.runs.remove(&child) else {
             if child == self.writer.get_id() && exit == Exit::Abnormal {
-                // Runs hear of it with their next record: the writer's mailbox is gone.
                 tracing::error!(why, "the journal's writer failed");
+                let failed = Acknowledgement::Failed(format!("its writer failed: {why}"));
+                for (_, run) in self.runs.values() {
+                    // One that is ending does not mind.
+                    let _ = run.cast(supervisor::Message::Acknowledged(failed.clone()));
+                }
             }
             return;
         };

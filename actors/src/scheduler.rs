@@ -15,6 +15,30 @@ use bellwether_journal::id::RunId;
 /// Tells a run that a permit is now its own.
 pub type Granted = Box<dyn Fn() + Send + Sync>;
 
+/// A permit on its way to a run: if the run is gone before it hears of it, the permit goes back.
+pub struct Permit(Option<Scheduler>);
+
+impl Permit {
+    /// One that was taken from `scheduler`.
+    #[must_use]
+    pub const fn new(scheduler: Scheduler) -> Self {
+        Self(Some(scheduler))
+    }
+
+    /// The run has it, and gives it back by itself.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(scheduler) = self.0.take() {
+            scheduler.give_back();
+        }
+    }
+}
+
 /// A cheap handle on the permits.
 #[derive(Clone)]
 pub struct Scheduler(Arc<Mutex<Permits>>);

@@ -125,7 +125,14 @@ impl Observer for Watch {
 
     fn report(&self, report: Report) {
         let done = report.done;
-        self.report.send_replace(report);
+        // What was said to be done stays so: an actor that was given up may still have something to say.
+        self.report.send_if_modified(|known| {
+            let news = !known.done;
+            if news {
+                *known = report;
+            }
+            news
+        });
         if done {
             self.events
                 .lock()

@@ -21,6 +21,8 @@ use crate::restart::{self, Cause};
 
 /// So many commands are carried out before other messages are heard again: some 2 ms of work.
 const COMMANDS_AT_ONCE: usize = 512;
+/// So many bytes of a prompt take as long to hash and compress as a command takes without them.
+const BYTES_LIKE_A_COMMAND: usize = 2048;
 
 impl Machine {
     /// The VM answered what it was given: turns in order. A turn may hold a million commands, so they are worked off in
@@ -62,8 +64,14 @@ impl Machine {
         while left > 0
             && let Some(mut begun) = self.backlog.pop_front()
         {
-            for command in begun.commands.by_ref().take(left) {
-                left -= 1;
+            while left > 0
+                && let Some(command) = begun.commands.next()
+            {
+                let size = match &command {
+                    Command::Call(call) => call.prompt.len() / BYTES_LIKE_A_COMMAND,
+                    _ => 0,
+                };
+                left = left.saturating_sub(1 + size);
                 self.command(
                     command,
                     begun.index,
@@ -174,8 +182,7 @@ impl Machine {
                 milliseconds,
             } => {
                 let at = time.saturating_add(milliseconds);
-                self.timers.insert(timer, at);
-                out.act(self.state.next, Action::Arm(timer, at));
+                self.arm(timer, at, out);
             }
             Command::ClearTimer { timer } => {
                 self.timers.remove(&timer);

@@ -52,13 +52,7 @@ impl Machine {
     ) {
         let kill = to == Status::Killed;
         match &self.stage {
-            Stage::Stopping {
-                to: Status::Stopped,
-                ..
-            }
-            | Stage::Ending(_)
-                if kill =>
-            {
+            Stage::Stopping { .. } | Stage::Ending(_) if kill => {
                 out.act(self.state.next, Action::KillAgents);
                 return;
             }

@@ -95,6 +95,8 @@ pub struct Machine {
     /// Turns whose commands are not all carried out yet, in order.
     pub(super) backlog: VecDeque<Begun>,
     pub(super) timers: BTreeMap<TimerNumber, Millis>,
+    /// Above every timer that was ever armed.
+    pub(super) timers_next: TimerNumber,
     /// Calls that wait for a slot, in call order.
     pub(super) waiting: VecDeque<CallNumber>,
     /// What is at hand for them.
@@ -133,6 +135,10 @@ impl Machine {
             stage: Stage::Live,
             owed: VecDeque::new(),
             backlog: VecDeque::new(),
+            timers_next: timers
+                .keys()
+                .next_back()
+                .map_or(TimerNumber(0), |last| last.next()),
             timers,
             waiting: VecDeque::new(),
             at_hand: HashMap::new(),
@@ -271,18 +277,32 @@ impl Machine {
         self.work_off(now, permits, out);
     }
 
-    /// A new VM has been made from the journal up to a position; `fresh` as in [`Machine::go_on`].
+    /// A new VM has been made from the journal up to a position, with these timers armed; `fresh` as in
+    /// [`Machine::go_on`].
     pub fn rebuilt(
         &mut self,
+        timers: BTreeMap<TimerNumber, Millis>,
         fresh: Vec<(u64, Millis, Turn)>,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
+        for (timer, at) in timers {
+            // One that this machine knew and has no more fired since the old VM was lost.
+            if timer >= self.timers_next || self.timers.contains_key(&timer) {
+                self.arm(timer, at, out);
+            }
+        }
         for (index, time, turn) in fresh {
             self.put_by(index, time, turn);
         }
         self.work_off(now, permits, out);
+    }
+
+    pub(super) fn arm(&mut self, timer: TimerNumber, at: Millis, out: &mut Output) {
+        self.timers_next = self.timers_next.max(timer.next());
+        self.timers.insert(timer, at);
+        out.act(self.state.next, Action::Arm(timer, at));
     }
 
     /// Seals a record, folds it and sends it on its way. A record that cannot stand where it would is a defect of this

@@ -26,7 +26,7 @@ use crate::observe::Observer;
 use crate::orchestrator;
 use crate::pool::End;
 use crate::restart::Exit;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Permit, Scheduler};
 
 /// Makes a run's VM from what its records say, in recovery and after a crash of the VM.
 pub type MakeVm =
@@ -107,7 +107,7 @@ pub enum Message {
     /// What became of records.
     Acknowledged(Acknowledgement),
     /// A permit is the run's own now.
-    Granted,
+    Granted(Permit),
     /// The answers have waited long enough for their turn.
     CommitNow,
     /// A timer's time has come.

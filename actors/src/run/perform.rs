@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bellwether_journal::codec;
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::{CallNumber, Position, RunId};
+use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId};
 use bellwether_journal::read;
-use bellwether_journal::record::Record;
+use bellwether_journal::record::{Record, Usage};
 use bellwether_journal::store::Store;
 use ractor::ActorRef;
 
@@ -16,7 +16,7 @@ use super::message::{Child, Message};
 use super::output::{Action, Source, Start, Work};
 use super::replay::{self, ReplayError};
 use super::supervisor::State;
-use crate::backend::Task;
+use crate::backend::{AgentBackend, Task};
 use crate::pool::{self, End};
 
 impl State {
@@ -76,6 +76,9 @@ impl State {
     }
 
     pub(super) fn start(&mut self, start: Start, prompt: Arc<str>, resolved: &Arc<Resolved>) {
+        if !self.is_wanted(start.token) {
+            return;
+        }
         let backend = match &resolved.backend {
             Ok(backend) => Arc::clone(backend),
             Err(message) => {
@@ -97,6 +100,35 @@ impl State {
             working_directory: self.working_directory.clone(),
             journal: self.surroundings.journal_identity,
         });
+        self.send_to_pool(backend, task);
+    }
+
+    /// Whether an attempt that took its time to begin is still to begin: the run may have been stopped meanwhile, or the
+    /// attempt given up.
+    fn is_wanted(&mut self, token: FencingToken) -> bool {
+        if !self.machine.is_current(token) {
+            return false;
+        }
+        let wanted = self.machine.wants_script();
+        if !wanted {
+            let cancelled = End::Cancelled(Usage::default());
+            self.decide(|machine, now, permits, out| {
+                machine.ended(token, cancelled, now, permits, out);
+            });
+        }
+        wanted
+    }
+
+    /// Starts what had waited for a pool.
+    pub(super) fn start_waiting(&mut self) {
+        for (backend, task) in std::mem::take(&mut self.starts) {
+            if self.is_wanted(task.token) {
+                self.send_to_pool(backend, task);
+            }
+        }
+    }
+
+    fn send_to_pool(&mut self, backend: Arc<dyn AgentBackend>, task: Arc<Task>) {
         match &self.pool {
             Some(pool) => {
                 if pool.cast(pool::Message::Start(backend, task)).is_err() {

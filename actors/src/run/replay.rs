@@ -417,6 +417,12 @@ impl Replay {
         for issued in self.issued.iter().rev() {
             self.keys.take_back(issued.known, issued.context);
         }
+        // What became of timers stands in `timers`: one that has fired must not be armed again.
+        for (_, _, turn) in &mut self.turns {
+            turn.commands.retain(|command| {
+                !matches!(command, Command::Timer { .. } | Command::ClearTimer { .. })
+            });
+        }
         Ok(Recovered {
             state,
             vm,

@@ -29,7 +29,7 @@ use crate::observe::{Observer, Report};
 use crate::orchestrator::{self, Orchestrator};
 use crate::pool::{self, AgentPool, End};
 use crate::restart::{self, Exit, History, Verdict};
-use crate::scheduler::{Granted, Scheduler};
+use crate::scheduler::{Granted, Permit, Scheduler};
 
 /// An answer may wait so long for the turn that it begins, to share its commit; a script that computes for longer pays
 /// with a commit of its own.
@@ -105,9 +105,10 @@ impl Actor for RunSupervisor {
         let run = arguments.machine.state().id;
         let acknowledged = myself.clone();
         let granted = myself.clone();
+        let scheduler = arguments.surroundings.scheduler.clone();
         let granted: Granted = Box::new(move || {
             // A run that is gone has given its permits back.
-            let _ = granted.cast(Message::Granted);
+            let _ = granted.cast(Message::Granted(Permit::new(scheduler.clone())));
         });
         if let Some(limit) = arguments.time_limit {
             myself.send_after(Duration::from_millis(limit), move || {
@@ -298,7 +299,8 @@ impl State {
                 self.durable = self.durable.max(position);
             }
             Message::Acknowledged(Acknowledgement::Failed(reason)) => self.journal_fails(reason),
-            Message::Granted => {
+            Message::Granted(permit) => {
+                permit.keep();
                 self.decide(|machine, now, permits, out| machine.granted(now, permits, out));
             }
             Message::CommitNow => self.commit_timer = false,
@@ -322,19 +324,18 @@ impl State {
                 self.start(*start, prompt, &resolved);
             }
             Message::Fetched(start, Err(error)) => {
-                let lost = End::Lost(format!("its prompt cannot be read: {error}"));
-                self.decide(|machine, now, permits, out| {
-                    machine.ended(start.token, lost, now, permits, out);
-                });
+                // A journal that cannot be read never looks like a failed agent.
+                if self.machine.never_started(start.token) {
+                    self.surroundings.scheduler.give_back();
+                }
+                self.journal_fails(error.to_string());
             }
             Message::Rebuilt(recovered) => self.rebuilt(myself, recovered).await?,
             Message::Gone(child, exit, why) => self.gone(myself, child, exit, &why)?,
             Message::Restart(Child::AgentPool) => {
                 let pool = spawn_pool(myself, &self.progress, self.grace).await?;
-                for (backend, task) in self.starts.drain(..) {
-                    pool.cast(pool::Message::Start(backend, task))?;
-                }
                 self.pool = Some(pool);
+                self.start_waiting();
             }
             Message::Restart(Child::Orchestrator) => self.rebuild(myself),
             Message::Pause(by, reason, reply) => {
@@ -498,9 +499,9 @@ impl State {
                 let orchestrator = spawn_orchestrator(myself).await?;
                 orchestrator.cast(orchestrator::Message::Adopt(Box::new(recovered.vm)))?;
                 self.orchestrator = Some(orchestrator);
-                let fresh = recovered.fresh;
+                let (timers, fresh) = (recovered.timers, recovered.fresh);
                 self.decide(|machine, now, permits, out| {
-                    machine.rebuilt(fresh, now, permits, out);
+                    machine.rebuilt(timers, fresh, now, permits, out);
                 });
             }
             Err(ReplayError::Crashed(message)) => self.orchestrator_lost(&message),
@@ -575,9 +576,8 @@ impl State {
         self.surroundings.scheduler.forget(self.run);
         for (_, effect) in self.effects.drain(..) {
             match effect {
-                Effect::Answer(reply) => {
-                    let _ = reply.send(());
-                }
+                // What it would say is not durable: whoever asked hears that the run is gone.
+                Effect::Answer(reply) => drop(reply),
                 // It never came to be, so no end of it will be heard.
                 Effect::Act(Action::Start(start)) => {
                     if self.machine.never_started(start.token) {
@@ -626,7 +626,9 @@ impl State {
             },
         });
         for reply in self.stops.drain(..) {
-            let _ = reply.send(());
+            if self.journal_failed.is_none() {
+                let _ = reply.send(());
+            }
         }
         myself.stop(None);
     }

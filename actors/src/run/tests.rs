@@ -554,7 +554,9 @@ fn f02_what_was_shown_is_not_shown_again_by_a_vm_made_anew() {
             status: TurnStatus::Running,
         },
     )];
-    let again = run.decide(|machine, now, permits, out| machine.rebuilt(fresh, now, permits, out));
+    let again = run.decide(|machine, now, permits, out| {
+        machine.rebuilt(BTreeMap::new(), fresh, now, permits, out)
+    });
     assert_eq!(again, came(&["logged three"], &[]));
 }
 
