@@ -68,7 +68,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Caught::Interrupt,
             _ = self.terminate.recv() => Caught::Terminate,
-            _ = hung_up(self.hangup.as_mut()) => Caught::Hangup,
+            () = hung_up(self.hangup.as_mut()) => Caught::Hangup,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{BuildError, ResumeError, StartError};
 use crate::handle::RunHandle;
 use crate::observe::Watch;
 use crate::options::{Limits, ResumeOptions, Script, StartOptions};
+use crate::resume::Crash;
 use crate::view::Archive;
 
 /// An engine: one journal and the runs in it. Cheap to clone; the last clone dropped ends its actors and their agents at
@@ -261,13 +262,10 @@ impl Engine {
     pub async fn shutdown(&self, deadline: Duration) {
         self.0.closing.store(true, Ordering::Release);
         let ending = async {
-            // Behind whoever is starting a run now: it is stopped too.
+            self.stop_all(deadline * 3 / 4).await;
+            // Behind whoever was starting a run meanwhile: it is stopped too.
             drop(self.0.entering.lock().await);
-            let runs = self.live();
-            let stops = runs
-                .iter()
-                .map(|run| run.stop(deadline * 3 / 4, "shutdown"));
-            futures_util::future::join_all(stops).await;
+            self.stop_all(deadline * 3 / 4).await;
             self.0.tree.shutdown(deadline).await
         };
         if tokio::time::timeout(deadline, ending).await.is_err() {
@@ -277,6 +275,12 @@ impl Engine {
             }
         }
         self.0.give_up_runs("the engine was shut down");
+    }
+
+    async fn stop_all(&self, grace: Duration) {
+        let runs = self.live();
+        let stops = runs.iter().map(|run| run.stop(grace, "shutdown"));
+        futures_util::future::join_all(stops).await;
     }
 
     pub(crate) fn watch(&self, run: RunId) -> Arc<Watch> {
@@ -323,12 +327,26 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
             let Some(engine) = engine.upgrade().map(Engine) else {
                 return;
             };
-            let condemned = after.is_none().then_some(why);
             let _entering = engine.0.entering.lock().await;
-            let options = ResumeOptions::default();
-            if let Err(error) = crate::resume::resume(&engine, run, options, condemned).await {
-                tracing::error!(%run, %error, "a run whose supervisor crashed cannot be taken up");
-                if let Some(handle) = engine.run(run) {
+            let Some(handle) = engine.run(run) else {
+                return;
+            };
+            if engine.0.closing.load(Ordering::Acquire) {
+                handle
+                    .watch()
+                    .abandoned("the engine was shut down".to_owned());
+                return;
+            }
+            let crash = match after {
+                Some(_) => Crash::Once,
+                None => Crash::TooOften(why),
+            };
+            match crate::resume::resume(&engine, run, handle.changed(), Some(crash)).await {
+                Ok(_) => {}
+                // It had ended: only whoever was to say so had crashed.
+                Err(ResumeError::Ended { status, .. }) => handle.watch().ended(status),
+                Err(error) => {
+                    tracing::error!(%run, %error, "a run whose supervisor crashed cannot be taken up");
                     handle.watch().abandoned(error.to_string());
                 }
             }

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::error::{ControlError, RunError};
 use crate::event::Events;
 use crate::observe::Watch;
+use crate::options::ResumeOptions;
 
 /// A run in this engine. Cheap to clone; dropping it changes nothing for the run.
 ///
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     report: watch::Receiver<Report>,
     /// Replaced when the run's supervisor is started again; `None` for a run that this engine does not have.
     control: Mutex<Option<RunControl>>,
+    /// What was changed when it was resumed: holds after a crash of its supervisor, too.
+    changed: Mutex<ResumeOptions>,
 }
 
 impl RunHandle {
@@ -59,6 +62,7 @@ impl RunHandle {
             watch,
             report,
             control: Mutex::new(None),
+            changed: Mutex::default(),
         }))
     }
 
@@ -68,6 +72,19 @@ impl RunHandle {
             .control
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(control);
+    }
+
+    pub(crate) fn set_changed(&self, changed: ResumeOptions) {
+        *self
+            .0
+            .changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = changed;
+    }
+
+    pub(crate) fn changed(&self) -> ResumeOptions {
+        let changed = self.0.changed.lock();
+        changed.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {

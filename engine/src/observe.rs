@@ -70,6 +70,16 @@ impl Watch {
         })
     }
 
+    /// The run has ended so, as its journal says.
+    pub(crate) fn ended(&self, status: Status) {
+        self.report(Report {
+            status,
+            reason: None,
+            done: true,
+            journal_failed: false,
+        });
+    }
+
     /// This engine cannot go on with the run.
     pub(crate) fn abandoned(&self, reason: String) {
         let status = Status::Interrupted;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bellwether_actors::run::machine::Way;
 use bellwether_actors::run::replay::{self, ReplayError};
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{Position, RunId};
 use bellwether_journal::read;
-use bellwether_journal::record::Actor;
+use bellwether_journal::record::{Actor, Status};
 use bellwether_journal::state::RunState;
 
 use crate::engine::Engine;
@@ -19,13 +20,20 @@ use crate::options::{ResumeOptions, StartOptions};
 use crate::run::{self, Parts};
 use crate::start::blocking;
 
-/// Takes `run` up. With `condemned`, the reason why it crashed too often, it is quarantined instead. The caller holds the
-/// lock on entering.
+/// What became of a run's supervisor in this engine.
+pub(crate) enum Crash {
+    /// It crashed: the run is as it was, paused if it was paused and stopped if that had been asked for.
+    Once,
+    /// It crashed too often, for this reason: the run is quarantined.
+    TooOften(String),
+}
+
+/// Takes `run` up: for a caller, or after a crash of its supervisor. The caller holds the lock on entering.
 pub(crate) async fn resume(
     engine: &Engine,
     run: RunId,
     changed: ResumeOptions,
-    condemned: Option<String>,
+    crash: Option<Crash>,
 ) -> Result<RunHandle, ResumeError> {
     let surroundings = engine.0.surroundings();
     // What a supervisor that is gone had sent may still be on its way.
@@ -75,7 +83,7 @@ pub(crate) async fn resume(
         time_limit: options.timeout_ms,
         abandoned: Arc::default(),
     };
-    let by = changed.by.map_or(Actor::Engine, Actor::Caller);
+    let by = changed.by.clone().map_or(Actor::Engine, Actor::Caller);
     let watch = match engine.run(run) {
         Some(handle) => Arc::clone(handle.watch()),
         None => engine.watch(run),
@@ -86,7 +94,13 @@ pub(crate) async fn resume(
     let handle = engine.run(run).unwrap_or_else(|| {
         RunHandle::new(run, Arc::clone(&surroundings.store), Arc::clone(&watch))
     });
-    let arguments = if let Some(why) = condemned {
+    handle.set_changed(changed.clone());
+    let way = match (&crash, summary.status) {
+        (Some(_), Status::Pausing | Status::Paused) => Way::Paused,
+        (Some(_), Status::Stopping) => Way::Stopped,
+        _ => Way::Running,
+    };
+    let arguments = if let Some(Crash::TooOften(why)) = crash {
         let store = Arc::clone(&surroundings.store);
         let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
         let keys = parts.keys();
@@ -94,7 +108,7 @@ pub(crate) async fn resume(
         parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
     } else {
         let recovered = recover(engine, run, &parts).await?;
-        let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by);
+        let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by, way);
         let replay::Recovered {
             state,
             keys,

@@ -72,6 +72,17 @@ pub(super) struct Ending {
     pub(super) status: Status,
 }
 
+/// How a run that is taken up goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It runs.
+    Running,
+    /// It stays paused: somebody had paused it before its supervisor crashed.
+    Paused,
+    /// It is stopped: somebody had asked for that before its supervisor crashed.
+    Stopped,
+}
+
 /// A turn whose commands are being carried out.
 pub(super) struct Begun {
     pub(super) index: u64,
@@ -230,17 +241,31 @@ impl Machine {
         self.owed.push_back((0, self.first_time()));
     }
 
-    /// The run goes on from its journal: `fresh` are the turns whose commands the journal does not have yet, or not all.
+    /// The run goes on from its journal, or stays as it was when its supervisor crashed: `fresh` are the turns whose commands the journal does not have yet, or not all.
     pub fn go_on(
         &mut self,
         fresh: Vec<(u64, Millis, Turn)>,
         by: Actor,
+        way: Way,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
         self.append(Record::Recovered(Recovered { epoch: self.epoch }), now, out);
-        self.status(Status::Running, by, None, now, out);
+        match way {
+            Way::Running => self.status(Status::Running, by, None, now, out),
+            Way::Paused => {
+                self.stage = Stage::Paused;
+                self.status(Status::Paused, by, None, now, out);
+            }
+            Way::Stopped => {
+                self.stage = Stage::Over;
+                self.status(Status::Stopped, by, None, now, out);
+                out.act(self.state.next, Action::DropScript);
+                out.act(self.state.next, Action::Finish);
+                return;
+            }
+        }
         self.delivered = self.state.next;
         let unsettled: Vec<(CallNumber, CallKind, Position, CallStatus)> = self
             .state

@@ -16,7 +16,7 @@ use bellwether_scripts::{Turn, Vm};
 use ractor::{ActorId, ActorRef, RpcReplyPort};
 
 use super::keys::Keys;
-use super::machine::Machine;
+use super::machine::{Machine, Way};
 use super::output::Start;
 use super::replay::{self, ReplayError};
 use crate::backend::Progress;
@@ -91,7 +91,7 @@ pub enum Beginning {
     /// With these records, the texts that left them, and the VM's start.
     New(Vec<Record>, Vec<Packed>, orchestrator::Start),
     /// From the journal: the VM, and turns that the journal does not have whole.
-    Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By),
+    Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By, Way),
     /// It does not: it crashed too often, for this reason, and is quarantined.
     Condemned(String),
 }

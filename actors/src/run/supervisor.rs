@@ -254,10 +254,10 @@ impl State {
                 self.tell_orchestrator(orchestrator::Message::Start(start));
                 self.turns_owed = 1;
             }
-            Beginning::Recovered(vm, fresh, by) => {
+            Beginning::Recovered(vm, fresh, by, way) => {
                 self.tell_orchestrator(orchestrator::Message::Adopt(vm));
                 self.decide(|machine, now, permits, out| {
-                    machine.go_on(fresh, by, now, permits, out);
+                    machine.go_on(fresh, by, way, now, permits, out);
                 });
             }
             Beginning::Condemned(why) => {

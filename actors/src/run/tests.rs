@@ -23,7 +23,7 @@ use bellwether_scripts::{Answer, Call, Command, Turn, TurnStatus};
 use futures_util::future::BoxFuture;
 
 use super::keys::{Backends, Keys};
-use super::machine::{Caps, Machine, Permits};
+use super::machine::{Caps, Machine, Permits, Way};
 use super::output::{Action, Output};
 use crate::backend::{AgentBackend, AttemptContext, Ended, Task};
 use crate::pool::End;
@@ -555,7 +555,7 @@ fn f02_what_was_shown_is_not_shown_again_by_a_vm_made_anew() {
         },
     )];
     let again = run.decide(|machine, now, permits, out| {
-        machine.rebuilt(BTreeMap::new(), fresh, now, permits, out)
+        machine.rebuilt(BTreeMap::new(), fresh, now, permits, out);
     });
     assert_eq!(again, came(&["logged three"], &[]));
 }
@@ -631,6 +631,7 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
     machine.go_on(
         Vec::new(),
         Actor::Engine,
+        Way::Running,
         2_000,
         &mut Free::default(),
         &mut out,
@@ -647,4 +648,49 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
     };
     assert_eq!(start.previous_attempts[0].ended, "interrupted");
     assert_eq!(machine.state().calls[2].status, CallStatus::Waiting);
+}
+
+#[test]
+fn x04_a_vm_made_anew_brings_its_timers_but_not_those_that_fired_meanwhile() {
+    let mut run = Run::new(None, 10);
+    let rebuilt = |run: &mut Run| {
+        let timers = BTreeMap::from([(TimerNumber(0), 1_500)]);
+        run.decide(|machine, now, permits, out| {
+            machine.rebuilt(timers, Vec::new(), now, permits, out);
+        })
+    };
+    assert_eq!(rebuilt(&mut run), came(&[], &["arm 0 1500"]));
+    assert_eq!(rebuilt(&mut run), came(&[], &["arm 0 1500"]), "armed still");
+    run.now = 1_600;
+    run.decide(|machine, now, _, out| machine.timer_due(TimerNumber(0), now, out));
+    assert_eq!(rebuilt(&mut run), came(&[], &[]), "it has fired since");
+}
+
+#[test]
+fn a_run_whose_supervisor_crashed_stays_paused_or_stopped() {
+    for (way, status) in [
+        (Way::Paused, Status::Paused),
+        (Way::Stopped, Status::Stopped),
+    ] {
+        let mut run = Run::new(None, 10);
+        run.calls(0..1);
+        let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
+        let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
+        let caps = Caps {
+            concurrency: None,
+            agents: 10,
+        };
+        let state = run.machine.state().clone();
+        let mut machine = Machine::new(state, Epoch(1), caps, Keys::new(backends), BTreeMap::new());
+        let mut out = Output::default();
+        let permits = &mut Free::default();
+        machine.go_on(Vec::new(), Actor::Engine, way, 2_000, permits, &mut out);
+        assert_eq!(machine.state().status, status);
+        assert!(
+            !words(&out)
+                .actions
+                .iter()
+                .any(|action| action.starts_with("start"))
+        );
+    }
 }

@@ -12,7 +12,7 @@ use bellwether_actors::backend::{
 use bellwether_actors::clock::Clock;
 use bellwether_actors::observe::{Observer, Report};
 use bellwether_actors::run::keys::{Backends, Keys};
-use bellwether_actors::run::machine::{Caps, Machine};
+use bellwether_actors::run::machine::{Caps, Machine, Way};
 use bellwether_actors::run::replay;
 use bellwether_actors::run::supervisor::{self, Arguments, Beginning};
 use bellwether_actors::scheduler::Scheduler;
@@ -291,7 +291,7 @@ impl Bed {
             agents: 100_000,
         };
         let machine = Machine::new(state, self.epoch, caps, known, timers);
-        let beginning = Beginning::Recovered(Box::new(vm), fresh, By::Engine);
+        let beginning = Beginning::Recovered(Box::new(vm), fresh, By::Engine, Way::Running);
         let body = Arc::clone(&like.body);
         self.supervise(id, body, machine, beginning, keys).await
     }
@@ -321,6 +321,9 @@ impl Drop for Bed {
     fn drop(&mut self) {
         let fault = std::mem::take(&mut *self.store.fault.lock().unwrap());
         if let Fault::Stop(gate) = fault {
+            gate.open();
+        }
+        if let Some(gate) = self.store.read_gate.lock().unwrap().take() {
             gate.open();
         }
     }
@@ -469,6 +472,7 @@ impl AgentBackend for Scripted {
 pub(crate) struct Faulty {
     memory: MemoryStore,
     fault: Mutex<Fault>,
+    read_gate: Mutex<Option<Gate>>,
 }
 
 #[derive(Default)]
@@ -520,6 +524,13 @@ impl Faulty {
         *self.fault.lock().unwrap() = Fault::Panic;
     }
 
+    /// The next look at records waits until the gate is opened.
+    pub(crate) fn stop_at_next_read(&self) -> Gate {
+        let gate = Gate::default();
+        *self.read_gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
     pub(crate) fn stop_at_next_commit(&self) -> Gate {
         let gate = Gate::default();
         *self.fault.lock().unwrap() = Fault::Stop(gate.clone());
@@ -564,6 +575,10 @@ impl Store for Faulty {
     }
 
     fn records(&self, run: RunId, from: Position, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let gate = self.read_gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.pass();
+        }
         self.memory.records(run, from, limit)
     }
 

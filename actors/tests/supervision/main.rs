@@ -339,3 +339,24 @@ async fn r01_every_prefix_of_a_journal_is_recovered_to_the_same_result() {
         );
     }
 }
+
+/// A long prompt is read back from the journal when its turn comes; a stop that is heard meanwhile is for that agent, too.
+#[tokio::test(start_paused = true)]
+async fn a_stop_reaches_an_agent_whose_prompt_is_still_being_read() {
+    let bed = Bed::new().await;
+    let gate: Gate = bed.store.stop_at_next_read();
+    let run = bed
+        .start("return await agent('deaf ' + 'x'.repeat(5000))")
+        .await;
+    gate.reached().await;
+    let control = run.control.clone();
+    let grace = Some(Duration::from_secs(10));
+    let stopping = tokio::spawn(async move { control.stop(grace, By::Engine, None).await });
+    while run.control.status().await.unwrap() != Status::Stopping {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    stopping.await.unwrap().unwrap();
+    assert_eq!(run.done().await.status, Status::Stopped);
+    assert_eq!(bed.backend.started().len(), 0, "it never began");
+}
