@@ -289,7 +289,7 @@ fn b09_errors_are_in_the_authors_lines() {
     );
     assert_eq!(
         error.stack,
-        "    at deep (flows/test.js:2:29)\n    at outer (flows/test.js:3:50)\n"
+        "    at deep (test.js:2:29)\n    at outer (test.js:3:50)\n"
     );
     // Columns behind what was written into the line are the author's too.
     let run = crate::support::run("try { null.x } catch (e) { const v = agent('x'); undefined.y }");
@@ -297,7 +297,7 @@ fn b09_errors_are_in_the_authors_lines() {
     let shown = crate::support::run("const f = () => new Error('e').stack; return f()");
     assert_eq!(
         shown.value(),
-        json!("    at f (flows/test.js:2:21)\n    at main (flows/test.js:2:46)\n")
+        json!("    at f (test.js:2:21)\n    at main (test.js:2:46)\n")
     );
     let not_found = crate::support::run("await agent('a')\nreturn UNKNOWN_NAME");
     assert_eq!(
@@ -373,7 +373,7 @@ fn b09_unhandled_rejections_are_logged() {
     assert_eq!(
         run.warnings(),
         [
-            "unhandled rejection: Error: lost\n    at main (flows/test.js:2:20)",
+            "unhandled rejection: Error: lost\n    at main (test.js:2:20)",
             "unhandled rejection: Error: late"
         ]
     );

@@ -216,7 +216,7 @@ fn w02_what_cannot_be_run_is_caught() {
     let run =
         Host::answering(folder(&files)).run(&script("await workflow({ scriptPath: 'throws.js' })"));
     assert!(
-        run.error().stack.contains("flows/throws.js:3:"),
+        run.error().stack.contains("(throws.js:3:"),
         "{}",
         run.error().stack
     );

@@ -252,7 +252,7 @@ async fn output_is_bounded_and_progress_is_not_counted() {
 }
 
 #[tokio::test]
-async fn a_killed_launcher_is_a_crash_and_leaves_nothing() {
+async fn a_killed_launcher_asks_for_another_attempt_and_leaves_nothing() {
     let backend = agent(
         r#"setsid sleep 10000 & printf '{"event": %s}\n{"event": %s}\n' $! $PPID; exec cat /dev/zero > /dev/null"#,
     );
@@ -270,7 +270,7 @@ async fn a_killed_launcher_is_a_crash_and_leaves_nothing() {
             .success()
     );
     let failed = failure(running.await.unwrap());
-    assert_eq!(failed.kind, FailureKind::Crash);
+    assert_eq!(failed.kind, FailureKind::Transport);
     assert!(
         failed.message.contains("launcher was killed"),
         "{}",
