@@ -248,9 +248,9 @@ async fn known(
     let store = Arc::clone(&engine.0.surroundings().store);
     let (source, args) = (Arc::clone(source), args.map(str::to_owned));
     let compared = blocking(move || {
-        let Some(summary) = read::summary(store.as_ref(), run)? else {
+        if read::summary(store.as_ref(), run)?.is_none() {
             return Ok(None);
-        };
+        }
         // The generation's own record says it all; the rest of the run is not read.
         let mut state = RunState::new(run);
         for entry in read::entries(store.as_ref(), run, Position(0)).take(2) {
@@ -267,10 +267,10 @@ async fn known(
         let same_script = text(&generation.script)? == source;
         let known_args = generation.args.as_ref().map(text).transpose()?;
         let same_args = known_args.as_deref() == args.as_deref();
-        Ok(Some((summary.status, same_script, same_args)))
+        Ok(Some((same_script, same_args)))
     })
     .await?;
-    let Some((status, same_script, same_args)) = compared else {
+    let Some((same_script, same_args)) = compared else {
         return Ok(None);
     };
     if !same_script {
@@ -285,15 +285,19 @@ async fn known(
             what: "other arguments",
         });
     }
-    Ok(Some(engine.run(run).unwrap_or_else(|| {
-        let status = if status.needs_engine() {
-            Status::Interrupted
-        } else {
-            status
-        };
-        let watch = Arc::new(Watch::new(run, status, true, 1));
-        RunHandle::new(run, Arc::clone(&engine.0.surroundings().store), watch)
-    })))
+    if let Some(handle) = engine.run(run) {
+        return Ok(Some(handle));
+    }
+    // Only now, when it is not live: it may have ended while this was being read.
+    let store = Arc::clone(&engine.0.surroundings().store);
+    let summary = blocking(move || read::summary(store.as_ref(), run)).await?;
+    let status = match summary.map(|summary| summary.status) {
+        Some(status) if !status.needs_engine() => status,
+        _ => Status::Interrupted,
+    };
+    let watch = Arc::new(Watch::new(run, status, true, 1));
+    let store = Arc::clone(&engine.0.surroundings().store);
+    Ok(Some(RunHandle::new(run, store, watch)))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(

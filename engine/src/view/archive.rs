@@ -118,8 +118,13 @@ impl Archive {
     pub fn runs(&self, limit: usize, now: Millis) -> Result<Vec<RunRow>, StoreError> {
         let mut rows = Vec::new();
         for summary in read::summaries(&*self.store) {
-            let (run, summary) = summary?;
-            rows.push(RunRow::new(run, &summary, (self.live)(run), now));
+            let (run, mut summary) = summary?;
+            let live = (self.live)(run);
+            if !live && summary.status.needs_engine() {
+                // It may have ended between the look at the journal and the one at the engine.
+                summary = read::summary(&*self.store, run)?.unwrap_or(summary);
+            }
+            rows.push(RunRow::new(run, &summary, live, now));
         }
         rows.sort_by_key(|row| std::cmp::Reverse((row.started_at, row.run_id)));
         rows.truncate(limit);
@@ -206,11 +211,13 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
     pub fn view(&self, run: RunId, now: Millis) -> Result<RunView, ArchiveError> {
+        // A run that ends meanwhile was live, so it is not taken for interrupted.
+        let was_live = (self.live)(run);
         let state = self.state(run)?;
         let result = self.value(&state)?;
         Ok(RunView::new(
             &state,
-            (self.live)(run),
+            was_live || (self.live)(run),
             now,
             result.as_deref(),
         ))
@@ -221,9 +228,10 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
     pub fn result(&self, run: RunId) -> Result<RunResult, ArchiveError> {
+        let was_live = (self.live)(run);
         let state = self.state(run)?;
         Ok(RunResult {
-            status: shown_status(state.status, (self.live)(run)),
+            status: shown_status(state.status, was_live || (self.live)(run)),
             result: self.value(&state)?,
             error: state.error,
         })
