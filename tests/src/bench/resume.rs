@@ -20,8 +20,9 @@ const RESUME: &str = "export const meta = { name: 'resume', description: 'a benc
 let total = 0
 for (let from = 0; from < args.n; from += 1000) {
   const length = Math.min(1000, args.n - from)
-  const values = await parallel(Array.from({ length }, (_, i) => () => agent('work ' + (from + i))))
-  for (const value of values) total += value.length
+  const lengths = await parallel(Array.from({ length }, (_, i) =>
+    () => agent('work ' + (from + i)).then(value => value.length)))
+  for (const one of lengths) total += one
 }
 await agent('last')
 return total
