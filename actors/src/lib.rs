@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod backend;
+mod child;
 pub mod clock;
 pub mod journal;
 pub mod observe;

@@ -48,16 +48,6 @@ pub enum Exit {
     Abnormal,
 }
 
-/// How an actor ended that ractor says has terminated: a kill is told from an end in order by its reason alone.
-#[must_use]
-pub fn exit_of(reason: Option<&str>) -> Exit {
-    if reason == Some("killed") {
-        Exit::Abnormal
-    } else {
-        Exit::Normal
-    }
-}
-
 /// One row of the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -79,11 +69,6 @@ pub const RUN_SUPERVISOR: Policy = supervised(Restart::Transient);
 pub const ORCHESTRATOR: Policy = supervised(Restart::Permanent);
 /// The agent pool's row.
 pub const AGENT_POOL: Policy = supervised(Restart::Permanent);
-/// An agent's row.
-pub const AGENT: Policy = Policy {
-    restart: Restart::Temporary,
-    ..supervised(Restart::Temporary)
-};
 
 const fn supervised(restart: Restart) -> Policy {
     Policy {

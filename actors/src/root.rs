@@ -8,6 +8,7 @@ use bellwether_journal::id::RunId;
 use bellwether_journal::store::Store;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
+use crate::child;
 use crate::clock::Clock;
 use crate::journal::{self, Acknowledgement, Journal};
 use crate::restart::{self, Exit, History, Verdict};
@@ -26,8 +27,6 @@ pub enum Message {
     ),
     /// A child is gone.
     Gone(ActorId, Exit, String),
-    /// Answer when no run is left.
-    WhenIdle(RpcReplyPort<()>),
     /// Drain the journal and end.
     Shutdown(RpcReplyPort<()>),
     /// The journal is drained.
@@ -56,7 +55,6 @@ pub struct State {
     histories: HashMap<RunId, History>,
     clock: Arc<dyn Clock>,
     crashed: Crashed,
-    waiting: Vec<RpcReplyPort<()>>,
 }
 
 impl Actor for Root {
@@ -91,7 +89,6 @@ impl Actor for Root {
             histories: HashMap::new(),
             clock,
             crashed,
-            waiting: Vec::new(),
         })
     }
 
@@ -117,7 +114,6 @@ impl Actor for Root {
                 let _ = reply.send(spawned);
             }
             Message::Gone(child, exit, why) => state.gone(child, exit, &why),
-            Message::WhenIdle(reply) => state.waiting.push(reply),
             Message::Shutdown(reply) => {
                 let writer = state.writer.clone();
                 // Beside the mailbox: the runs that are ending still have to be heard.
@@ -135,11 +131,6 @@ impl Actor for Root {
                 myself.stop(None);
             }
         }
-        if state.runs.is_empty() {
-            for reply in state.waiting.drain(..) {
-                let _ = reply.send(());
-            }
-        }
         Ok(())
     }
 
@@ -149,16 +140,9 @@ impl Actor for Root {
         event: SupervisionEvent,
         _state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, why) => (
-                child,
-                restart::exit_of(why.as_deref()),
-                why.unwrap_or_default(),
-            ),
-            SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
-            _ => return Ok(()),
-        };
-        myself.cast(Message::Gone(child.get_id(), exit, why))?;
+        if let Some((child, exit, why)) = child::ended(event) {
+            myself.cast(Message::Gone(child, exit, why.unwrap_or_default()))?;
+        }
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl Tree {
         call(&self.surroundings.writer, journal::Message::Drain, None).await
     }
 
-    /// Waits until no run is left, drains the journal and ends the actors, all within `deadline`.
+    /// Drains the journal and ends the actors, all within `deadline`. Runs that are live then are cut off.
     ///
     /// # Errors
     /// [`Gone`] when they were gone already or did not end in time; they are ended all the same.

@@ -59,7 +59,9 @@ pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
-pub use options::{AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions};
+pub use options::{
+    AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions, default_concurrency,
+};
 
 /// The blocks of `docs/embedding.md`, compiled and run.
 #[cfg(all(doctest, feature = "command"))]

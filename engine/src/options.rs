@@ -243,6 +243,12 @@ pub enum AgentInput {
     Lines,
 }
 
+/// Agents of a run at once where nothing else is said (C01), on a machine with so many cores.
+#[must_use]
+pub fn default_concurrency(cores: usize) -> usize {
+    cores.saturating_sub(2).clamp(2, 16)
+}
+
 /// What may be changed when a run is resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

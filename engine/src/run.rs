@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::Engine;
 use crate::observe::Watch;
-use crate::options::{ResumeOptions, StartOptions};
+use crate::options::{ResumeOptions, StartOptions, default_concurrency};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -35,8 +35,7 @@ const SCRIPT_BYTES_MAX: u64 = 4 << 20;
 
 /// Agents at once, where nothing else is said (C01).
 fn concurrency() -> usize {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    cores.saturating_sub(2).clamp(2, 16)
+    default_concurrency(std::thread::available_parallelism().map_or(2, usize::from))
 }
 
 pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {

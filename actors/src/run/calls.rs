@@ -307,13 +307,7 @@ impl Machine {
         let attempt = call.attempt().next();
         let generation = self.generation();
         let start = Start {
-            token: FencingToken {
-                epoch: self.epoch,
-                run: self.state.id,
-                generation,
-                call: number,
-                attempt,
-            },
+            token: self.token(number, attempt),
             idempotency_key: key::idempotency(self.state.id, generation, call.key),
             previous_attempts: previous(call.past()),
             work: match self.at_hand.remove(&number) {
@@ -470,13 +464,7 @@ impl Machine {
         }
         match script {
             Ok(value) => {
-                let token = FencingToken {
-                    epoch: self.epoch,
-                    run: self.state.id,
-                    generation: self.generation(),
-                    call,
-                    attempt: Attempt(0),
-                };
+                let token = self.token(call, Attempt(0));
                 let position = self.state.next;
                 let outcome = Outcome::Completed(value.stored.clone());
                 let answer = Answer::Value(Arc::clone(&value.text));

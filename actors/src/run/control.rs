@@ -29,14 +29,7 @@ impl Machine {
         }
         self.stage = Stage::Live;
         self.status(Status::Running, by, None, now, out);
-        let armed: Vec<_> = self
-            .timers
-            .iter()
-            .map(|(&timer, &at)| (timer, at))
-            .collect();
-        for (timer, at) in armed {
-            out.act(self.state.next, Action::Arm(timer, at));
-        }
+        self.arm_all(out);
         self.start_waiting(now, permits, out);
     }
 

@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bellwether_journal::codec::{self, Entry, Sealer};
-use bellwether_journal::id::{CallNumber, Epoch, FencingToken, Position, RunId, TimerNumber};
+use bellwether_journal::id::{
+    Attempt, CallNumber, Epoch, FencingToken, Position, RunId, TimerNumber,
+};
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     Actor, CallKind, Millis, Outcome, Record, Recovered, ScriptError, Status,
@@ -179,16 +181,19 @@ impl Machine {
         calls.sort_unstable();
         calls
             .into_iter()
-            .filter_map(|call| {
-                Some(FencingToken {
-                    epoch: self.epoch,
-                    run: self.state.id,
-                    generation: self.generation(),
-                    call,
-                    attempt: self.state.call(call)?.attempt(),
-                })
-            })
+            .filter_map(|call| Some(self.token(call, self.state.call(call)?.attempt())))
             .collect()
+    }
+
+    /// What names an attempt of this run in this opening of the journal.
+    pub(super) fn token(&self, call: CallNumber, attempt: Attempt) -> FencingToken {
+        FencingToken {
+            epoch: self.epoch,
+            run: self.state.id,
+            generation: self.generation(),
+            call,
+            attempt,
+        }
     }
 
     /// Nothing that is decided from here on can be made durable: only the ends of agents still count.
@@ -215,11 +220,6 @@ impl Machine {
     /// A call's options, as its record has them.
     pub fn resolve(&mut self, options: &Arc<str>) -> Arc<Resolved> {
         self.keys.resolve(options)
-    }
-
-    /// Changes the limits from here on.
-    pub const fn set_caps(&mut self, caps: Caps) {
-        self.caps = caps;
     }
 
     /// The run begins: its first records. `packed` are the texts that they refer to.
@@ -288,14 +288,7 @@ impl Machine {
                 }
             }
         }
-        let armed: Vec<_> = self
-            .timers
-            .iter()
-            .map(|(&timer, &at)| (timer, at))
-            .collect();
-        for (timer, at) in armed {
-            out.act(self.state.next, Action::Arm(timer, at));
-        }
+        self.arm_all(out);
         for (index, time, turn) in fresh {
             self.put_by(index, time, turn);
         }
@@ -322,6 +315,13 @@ impl Machine {
             self.put_by(index, time, turn);
         }
         self.work_off(now, permits, out);
+    }
+
+    /// Arms all timers anew, in their order.
+    pub(super) fn arm_all(&self, out: &mut Output) {
+        for (&timer, &at) in &self.timers {
+            out.act(self.state.next, Action::Arm(timer, at));
+        }
     }
 
     pub(super) fn arm(&mut self, timer: TimerNumber, at: Millis, out: &mut Output) {

@@ -24,6 +24,7 @@ pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Messag
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
 use crate::backend::{AgentBackend, Progress, Task};
+use crate::child;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
 use crate::orchestrator::{self, Orchestrator};
@@ -175,16 +176,9 @@ impl Actor for RunSupervisor {
         _state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         // The end overtakes the child's last message: what it said is handled first (`pool`).
-        let (child, exit, why) = match event {
-            SupervisionEvent::ActorTerminated(child, _, why) => (
-                child,
-                restart::exit_of(why.as_deref()),
-                why.unwrap_or_default(),
-            ),
-            SupervisionEvent::ActorFailed(child, why) => (child, Exit::Abnormal, why.to_string()),
-            _ => return Ok(()),
-        };
-        myself.cast(Message::Gone(child.get_id(), exit, why))?;
+        if let Some((child, exit, why)) = child::ended(event) {
+            myself.cast(Message::Gone(child, exit, why.unwrap_or_default()))?;
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bellwether::view::RunView;
-use bellwether::{Digest, ResumeOptions};
+use bellwether::ResumeOptions;
+use bellwether::view::{RunView, script_hash};
 
 use super::attach::{attach, show, starting};
 use super::run::{listen, open};
@@ -179,7 +179,6 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
 
 /// Whether a file's bytes are the script that the journal has, by its hash.
 fn is_journaled(bytes: &[u8], view: &RunView) -> bool {
-    view.script_hash
-        .as_ref()
-        .is_some_and(|hash| Digest::of("text", &[bytes]).to_hex() == *hash)
+    std::str::from_utf8(bytes)
+        .is_ok_and(|script| view.script_hash.as_deref() == Some(script_hash(script).as_str()))
 }

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::{AgentInput, ScriptLimits};
+use bellwether::{AgentInput, ScriptLimits, default_concurrency};
 
 use crate::error::{CommandError, Result};
 use file::Layer;
@@ -326,7 +326,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
             let value = match key {
                 Key::Journal => Some(Value::Path(project::journal(root))),
                 Key::AgentInput => Some(Value::Text("task".to_owned())),
-                Key::Concurrency => Some(Value::Count(default_concurrency(cpus))),
+                Key::Concurrency => Some(Value::Count(default_concurrency(cpus) as u64)),
                 Key::MaxAgents => Some(Value::Count(1_000)),
                 Key::MaxItems => Some(Value::Count(4_096)),
                 Key::StopGrace => Some(Value::Duration(Duration::from_secs(10))),
@@ -343,11 +343,6 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
             }
         })
         .collect()
-}
-
-/// C01: min(16, CPUs - 2), at least 2.
-fn default_concurrency(cpus: usize) -> u64 {
-    cpus.saturating_sub(2).clamp(2, 16) as u64
 }
 
 fn apply(effective: &mut [Effective], layer: Layer, source: impl Fn(Key) -> Source) {

@@ -28,6 +28,12 @@ pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, Ru
 pub use self::time::{Timestamp, duration_text};
 pub use bellwether_journal::state::{CallStatus, Counts};
 
+/// The hash of a script's text, as [`RunView::script_hash`] has it.
+#[must_use]
+pub fn script_hash(script: &str) -> String {
+    bellwether_journal::text::hash(script).to_hex()
+}
+
 /// Names that are written as text: run ids.
 mod as_text {
     use std::fmt::Display;
