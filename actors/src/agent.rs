@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_journal::id::FencingToken;
-use bellwether_journal::record::{Failure, FailureKind, Usage};
+use bellwether_journal::record::{ChangesKept, FILES_LISTED_MAX, Failure, FailureKind, Usage};
 use bellwether_journal::text::{self, Packed};
 use futures_util::FutureExt as _;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{AgentBackend, AgentOutcome, AttemptContext, Ended, Progress, Task};
-use crate::pool::{self, End};
+use crate::backend::{
+    AgentBackend, AgentOutcome, AttemptContext, Changes, Ended, Notes, Progress, TakeNote, Task,
+};
+use crate::pool::{self, End, Kept};
 
 /// How long a backend that was killed may take to say so, before its task is dropped without a word.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -46,6 +48,8 @@ pub struct Arguments {
     pub grace: Duration,
     /// Where progress goes.
     pub progress: Progress,
+    /// Who takes its notes.
+    pub take_note: TakeNote,
     /// Who hears how it ended.
     pub pool: ActorRef<pool::Message>,
 }
@@ -84,6 +88,7 @@ impl Actor for Agent {
             task,
             grace,
             progress,
+            take_note,
             pool,
         }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
@@ -95,16 +100,17 @@ impl Actor for Agent {
             killed: killed.clone(),
             grace,
             progress,
+            notes: Notes::new(token, take_note),
         };
         let report = pool.clone();
         let work = tokio::spawn(async move {
             let work = AssertUnwindSafe(async { backend.run(task, context).await });
-            let end = match work.catch_unwind().await {
-                Ok(ended) => made_ready(ended).await,
-                Err(panic) => End::Lost(text_of(panic.as_ref())),
+            let (end, kept) = match work.catch_unwind().await {
+                Ok(ended) => made_ready(token, ended).await,
+                Err(panic) => (End::Lost(text_of(panic.as_ref())), Vec::new()),
             };
             // Behind this message the pool decides about the actor's end; without a pool nobody waits.
-            let _ = report.cast(pool::Message::Ended { token, end });
+            let _ = report.cast(pool::Message::Ended { token, end, kept });
             myself.stop(None);
         });
         Ok(State {
@@ -139,6 +145,7 @@ impl Actor for Agent {
                 let _ = state.pool.cast(pool::Message::Ended {
                     token: state.token,
                     end,
+                    kept: Vec::new(),
                 });
                 myself.stop(None);
             }
@@ -147,22 +154,63 @@ impl Actor for Agent {
     }
 }
 
-/// Checks a value and makes it ready for the journal, here where many agents do it side by side.
-async fn made_ready(Ended { outcome, usage }: Ended) -> End {
-    let value = match outcome {
-        AgentOutcome::Completed(value) => value,
-        AgentOutcome::Failed(failure) => return End::Failed(failure, usage),
-        AgentOutcome::Cancelled => return End::Cancelled(usage),
+/// Makes an end ready for the journal, here where many agents do it side by side.
+async fn made_ready(token: FencingToken, ended: Ended) -> (End, Vec<Kept>) {
+    let bytes: usize = ended.changes.iter().map(|changes| changes.diff.len()).sum();
+    let value = match &ended.outcome {
+        AgentOutcome::Completed(value) => value.len(),
+        AgentOutcome::Failed(_) | AgentOutcome::Cancelled => 0,
     };
-    let ready = if value.len() > VALUE_BYTES_AT_ONCE {
-        match tokio::task::spawn_blocking(move || check_and_pack(value)).await {
-            Ok(ready) => ready,
-            Err(error) => return End::Lost(error.to_string()),
-        }
-    } else {
-        check_and_pack(value)
+    if bytes + value <= VALUE_BYTES_AT_ONCE {
+        return pack(token, ended);
+    }
+    match tokio::task::spawn_blocking(move || pack(token, ended)).await {
+        Ok(ready) => ready,
+        Err(error) => (End::Lost(error.to_string()), Vec::new()),
+    }
+}
+
+fn pack(token: FencingToken, ended: Ended) -> (End, Vec<Kept>) {
+    let Ended {
+        outcome,
+        usage,
+        changes,
+    } = ended;
+    let kept = changes
+        .into_iter()
+        .map(|changes| keep(token, changes))
+        .collect();
+    let end = match outcome {
+        AgentOutcome::Completed(value) => checked(value, usage),
+        AgentOutcome::Failed(failure) => End::Failed(failure, usage),
+        AgentOutcome::Cancelled => End::Cancelled(usage),
     };
-    match ready {
+    (end, kept)
+}
+
+fn keep(token: FencingToken, changes: Changes) -> Kept {
+    let diff = text::pack(changes.diff);
+    let file_count = changes.files.len() as u64;
+    let mut files = changes.files;
+    files.truncate(FILES_LISTED_MAX);
+    Kept {
+        record: ChangesKept {
+            call: token.call,
+            attempt: changes.attempt,
+            branch: changes.branch,
+            base: changes.base,
+            commit: changes.commit,
+            files,
+            file_count,
+            diff: diff.stored.clone(),
+        },
+        diff,
+    }
+}
+
+/// A value that is JSON indeed.
+fn checked(value: Arc<str>, usage: Usage) -> End {
+    match check_and_pack(value) {
         Ok(packed) => End::Completed(packed, usage),
         Err(error) => {
             let failure = Failure {

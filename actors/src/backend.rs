@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_journal::id::FencingToken;
+use bellwether_journal::id::{Attempt, FencingToken};
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Failure, FailureKind, Usage};
+use bellwether_journal::record::{ChangedFile, Failure, FailureKind, Usage};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
@@ -50,6 +50,8 @@ pub struct Task {
     pub working_directory: PathBuf,
     /// The journal's own name, by which leftovers of a dead engine are found.
     pub journal: Digest,
+    /// What earlier attempts of the call noted by [`Notes::note`], oldest first: JSON texts.
+    pub notes: Vec<Arc<str>>,
 }
 
 /// An attempt that came before.
@@ -94,6 +96,66 @@ pub struct AttemptContext {
     pub grace: Duration,
     /// Where progress goes; sheds when nobody keeps up.
     pub progress: Progress,
+    /// What the attempt wants to be known before it does it.
+    pub notes: Notes,
+}
+
+/// A note longer than this, in bytes, is refused.
+pub const NOTE_BYTES_MAX: usize = 2_048;
+
+/// Takes an attempt's note, and answers when it is durable; drops the answer when it will never be.
+pub type TakeNote = Arc<dyn Fn(FencingToken, Arc<str>, oneshot::Sender<()>) + Send + Sync>;
+
+/// An attempt's way into the journal, for work whose parts outlive it: what is noted before a part is done is known to the
+/// next attempt ([`Task::notes`]), which can tell what was done and go on behind it.
+#[derive(Clone)]
+pub struct Notes(Option<(FencingToken, TakeNote)>);
+
+impl std::fmt::Debug for Notes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Notes").finish_non_exhaustive()
+    }
+}
+
+/// A note that is not in the journal, and never will be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteError {
+    /// It is longer than [`NOTE_BYTES_MAX`].
+    #[error("a note of {0} bytes; {NOTE_BYTES_MAX} is the most")]
+    TooLong(usize),
+    /// The attempt was replaced or its run is over: whatever it wanted to do must not be done.
+    #[error("the attempt is not the call's newest any more, or its run is over")]
+    Superseded,
+}
+
+impl Notes {
+    /// Notes of the attempt that `token` names go to `take`.
+    #[must_use]
+    pub fn new(token: FencingToken, take: TakeNote) -> Self {
+        Self(Some((token, take)))
+    }
+
+    /// Nobody keeps them: each is refused.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Notes `note` (JSON text) and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`NoteError`]: then it is not in the journal, and what it announces must not be done.
+    pub async fn note(&self, note: impl Into<Arc<str>>) -> Result<(), NoteError> {
+        let note = note.into();
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(NoteError::TooLong(note.len()));
+        }
+        let (token, take) = self.0.as_ref().ok_or(NoteError::Superseded)?;
+        let (sender, receiver) = oneshot::channel();
+        take(*token, note, sender);
+        receiver.await.map_err(|_| NoteError::Superseded)
+    }
 }
 
 /// Bounded and lossy: progress must never slow an agent or a run.
@@ -138,6 +200,25 @@ pub struct Ended {
     pub outcome: AgentOutcome,
     /// What it used, as far as the agent says.
     pub usage: Usage,
+    /// What it, or an attempt before it that a crash cut off, changed in an isolated working tree.
+    pub changes: Vec<Changes>,
+}
+
+/// What an attempt changed in its isolated working tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes {
+    /// Whose: the attempt's own, or an earlier one's.
+    pub attempt: Attempt,
+    /// The branch that holds them; `None` when only the patch is kept.
+    pub branch: Option<String>,
+    /// The commit that the work began from.
+    pub base: String,
+    /// The branch's tip.
+    pub commit: Option<String>,
+    /// Every file that changed.
+    pub files: Vec<ChangedFile>,
+    /// The patch from `base` on.
+    pub diff: Arc<str>,
 }
 
 /// An attempt's answer.
@@ -153,13 +234,20 @@ pub enum AgentOutcome {
 }
 
 impl Ended {
+    /// An end that changed nothing in an isolated working tree.
+    #[must_use]
+    pub const fn new(outcome: AgentOutcome, usage: Usage) -> Self {
+        Self {
+            outcome,
+            usage,
+            changes: Vec::new(),
+        }
+    }
+
     /// Done, with nothing counted.
     #[must_use]
     pub fn completed(value: impl Into<Arc<str>>) -> Self {
-        Self {
-            outcome: AgentOutcome::Completed(value.into()),
-            usage: Usage::default(),
-        }
+        Self::new(AgentOutcome::Completed(value.into()), Usage::default())
     }
 
     /// Failed, with nothing counted.
@@ -171,18 +259,12 @@ impl Ended {
             evidence: None,
             retry_after: None,
         };
-        Self {
-            outcome: AgentOutcome::Failed(failure),
-            usage: Usage::default(),
-        }
+        Self::new(AgentOutcome::Failed(failure), Usage::default())
     }
 
     /// Cancelled, with nothing counted.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self {
-            outcome: AgentOutcome::Cancelled,
-            usage: Usage::default(),
-        }
+        Self::new(AgentOutcome::Cancelled, Usage::default())
     }
 }

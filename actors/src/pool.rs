@@ -11,10 +11,10 @@ use bellwether_journal::id::FencingToken;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 
 use crate::agent::{self, Agent};
-use bellwether_journal::record::{Failure, Usage};
+use bellwether_journal::record::{ChangesKept, Failure, Usage};
 use bellwether_journal::text::Packed;
 
-use crate::backend::{AgentBackend, Progress, Task};
+use crate::backend::{AgentBackend, Progress, TakeNote, Task};
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -29,8 +29,17 @@ pub enum End {
     Lost(String),
 }
 
-/// Hears how attempts end: each exactly once.
-pub type Listener = Arc<dyn Fn(FencingToken, End) + Send + Sync>;
+/// What an attempt changed in an isolated working tree, made ready for the journal.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The record.
+    pub record: ChangesKept,
+    /// The patch that it refers to.
+    pub diff: Packed,
+}
+
+/// Hears how attempts end, each exactly once, and what they changed.
+pub type Listener = Arc<dyn Fn(FencingToken, End, Vec<Kept>) + Send + Sync>;
 
 /// What the pool is told.
 pub enum Message {
@@ -42,6 +51,8 @@ pub enum Message {
         token: FencingToken,
         /// The word.
         end: End,
+        /// What it changed.
+        kept: Vec<Kept>,
     },
     /// An agent's actor is gone, and everything that it sent was handled.
     Gone(ActorId, Option<String>),
@@ -59,6 +70,8 @@ pub struct Arguments {
     pub listener: Listener,
     /// Where agents' progress goes.
     pub progress: Progress,
+    /// Who takes agents' notes.
+    pub take_note: TakeNote,
     /// How long an agent may take to end in order.
     pub grace: Duration,
 }
@@ -70,6 +83,7 @@ pub struct AgentPool;
 pub struct State {
     listener: Listener,
     progress: Progress,
+    take_note: TakeNote,
     grace: Duration,
     agents: HashMap<ActorId, (FencingToken, ActorRef<agent::Message>)>,
     tokens: HashMap<FencingToken, ActorId>,
@@ -86,12 +100,14 @@ impl Actor for AgentPool {
         Arguments {
             listener,
             progress,
+            take_note,
             grace,
         }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         Ok(State {
             listener,
             progress,
+            take_note,
             grace,
             agents: HashMap::new(),
             tokens: HashMap::new(),
@@ -106,20 +122,20 @@ impl Actor for AgentPool {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Start(backend, task) => start(&myself, backend, task, state),
-            Message::Ended { token, end } => {
+            Message::Ended { token, end, kept } => {
                 let Some(&actor) = state.tokens.get(&token) else {
                     tracing::debug!(%token, "a second last word is refused");
                     return Ok(());
                 };
                 state.tokens.remove(&token);
                 state.agents.remove(&actor);
-                (state.listener)(token, end);
+                (state.listener)(token, end, kept);
             }
             Message::Gone(actor, why) => {
                 if let Some((token, _)) = state.agents.remove(&actor) {
                     state.tokens.remove(&token);
                     let why = why.unwrap_or_else(|| "its actor ended without a word".to_owned());
-                    (state.listener)(token, End::Lost(why));
+                    (state.listener)(token, End::Lost(why), Vec::new());
                 }
             }
             Message::Cancel(token, grace) => {
@@ -174,6 +190,7 @@ fn start(
         task,
         grace: state.grace,
         progress: state.progress.clone(),
+        take_note: Arc::clone(&state.take_note),
         pool: myself.clone(),
     };
     // `instant`: the pool does not wait for the agent's start, so that a thousand starts are a thousand sends.
@@ -182,6 +199,6 @@ fn start(
             state.tokens.insert(token, agent.get_id());
             state.agents.insert(agent.get_id(), (token, agent));
         }
-        Err(error) => (state.listener)(token, End::Lost(error.to_string())),
+        Err(error) => (state.listener)(token, End::Lost(error.to_string()), Vec::new()),
     }
 }

@@ -42,14 +42,16 @@ mod run;
 mod start;
 
 pub use bellwether_actors::backend::{
-    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Ended, PreviousAttempt, Progress,
-    ProgressEvent, Task,
+    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
+    PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
 };
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
 };
 pub use bellwether_journal::key::Digest;
-pub use bellwether_journal::record::{Failure, FailureKind, Level, ScriptError, Status, Usage};
+pub use bellwether_journal::record::{
+    ChangedFile, Failure, FailureKind, FileChange, Level, ScriptError, Status, Usage,
+};
 pub use bellwether_journal::store::Store;
 #[cfg(feature = "command")]
 pub use bellwether_launcher::{child_main, child_main_before_tests};

@@ -135,7 +135,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn keys(&self) -> Keys {
-        Keys::new(self.backends.clone())
+        Keys::new(Arc::new(self.backends.clone()))
     }
 
     /// The run's arguments for the tree.
@@ -155,7 +155,7 @@ impl Parts {
             machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers),
             beginning,
             make_vm,
-            make_keys: Arc::new(move || Keys::new(backends.clone())),
+            make_keys: Arc::new(move || Keys::new(Arc::new(backends.clone()))),
             load_script: load_script(self.working_directory.clone()),
             observer: Arc::clone(watch) as Arc<_>,
             progress: progress(watch),

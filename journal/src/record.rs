@@ -110,6 +110,12 @@ records! {
     13 OrchestratorLost(Box<OrchestratorLost>),
     /// The run has ended.
     14 RunEnded(Box<RunEnded>),
+    /// What an attempt changed in its isolated working tree is kept. Durable together with the attempt's end.
+    15 ChangesKept(Box<ChangesKept>),
+    /// A step says what it is about to do to the world. Durable before it does it, so that a repeated attempt can tell.
+    16 StepNoted(Box<StepNoted>),
+    /// The engine noticed something that the script's author should see. Once for each text.
+    17 Noticed(Box<Noticed>),
 }
 
 /// What a run was started with: enough for any process to go on with it.
@@ -184,6 +190,8 @@ pub enum CallKind {
     Agent,
     /// `workflow(…)`: the answer is the other script's text.
     Workflow,
+    /// `merge(…)`: the engine lands branches; the prompt is the list of them, as JSON text.
+    Merge,
 }
 
 impl CallKind {
@@ -193,6 +201,16 @@ impl CallKind {
         match self {
             Self::Agent => "agent",
             Self::Workflow => "workflow",
+            Self::Merge => "merge",
+        }
+    }
+
+    /// Whether attempts do the work, each in a slot; else the engine answers by itself.
+    #[must_use]
+    pub const fn has_attempts(self) -> bool {
+        match self {
+            Self::Agent | Self::Merge => true,
+            Self::Workflow => false,
         }
     }
 }
@@ -351,6 +369,8 @@ pub enum FailureKind {
     Crash,
     /// Anything else.
     Other,
+    /// No answer fitted the schema, after all tries (S02).
+    Schema,
 }
 
 impl FailureKind {
@@ -365,6 +385,7 @@ impl FailureKind {
             Self::Refused => "refused",
             Self::Crash => "crash",
             Self::Other => "other",
+            Self::Schema => "schema",
         }
     }
 }
@@ -475,6 +496,79 @@ pub struct RunEnded {
     pub error: Option<ScriptError>,
     /// Who ended it.
     pub by: Actor,
+}
+
+/// What an attempt changed in its isolated working tree.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ChangesKept {
+    /// The call.
+    pub call: CallNumber,
+    /// Whose changes these are: the attempt's that ends, or an earlier one's that a crash left behind.
+    pub attempt: Attempt,
+    /// The branch that holds them; `None` when only the patch is kept.
+    pub branch: Option<String>,
+    /// The commit that the work began from.
+    pub base: String,
+    /// The branch's tip.
+    pub commit: Option<String>,
+    /// The files that changed: the first [`FILES_LISTED_MAX`].
+    pub files: Vec<ChangedFile>,
+    /// How many files changed in all.
+    pub file_count: u64,
+    /// The patch from `base` on; a long one is cut, and says so.
+    pub diff: Text,
+}
+
+/// A record lists so many changed files; the patch names all.
+pub const FILES_LISTED_MAX: usize = 1_000;
+
+/// A file that an attempt changed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedFile {
+    /// Its path from the repository's top; its new one when it was renamed.
+    pub path: String,
+    /// What happened to it.
+    pub change: FileChange,
+    /// Lines added; 0 in a binary file.
+    pub added: u32,
+    /// Lines removed; 0 in a binary file.
+    pub removed: u32,
+}
+
+/// What happened to a file.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FileChange {
+    /// It is new.
+    Added,
+    /// Its content or mode is another.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// It has another path, and perhaps another content.
+    Renamed,
+}
+
+/// What a step is about to do to the world.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct StepNoted {
+    /// The call.
+    pub call: CallNumber,
+    /// The attempt that does it.
+    pub attempt: Attempt,
+    /// The step's own words: JSON text.
+    pub note: Text,
+}
+
+/// Something that the engine noticed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Noticed {
+    /// What, for the script's author.
+    pub text: String,
 }
 
 /// An error of the script in its author's own places.

@@ -6,7 +6,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use self::apply::IllegalRecord;
@@ -16,7 +16,9 @@ pub use self::summary::{Counts, Summary};
 use crate::codec;
 use crate::id::{CallNumber, Epoch, Generation, Position, RunId};
 use crate::key::Digest;
-use crate::record::{Actor, Base, Millis, Policy, RunStarted, ScriptError, Status, Usage};
+use crate::record::{
+    Actor, Base, ChangesKept, Millis, Policy, RunStarted, ScriptError, Status, Usage,
+};
 use crate::text::Text;
 
 /// All that is known of a run from its records, without the texts that lie outside them.
@@ -68,6 +70,12 @@ pub struct RunState {
     pub orchestrator_losses: Vec<(Position, String)>,
     /// Every takeover.
     pub recoveries: Vec<Recovery>,
+    /// What attempts changed in isolated working trees, by call and in the order of the records, each with its place.
+    pub changes: BTreeMap<CallNumber, Vec<(Position, Arc<ChangesKept>)>>,
+    /// What steps that have no answer yet noted, each with its place, oldest first.
+    pub notes: BTreeMap<CallNumber, Vec<(Position, Text)>>,
+    /// What the engine noticed so far, in all generations.
+    pub noticed: BTreeSet<String>,
     /// When the newest record was written.
     pub last_at: Millis,
     phase_index: HashMap<Arc<str>, usize>,
@@ -153,6 +161,9 @@ impl RunState {
             ended_by: None,
             orchestrator_losses: Vec::new(),
             recoveries: Vec::new(),
+            changes: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            noticed: BTreeSet::new(),
             last_at: 0,
             phase_index: HashMap::new(),
         }
@@ -174,6 +185,14 @@ impl RunState {
             .map(CallNumber)
             .zip(&self.calls)
             .filter(|(_, call)| !call.status.is_settled())
+    }
+
+    /// The branch that a call's changes are kept on: of its newest attempt that left one.
+    pub fn kept_branch(&self, call: CallNumber) -> Option<&ChangesKept> {
+        let changes = self.changes.get(&call)?;
+        let mut kept = changes.iter().rev();
+        kept.find(|(_, kept)| kept.branch.is_some())
+            .map(|(_, kept)| kept.as_ref())
     }
 
     /// Whether a line or phase with this turn and ordinal is in the journal already.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bellwether_journal::key::Digest;
 use bellwether_scripts::{
-    Answer, Command, Limits, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
+    About, Answer, Command, Limits, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
 };
 
 const CALLS: u64 = 10_000;
@@ -80,6 +80,7 @@ fn scenario(name: &str, body: &str, calls: u64) -> Option<String> {
             time: done,
             version: Digest([(done % 251) as u8; 16]),
             spent: done,
+            about: About::default(),
         };
         for turn in vm.deliver(&[settlement]) {
             open.extend(numbers(&turn));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellwether_journal::id::{CallNumber, TimerNumber};
 use bellwether_journal::key::{Context, Digest};
-use bellwether_journal::record::{CallKind, Level, Millis, ScriptError};
+use bellwether_journal::record::{CallKind, FailureKind, Level, Millis, ScriptError, Usage};
 
 /// What one settlement (or the start) made the script do.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,19 @@ pub struct Settlement {
     pub version: Digest,
     /// Output tokens of all settlements up to and with this one: `budget.spent()` for this turn.
     pub spent: u64,
+    /// What `attempt()` shows beside the answer.
+    pub about: About,
+}
+
+/// How a call came to its answer (X02).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// What all its attempts used.
+    pub usage: Usage,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// What it changed and where that is kept: JSON text `{"branch", "base", "commit", "files": [path, …]}`.
+    pub worktree: Option<Arc<str>>,
 }
 
 /// What a settlement answers.
@@ -109,8 +122,8 @@ pub enum Target {
 pub enum Answer {
     /// The call's value as JSON text. For a workflow: `{"source": …, "path": …}`, the script to run inline.
     Value(Arc<str>),
-    /// The agent failed, or a person stopped or skipped it: the script sees `null` (A02).
-    Null,
+    /// There is no value: the script sees `null` (A02), but for a failure of kind `schema`, which `agent()` throws (A04).
+    Nothing(Nothing),
     /// The call was refused before anything was spent: the script sees an error with this `name` and `code`. Caps and
     /// budget (`AGENT_CAP`, `BUDGET`) reject a whole fan-out (P04).
     Refused {
@@ -121,4 +134,20 @@ pub enum Answer {
     },
     /// The timer's time has come.
     Fired,
+}
+
+/// Why a call has no value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Nothing {
+    /// It failed after its retries.
+    Failed {
+        /// What sort of failure.
+        kind: FailureKind,
+        /// What a person reads first.
+        message: Arc<str>,
+    },
+    /// A person skipped it.
+    Skipped,
+    /// It was stopped: by a person, or since the script had returned.
+    Cancelled,
 }

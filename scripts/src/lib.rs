@@ -27,7 +27,7 @@ mod state;
 mod trip;
 mod vm;
 
-pub use command::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
+pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 pub use limits::Limits;
 pub use refusal::Refusal;
 pub use script::{Meta, Phase, Script, parse};

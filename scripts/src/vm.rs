@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Millis, ScriptError};
+use bellwether_journal::record::{FailureKind, Millis, ScriptError};
 use rquickjs::context::{EvalOptions, intrinsic};
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
-use crate::command::{Answer, Settlement, Target, Turn, TurnStatus};
+use crate::command::{Answer, Nothing, Settlement, Target, Turn, TurnStatus};
 use crate::host::{self, Host, Shared};
 use crate::limits::Limits;
 use crate::script::Script;
@@ -350,7 +350,15 @@ fn settle(ctx: &Ctx<'_>, slot: u32, answer: &Answer) -> rquickjs::Result<()> {
             Some(plain) => call(ctx, Entry::Settle, (slot, plain.as_ref())),
             None => call(ctx, Entry::SettleJson, (slot, text.as_ref())),
         },
-        Answer::Null => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
+        Answer::Nothing(Nothing::Failed {
+            kind: FailureKind::Schema,
+            message,
+        }) => call(
+            ctx,
+            Entry::Refuse,
+            (slot, "SCHEMA", "SchemaError", message.as_ref(), false),
+        ),
+        Answer::Nothing(_) => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
         Answer::Fired => call(
             ctx,
             Entry::Settle,

@@ -6,17 +6,17 @@ use bellwether_journal::id::{Attempt, CallNumber, FencingToken, TimerNumber};
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
-    Failure, FailureKind, Logged, Millis, Outcome, PhaseEntered, Record, ScriptError, Status,
-    TimerFired, Usage,
+    Failure, FailureKind, Logged, Millis, Noticed, Outcome, PhaseEntered, Record, ScriptError,
+    Status, StepNoted, TimerFired, Usage,
 };
 use bellwether_journal::state::{CallStatus, PastEnd};
-use bellwether_journal::text::{self, Packed};
-use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
+use bellwether_journal::text::{self, Packed, Text};
+use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
-use super::machine::{Begun, Ending, Machine, Permits, Stage, cut, cut_shared, version_of};
+use super::machine::{Begun, Ending, Machine, Permits, Stage, about, cut, cut_shared, version_of};
 use super::output::{Action, Output, Source, Start, Work};
-use crate::backend::PreviousAttempt;
-use crate::pool::End;
+use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
+use crate::pool::{End, Kept};
 use crate::restart::{self, Cause};
 
 /// So many commands are carried out before other messages are heard again: some 2 ms of work.
@@ -216,7 +216,7 @@ impl Machine {
             out.attach(position, &prompt);
             out.attach(position, &resolved.packed);
         }
-        if call.kind != CallKind::Agent {
+        if !call.kind.has_attempts() {
             self.loading.insert(call.number);
             out.act(
                 self.state.next,
@@ -224,22 +224,33 @@ impl Machine {
             );
             return;
         }
-        self.agents += 1;
-        if self.agents > self.caps.agents {
+        for notice in &resolved.notices {
+            self.notice(notice, now, out);
+        }
+        self.agents += u64::from(call.kind == CallKind::Agent);
+        if self.agents > self.caps.agents && call.kind == CallKind::Agent {
             let message = format!(
                 "the run's cap of {} agents is reached; raise it with --max-agents, or `max_agents` in the settings",
                 self.caps.agents
             );
             self.refuse(call.number, "AGENT_CAP", message, now, out);
-        } else if let Err(message) = &resolved.backend {
-            let message = message.clone();
-            self.refuse(call.number, "UNKNOWN_BACKEND", message, now, out);
+        } else if let Err(refusal) = &resolved.backend {
+            let (code, message) = (refusal.code, refusal.message.clone());
+            self.refuse(call.number, code, message, now, out);
         } else {
             // A long prompt is read back when its turn comes; a short one costs less than the look-up.
             if prompt.compressed.is_none() {
                 self.at_hand.insert(call.number, (call.prompt, resolved));
             }
             self.waiting.push_back(call.number);
+        }
+    }
+
+    /// Tells the script's author something, once a run.
+    fn notice(&mut self, text: &str, now: Millis, out: &mut Output) {
+        if !self.state.noticed.contains(text) {
+            let text = text.to_owned();
+            self.append(Record::Noticed(Box::new(Noticed { text })), now, out);
         }
     }
 
@@ -306,8 +317,16 @@ impl Machine {
         };
         let attempt = call.attempt().next();
         let generation = self.generation();
+        let notes = self.state.notes.get(&number);
+        let notes = notes.map_or(&[][..], Vec::as_slice).iter();
+        let notes = notes.filter_map(|(_, note)| match note {
+            Text::Inline(note) => Some(Arc::clone(note)),
+            // None is so long: `noted` sees to it.
+            Text::Payload(_) | Text::Shared(_) => None,
+        });
         let start = Start {
             token: self.token(number, attempt),
+            notes: notes.collect(),
             idempotency_key: key::idempotency(self.state.id, generation, call.key),
             previous_attempts: previous(call.past()),
             work: match self.at_hand.remove(&number) {
@@ -324,6 +343,38 @@ impl Machine {
         self.append(Record::AttemptStarted(started), now, out);
         self.running.insert(number);
         out.act(self.state.next, Action::Start(Box::new(start)));
+    }
+
+    /// An attempt says what it is about to do. `false` when it is not the one to do it any more.
+    pub fn noted(
+        &mut self,
+        token: FencingToken,
+        note: Arc<str>,
+        now: Millis,
+        out: &mut Output,
+    ) -> bool {
+        if !self.is_current(token) || !self.wants_script() || note.len() > NOTE_BYTES_MAX {
+            return false;
+        }
+        let noted = StepNoted {
+            call: token.call,
+            attempt: token.attempt,
+            note: Text::Inline(note),
+        };
+        self.append(Record::StepNoted(Box::new(noted)), now, out)
+    }
+
+    /// What an attempt that ends has changed. To be told before [`Machine::ended`], so that both are one commit.
+    pub fn changed(&mut self, token: FencingToken, kept: Vec<Kept>, now: Millis, out: &mut Output) {
+        if !self.is_current(token) || matches!(self.stage, Stage::Over) {
+            return;
+        }
+        for Kept { record, diff } in kept {
+            let position = self.state.next;
+            if self.append(Record::ChangesKept(Box::new(record)), now, out) {
+                out.attach(position, &diff);
+            }
+        }
     }
 
     /// An attempt has ended.
@@ -367,7 +418,8 @@ impl Machine {
                 Stage::Ending(end) if end.resumable => {}
                 Stage::Ending(_) => {
                     let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
-                    self.settle_call(token, outcome, usage, Answer::Null, now, out);
+                    let answer = Answer::Nothing(Nothing::Cancelled);
+                    self.settle_call(token, outcome, usage, answer, now, out);
                 }
                 Stage::Live | Stage::Pausing(_) | Stage::Paused => {
                     let failure = Failure {
@@ -427,8 +479,12 @@ impl Machine {
                 out.act(self.state.next, Action::RetryAfter(token.call, after));
             }
             _ => {
+                let answer = Answer::Nothing(Nothing::Failed {
+                    kind: failure.kind,
+                    message: failure.message.as_str().into(),
+                });
                 let outcome = Outcome::Failed(failure);
-                self.settle_call(token, outcome, usage, Answer::Null, now, out);
+                self.settle_call(token, outcome, usage, answer, now, out);
             }
         }
     }
@@ -531,6 +587,7 @@ impl Machine {
             time,
             version,
             spent,
+            about: about(&self.state, target),
         };
         out.act(position, Action::Deliver(settlement));
     }

@@ -8,6 +8,7 @@ use bellwether_journal::key::{self, Context, Digest};
 use bellwether_journal::record::CallKind;
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::Call;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::backend::{AgentBackend, AgentOptions};
@@ -26,7 +27,52 @@ const OPTIONS_OF_CONTENT: [&str; 7] = [
     "disallowedTools",
 ];
 
-/// The backends that a run can name.
+/// What the options of calls mean in a run: its backends, agent types, rules. Pure: the same options mean the same from a
+/// run's start to its end, however often its engine changes.
+pub trait Resolve: Send + Sync + 'static {
+    /// What a call of this kind with these options is.
+    fn resolve(&self, kind: CallKind, options: Map<String, Value>) -> Resolution;
+}
+
+/// What a call's options mean.
+pub struct Resolution {
+    /// As the agent gets them.
+    pub options: AgentOptions,
+    /// What of them changes the answer (R02), and what they stand for.
+    pub content: Map<String, Value>,
+    /// Who does it; why nobody can.
+    pub backend: Result<Arc<dyn AgentBackend>, Refusal>,
+    /// What the script's author should hear, once a run each.
+    pub notices: Vec<String>,
+}
+
+/// Why a call is refused before anything is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The error's `code`.
+    pub code: &'static str,
+    /// Its message, with the remedy.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message }
+    }
+}
+
+/// Of a call's options those that change the answer, as the script gave them.
+#[must_use]
+pub fn options_of_content(options: &Map<String, Value>) -> Map<String, Value> {
+    OPTIONS_OF_CONTENT
+        .iter()
+        .filter_map(|&name| Some((name.to_owned(), options.get(name)?.clone())))
+        .collect()
+}
+
+/// The backends that a run can name. By themselves they resolve options as they stand.
 #[derive(Clone, Default)]
 pub struct Backends {
     by_name: HashMap<String, Arc<dyn AgentBackend>>,
@@ -46,7 +92,11 @@ impl Backends {
         }
     }
 
-    fn get(&self, name: Option<&str>) -> Result<(&str, &Arc<dyn AgentBackend>), String> {
+    /// The backend of this name, or the run's own without one, with its name.
+    ///
+    /// # Errors
+    /// There is none of this name: what there is.
+    pub fn get(&self, name: Option<&str>) -> Result<(&str, &Arc<dyn AgentBackend>), Refusal> {
         let name = name.unwrap_or(&self.default);
         self.by_name
             .get_key_value(name)
@@ -54,11 +104,28 @@ impl Backends {
             .ok_or_else(|| {
                 let mut known: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                format!(
-                    "there is no backend `{name}` (there is: {})",
-                    known.join(", ")
-                )
+                let known = known.join(", ");
+                let message = format!("there is no backend `{name}` (there is: {known})");
+                Refusal::new("UNKNOWN_BACKEND", message)
             })
+    }
+}
+
+impl Resolve for Backends {
+    fn resolve(&self, _kind: CallKind, all: Map<String, Value>) -> Resolution {
+        let mut content = options_of_content(&all);
+        let options: AgentOptions = serde_json::from_value(Value::Object(all)).unwrap_or_default();
+        let backend = self.get(options.backend.as_deref()).map(|(name, backend)| {
+            content.insert("backend".to_owned(), name.into());
+            content.insert("fingerprint".to_owned(), backend.fingerprint().into());
+            Arc::clone(backend)
+        });
+        Resolution {
+            options,
+            content,
+            backend,
+            notices: Vec::new(),
+        }
     }
 }
 
@@ -71,14 +138,16 @@ pub struct Resolved {
     /// The call's own identity in place of its prompt.
     pub key: Option<String>,
     /// Who does it; why nobody can.
-    pub backend: Result<Arc<dyn AgentBackend>, String>,
+    pub backend: Result<Arc<dyn AgentBackend>, Refusal>,
+    /// What the script's author should hear, once a run each.
+    pub notices: Vec<String>,
     canonical: String,
 }
 
 /// Gives calls their keys. Fed with the calls of a generation in their order, it gives the same keys every time.
 pub struct Keys {
-    backends: Backends,
-    options: HashMap<Arc<str>, Arc<Resolved>>,
+    rules: Arc<dyn Resolve>,
+    options: HashMap<(CallKind, Arc<str>), Arc<Resolved>>,
     occurrences: HashMap<Digest, u32>,
 }
 
@@ -94,9 +163,9 @@ pub struct Known {
 impl Keys {
     /// Keys for a generation's calls, from the first on.
     #[must_use]
-    pub fn new(backends: Backends) -> Self {
+    pub fn new(rules: Arc<dyn Resolve>) -> Self {
         Self {
-            backends,
+            rules,
             options: HashMap::new(),
             occurrences: HashMap::new(),
         }
@@ -104,13 +173,9 @@ impl Keys {
 
     /// The key of the generation's next call, and its options.
     pub fn next(&mut self, call: &Call) -> (Known, Arc<Resolved>) {
-        let resolved = self.resolve(&call.options);
-        let canonical = match call.kind {
-            CallKind::Agent => resolved.canonical.as_str(),
-            _ => "{}",
-        };
+        let resolved = self.resolve(call.kind, &call.options);
         let identity = resolved.key.as_deref().unwrap_or(&call.prompt);
-        let content = key::content(call.kind.name(), identity, canonical);
+        let content = key::content(call.kind.name(), identity, &resolved.canonical);
         let pair = key::mix(content, call.context);
         let occurrence = self.occurrences.entry(pair).or_default();
         let key = key::key(content, call.context, *occurrence);
@@ -126,38 +191,50 @@ impl Keys {
     }
 
     /// The options that `text` holds, a JSON object. Text that is none counts as an empty one: the VM writes nothing else.
-    pub fn resolve(&mut self, text: &Arc<str>) -> Arc<Resolved> {
-        if self.options.len() >= REMEMBERED_OPTIONS_MAX && !self.options.contains_key(text) {
+    pub fn resolve(&mut self, kind: CallKind, text: &Arc<str>) -> Arc<Resolved> {
+        let named = (kind, Arc::clone(text));
+        if self.options.len() >= REMEMBERED_OPTIONS_MAX && !self.options.contains_key(&named) {
             self.options.clear();
         }
-        match self.options.entry(Arc::clone(text)) {
+        match self.options.entry(named) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
-            Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(read(&self.backends, text)))),
+            Entry::Vacant(entry) => {
+                let read = Arc::new(read(self.rules.as_ref(), kind, text));
+                Arc::clone(entry.insert(read))
+            }
         }
     }
 }
 
-fn read(backends: &Backends, text: &Arc<str>) -> Resolved {
+fn read(rules: &dyn Resolve, kind: CallKind, text: &Arc<str>) -> Resolved {
     let all: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-    let options: AgentOptions = serde_json::from_str(text).unwrap_or_default();
-    let mut canonical: Map<String, Value> = OPTIONS_OF_CONTENT
-        .iter()
-        .filter_map(|&name| Some((name.to_owned(), sorted(all.get(name)?))))
-        .collect();
-    let backend = backends
-        .get(options.backend.as_deref())
-        .map(|(name, backend)| {
-            canonical.insert("backend".to_owned(), name.into());
-            canonical.insert("fingerprint".to_owned(), backend.fingerprint().into());
-            Arc::clone(backend)
-        });
+    let key = all.get("key").and_then(Value::as_str).map(str::to_owned);
+    let mut resolution = rules.resolve(kind, all);
+    // Schemas are passed on as they were written, so that an agent sees what its author sees.
+    resolution.options.schema = schema_of(text);
+    if !kind.has_attempts() {
+        // How a workflow is named does not change what it is.
+        resolution.content.clear();
+    }
     Resolved {
         packed: text::pack_shared(Arc::clone(text)),
-        key: all.get("key").and_then(Value::as_str).map(str::to_owned),
-        backend,
-        canonical: sorted(&Value::Object(canonical)).to_string(),
-        options,
+        key,
+        backend: resolution.backend,
+        notices: resolution.notices,
+        canonical: sorted(&Value::Object(resolution.content)).to_string(),
+        options: resolution.options,
     }
+}
+
+fn schema_of(options: &str) -> Option<Box<RawValue>> {
+    #[derive(serde::Deserialize)]
+    struct Schema {
+        #[serde(default)]
+        schema: Option<Box<RawValue>>,
+    }
+    serde_json::from_str(options)
+        .ok()
+        .and_then(|Schema { schema }| schema)
 }
 
 /// The same value with the keys of its objects in order: how a schema is written does not matter.

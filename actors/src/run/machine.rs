@@ -21,7 +21,7 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::text::Packed;
-use bellwether_scripts::{Command, Target, Turn, TurnStatus};
+use bellwether_scripts::{About, Command, Nothing, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Resolved};
 use super::output::{Action, Output, Source};
@@ -218,8 +218,16 @@ impl Machine {
     }
 
     /// A call's options, as its record has them.
-    pub fn resolve(&mut self, options: &Arc<str>) -> Arc<Resolved> {
-        self.keys.resolve(options)
+    pub fn resolve(&mut self, kind: CallKind, options: &Arc<str>) -> Arc<Resolved> {
+        self.keys.resolve(kind, options)
+    }
+
+    /// What a call asks for; an agent's work when it is not known.
+    #[must_use]
+    pub fn kind_of(&self, call: CallNumber) -> CallKind {
+        self.state
+            .call(call)
+            .map_or(CallKind::Agent, |call| call.kind)
     }
 
     /// The run begins: its first records. `packed` are the texts that they refer to.
@@ -274,11 +282,11 @@ impl Machine {
             .collect();
         for (number, kind, scheduled, status) in unsettled {
             match (kind, status) {
-                (CallKind::Agent, CallStatus::Backoff { until }) => {
+                (kind, CallStatus::Backoff { until }) if kind.has_attempts() => {
                     let after = until.saturating_sub(now);
                     out.act(self.state.next, Action::RetryAfter(number, after));
                 }
-                (CallKind::Agent, _) => self.waiting.push_back(number),
+                (kind, _) if kind.has_attempts() => self.waiting.push_back(number),
                 _ => {
                     self.loading.insert(number);
                     out.act(
@@ -386,6 +394,45 @@ impl Machine {
     #[must_use]
     pub fn summary(&self) -> (RunId, Vec<u8>) {
         (self.state.id, codec::encode_summary(&self.state.summary()))
+    }
+}
+
+/// How a call came to its answer, as its records say. `state` is the run's behind the record of the answer.
+#[must_use]
+pub fn about(state: &RunState, target: Target) -> About {
+    let Target::Call(number) = target else {
+        return About::default();
+    };
+    let Some(call) = state.call(number) else {
+        return About::default();
+    };
+    About {
+        usage: call.usage,
+        attempts: call.attempts,
+        worktree: state.kept_branch(number).map(|kept| {
+            let files: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();
+            let worktree = serde_json::json!({
+                "branch": kept.branch,
+                "base": kept.base,
+                "commit": kept.commit,
+                "files": files,
+            });
+            worktree.to_string().into()
+        }),
+    }
+}
+
+/// Why a call has no value, as the script hears it.
+#[must_use]
+pub fn nothing(outcome: &Outcome) -> Option<Nothing> {
+    match outcome {
+        Outcome::Completed(_) => None,
+        Outcome::Failed(failure) => Some(Nothing::Failed {
+            kind: failure.kind,
+            message: failure.message.as_str().into(),
+        }),
+        Outcome::Skipped => Some(Nothing::Skipped),
+        Outcome::Cancelled(_) => Some(Nothing::Cancelled),
     }
 }
 

@@ -14,6 +14,7 @@ use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
 use bellwether_scripts::{Turn, Vm};
 use ractor::{ActorId, ActorRef, RpcReplyPort};
+use tokio::sync::oneshot;
 
 use super::keys::Keys;
 use super::machine::{Machine, Way};
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::Observer;
 use crate::orchestrator;
-use crate::pool::End;
+use crate::pool::{End, Kept};
 use crate::restart::Exit;
 use crate::scheduler::{Permit, Scheduler};
 
@@ -102,8 +103,10 @@ pub enum Message {
     Turns(Vec<Turn>),
     /// Carry out the next slice of what the script asked for.
     WorkOff,
-    /// An attempt ended.
-    Ended(FencingToken, End),
+    /// An attempt ended, and this is what it changed.
+    Ended(FencingToken, End, Vec<Kept>),
+    /// An attempt notes what it is about to do, and waits until that is durable.
+    Noted(FencingToken, Arc<str>, oneshot::Sender<()>),
     /// What became of records.
     Acknowledged(Acknowledgement),
     /// A permit is the run's own now.

@@ -49,6 +49,8 @@ pub struct Start {
     pub idempotency_key: Digest,
     /// The attempts before it.
     pub previous_attempts: Vec<PreviousAttempt>,
+    /// What they noted: JSON texts.
+    pub notes: Vec<Arc<str>>,
     /// Where its prompt and options are.
     pub work: Work,
     /// The name to show.

@@ -81,8 +81,8 @@ impl State {
         }
         let backend = match &resolved.backend {
             Ok(backend) => Arc::clone(backend),
-            Err(message) => {
-                let lost = End::Lost(message.clone());
+            Err(refusal) => {
+                let lost = End::Lost(refusal.message.clone());
                 self.decide(|machine, now, permits, out| {
                     machine.ended(start.token, lost, now, permits, out);
                 });
@@ -99,6 +99,7 @@ impl State {
             phase: start.phase,
             working_directory: self.working_directory.clone(),
             journal: self.surroundings.journal_identity,
+            notes: start.notes,
         });
         self.send_to_pool(backend, task);
     }

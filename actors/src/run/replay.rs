@@ -185,6 +185,7 @@ fn read_steps(
                 time: entry.at,
                 version,
                 spent,
+                about: machine::about(&state, target),
             };
             batch.push(Step::Answer(state.turns, settlement));
         }
@@ -206,9 +207,12 @@ fn answer_of(
 ) -> Result<Option<(Target, Answer)>, StoreError> {
     Ok(Some(match &entry.record {
         Record::CallSettled(settled) => {
-            let answer = match &settled.outcome {
-                Outcome::Completed(value) => Answer::Value(texts.resolve(entry.position, value)?),
-                Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => Answer::Null,
+            let answer = match (&settled.outcome, machine::nothing(&settled.outcome)) {
+                (_, Some(nothing)) => Answer::Nothing(nothing),
+                (Outcome::Completed(value), None) => {
+                    Answer::Value(texts.resolve(entry.position, value)?)
+                }
+                (_, None) => return Ok(None),
             };
             (Target::Call(settled.call), answer)
         }

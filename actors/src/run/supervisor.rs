@@ -283,11 +283,18 @@ impl State {
                 self.working_off = false;
                 self.decide(|machine, now, permits, out| machine.work_off(now, permits, out));
             }
-            Message::Ended(token, end) => {
+            Message::Ended(token, end, kept) => {
                 self.decide(|machine, now, permits, out| {
+                    machine.changed(token, kept, now, out);
                     machine.ended(token, end, now, permits, out);
                 });
                 return Ok(Commit::WithItsTurn);
+            }
+            Message::Noted(token, note, reply) => {
+                // A refused note's answer is dropped: the attempt hears that it was superseded.
+                if self.decide(|machine, now, _, out| machine.noted(token, note, now, out)) {
+                    self.answer_when_durable(reply.into());
+                }
             }
             Message::Acknowledged(Acknowledgement::Durable(position)) => {
                 self.durable = self.durable.max(position);
@@ -314,7 +321,8 @@ impl State {
                 return Ok(Commit::WithItsTurn);
             }
             Message::Fetched(start, Ok((prompt, options))) => {
-                let resolved = self.machine.resolve(&options);
+                let kind = self.machine.kind_of(start.token.call);
+                let resolved = self.machine.resolve(kind, &options);
                 self.start(*start, prompt, &resolved);
             }
             Message::Fetched(start, Err(error)) => {
@@ -647,12 +655,15 @@ async fn spawn_pool(
     progress: &Progress,
     grace: Duration,
 ) -> Result<ActorRef<pool::Message>, ActorProcessingErr> {
-    let listener = myself.clone();
+    let (listener, noted) = (myself.clone(), myself.clone());
     let arguments = pool::Arguments {
-        listener: Arc::new(move |token, end| {
-            let _ = listener.cast(Message::Ended(token, end));
+        listener: Arc::new(move |token, end, kept| {
+            let _ = listener.cast(Message::Ended(token, end, kept));
         }),
         progress: progress.clone(),
+        take_note: Arc::new(move |token, note, reply| {
+            let _ = noted.cast(Message::Noted(token, note, reply));
+        }),
         grace,
     };
     let (pool, _) = AgentPool::spawn_linked(None, AgentPool, arguments, myself.get_cell()).await?;

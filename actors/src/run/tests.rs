@@ -19,7 +19,7 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::text;
-use bellwether_scripts::{Answer, Call, Command, Turn, TurnStatus};
+use bellwether_scripts::{Answer, Call, Command, Nothing, Turn, TurnStatus};
 use futures_util::future::BoxFuture;
 
 use super::keys::{Backends, Keys};
@@ -106,6 +106,7 @@ fn words(out: &Output) -> Came {
             let answer = match &settlement.answer {
                 Answer::Value(value) => value.to_string(),
                 Answer::Refused { code, .. } => code.clone(),
+                Answer::Nothing(Nothing::Failed { kind, .. }) => format!("null ({})", kind.name()),
                 other => format!("{other:?}").to_lowercase(),
             };
             format!("deliver {answer}")
@@ -142,7 +143,7 @@ impl Run {
                 concurrency,
                 agents,
             },
-            Keys::new(backends),
+            Keys::new(Arc::new(backends)),
             BTreeMap::new(),
         );
         let mut run = Self {
@@ -346,7 +347,7 @@ fn a_failed_attempt_is_repeated_by_its_kind_and_the_script_hears_of_the_last_onl
     }
     assert_eq!(
         run.ended(0, 4, failed(FailureKind::Transport)),
-        came(&["failed 0.4"], &["deliver null"])
+        came(&["failed 0.4"], &["deliver null (transport)"])
     );
 }
 
@@ -362,7 +363,7 @@ fn an_agent_that_the_engine_lost_has_one_more_attempt() {
     run.decide(|machine, now, permits, out| machine.retry_due(CallNumber(0), now, permits, out));
     assert_eq!(
         run.ended(0, 2, lost),
-        came(&["failed 0.2"], &["deliver null"])
+        came(&["failed 0.2"], &["deliver null (crash)"])
     );
 }
 
@@ -626,7 +627,13 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
         agents: 10,
     };
     let state = run.machine.state().clone();
-    let mut machine = Machine::new(state, Epoch(2), caps, Keys::new(backends), BTreeMap::new());
+    let mut machine = Machine::new(
+        state,
+        Epoch(2),
+        caps,
+        Keys::new(Arc::new(backends)),
+        BTreeMap::new(),
+    );
     let mut out = Output::default();
     machine.go_on(
         Vec::new(),
@@ -681,7 +688,13 @@ fn a_run_whose_supervisor_crashed_stays_paused_or_stopped() {
             agents: 10,
         };
         let state = run.machine.state().clone();
-        let mut machine = Machine::new(state, Epoch(1), caps, Keys::new(backends), BTreeMap::new());
+        let mut machine = Machine::new(
+            state,
+            Epoch(1),
+            caps,
+            Keys::new(Arc::new(backends)),
+            BTreeMap::new(),
+        );
         let mut out = Output::default();
         let permits = &mut Free::default();
         machine.go_on(Vec::new(), Actor::Engine, way, 2_000, permits, &mut out);

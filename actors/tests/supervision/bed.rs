@@ -183,7 +183,7 @@ impl Bed {
             HashMap::from([("scripted".to_owned(), backend)]),
             "scripted",
         );
-        let keys = move || Keys::new(backends.clone());
+        let keys = move || Keys::new(Arc::new(backends.clone()));
         let script = text::pack_shared(Arc::clone(&source));
         let started = RunStarted {
             name: "test".to_owned(),
@@ -270,7 +270,7 @@ impl Bed {
             HashMap::from([("scripted".to_owned(), backend)]),
             "scripted",
         );
-        let keys = move || Keys::new(backends.clone());
+        let keys = move || Keys::new(Arc::new(backends.clone()));
         let source = replay::Source {
             store: self.store.as_ref(),
             run: id,

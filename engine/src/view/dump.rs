@@ -108,6 +108,22 @@ fn value(record: &Record) -> Value {
             "error": ended.error,
             "by": actor(&ended.by),
         }),
+        Record::ChangesKept(kept) => json!({
+            "agentId": agent_id(kept.call),
+            "attempt": kept.attempt.0,
+            "branch": kept.branch,
+            "base": kept.base,
+            "commit": kept.commit,
+            "files": kept.files,
+            "fileCount": kept.file_count,
+            "diff": text_value(&kept.diff),
+        }),
+        Record::StepNoted(noted) => json!({
+            "agentId": agent_id(noted.call),
+            "attempt": noted.attempt.0,
+            "note": text_value(&noted.note),
+        }),
+        Record::Noticed(noticed) => json!({ "text": noticed.text }),
     }
 }
 
@@ -292,6 +308,22 @@ fn words(record: &Record) -> String {
         Record::Recovered(recovered) => format!("epoch {}", recovered.epoch),
         Record::OrchestratorLost(lost) => format!("at {}: {}", lost.at, one_line(&lost.message)),
         Record::RunEnded(ended) => ended_words(ended),
+        Record::ChangesKept(kept) => {
+            let place = kept.branch.as_deref().unwrap_or("a patch");
+            format!(
+                "{} attempt {} {} files in {place}",
+                agent_id(kept.call),
+                kept.attempt,
+                kept.file_count
+            )
+        }
+        Record::StepNoted(noted) => format!(
+            "{} attempt {} {}",
+            agent_id(noted.call),
+            noted.attempt,
+            excerpt(&noted.note)
+        ),
+        Record::Noticed(noticed) => one_line(&noticed.text),
     }
 }
 

@@ -121,6 +121,20 @@ impl LogLines {
                 Some((Level::Error, None, text))
             }
             Record::RunEnded(ended) => Some(ended_text(ended)),
+            Record::ChangesKept(kept) => {
+                let place = match &kept.branch {
+                    Some(branch) => format!("on branch {branch}"),
+                    None => "as a patch in its record".to_owned(),
+                };
+                let files = match kept.file_count {
+                    1 => "1 file".to_owned(),
+                    count => format!("{count} files"),
+                };
+                let text = format!("{} changed {files}, kept {place}", self.name(kept.call));
+                Some((Level::Info, Some(kept.call), text))
+            }
+            Record::StepNoted(_) => None,
+            Record::Noticed(noticed) => Some((Level::Warning, None, noticed.text.clone())),
         }
     }
 

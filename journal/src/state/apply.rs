@@ -7,9 +7,9 @@ use super::{GenerationState, PhaseState, Recovery, RunState};
 use crate::codec::Entry;
 use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
-    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Failure,
-    FailureKind, GenerationOpened, Kind, Millis, OrchestratorLost, Outcome, PhaseEntered, Record,
-    Recovered, RunEnded, RunStarted, Status, StatusChanged, Usage,
+    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, ChangesKept,
+    Failure, FailureKind, GenerationOpened, Kind, Millis, OrchestratorLost, Outcome, PhaseEntered,
+    Record, Recovered, RunEnded, RunStarted, Status, StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -74,6 +74,11 @@ impl RunState {
             }
             Record::OrchestratorLost(lost) => self.orchestrator_lost(lost),
             Record::RunEnded(ended) => self.run_ended(ended, *position, *at).map_err(illegal)?,
+            Record::ChangesKept(kept) => self.changes_kept(kept, *position).map_err(illegal)?,
+            Record::StepNoted(noted) => self.step_noted(noted, *position).map_err(illegal)?,
+            Record::Noticed(noticed) => {
+                self.noticed.insert(noticed.text.clone());
+            }
         }
         self.next = position.next();
         self.head = *chain;
@@ -104,7 +109,8 @@ impl RunState {
             | Record::Recovered(_)
             | Record::OrchestratorLost(_)
             | Record::RunEnded(_)
-            | Record::Logged(_) => {
+            | Record::Logged(_)
+            | Record::Noticed(_) => {
                 if self.started.is_none() {
                     Err("the start of the run".to_owned())
                 } else {
@@ -117,7 +123,9 @@ impl RunState {
             | Record::CallSettled(_)
             | Record::TimerFired(_)
             | Record::CallRefused(_)
-            | Record::PhaseEntered(_) => {
+            | Record::PhaseEntered(_)
+            | Record::ChangesKept(_)
+            | Record::StepNoted(_) => {
                 if self.started.is_none() {
                     Err("the start of the run".to_owned())
                 } else if generation.is_none() {
@@ -159,6 +167,8 @@ impl RunState {
         self.last_shown = None;
         self.settled_output_tokens = 0;
         self.counts = super::Counts::default();
+        self.changes.clear();
+        self.notes.clear();
         self.orchestrator_losses = Vec::new();
         self.status = Status::Queued;
         self.status_reason = None;
@@ -338,7 +348,7 @@ impl RunState {
             usage,
         } = settled;
         let call = self.open_call(*number)?;
-        let without_attempt = call.kind == CallKind::Workflow && *attempt == Attempt(0);
+        let without_attempt = !call.kind.has_attempts() && *attempt == Attempt(0);
         let needs_attempt = matches!(outcome, Outcome::Completed(_)) && !without_attempt;
         if call.status == CallStatus::Running || needs_attempt {
             self.running_call(*number, *attempt)?;
@@ -421,6 +431,27 @@ impl RunState {
             .saturating_add(call.usage.output_tokens);
         self.usage = self.usage.plus(usage);
         self.turns += 1;
+        self.notes.remove(&number);
+    }
+
+    fn changes_kept(&mut self, kept: &ChangesKept, position: Position) -> Result<(), String> {
+        let call = self.open_call(kept.call)?;
+        if call.status != CallStatus::Running || kept.attempt.0 > call.attempts {
+            return Err(format!(
+                "changes of an attempt of call {} that has begun, while one is running",
+                kept.call
+            ));
+        }
+        let kept = (position, Arc::new(kept.clone()));
+        self.changes.entry(kept.1.call).or_default().push(kept);
+        Ok(())
+    }
+
+    fn step_noted(&mut self, noted: &StepNoted, position: Position) -> Result<(), String> {
+        self.running_call(noted.call, noted.attempt)?;
+        let note = (position, noted.note.clone());
+        self.notes.entry(noted.call).or_default().push(note);
+        Ok(())
     }
 
     fn timer_fired(&mut self) {

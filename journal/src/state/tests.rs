@@ -10,8 +10,8 @@ use crate::id::{Attempt, Epoch, Generation, TimerNumber};
 use crate::key;
 use crate::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
-    Failure, FailureKind, GenerationOpened, Kind, Level, Logged, Outcome, PhaseEntered, Record,
-    Recovered, RunEnded, StatusChanged, TimerFired,
+    ChangesKept, Failure, FailureKind, GenerationOpened, Kind, Level, Logged, Outcome,
+    PhaseEntered, Record, Recovered, RunEnded, StatusChanged, StepNoted, TimerFired,
 };
 
 const USED: Usage = Usage {
@@ -156,6 +156,31 @@ fn phase(turn: u64, ordinal: u32, title: &str) -> Record {
         turn,
         ordinal,
         title: title.into(),
+    }))
+}
+
+fn changes_kept(call: u32, attempt: u32) -> Record {
+    changes_on(call, attempt, Some("bellwether/a"))
+}
+
+fn changes_on(call: u32, attempt: u32, branch: Option<&str>) -> Record {
+    Record::ChangesKept(Box::new(ChangesKept {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        branch: branch.map(str::to_owned),
+        base: "1f".repeat(20),
+        commit: None,
+        files: Vec::new(),
+        file_count: 0,
+        diff: Text::Inline("".into()),
+    }))
+}
+
+fn noted(call: u32, attempt: u32) -> Record {
+    Record::StepNoted(Box::new(StepNoted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        note: Text::Inline(format!("note of {attempt}").into()),
     }))
 }
 
@@ -453,4 +478,49 @@ fn a_run_that_did_something_is_running() {
     for record in [call(0), logged(0, 0), phase(0, 0, "x"), refused(0), timer()] {
         assert_eq!(fold(begun([record])).unwrap().status, Status::Running);
     }
+}
+
+#[test]
+fn changes_stay_with_their_call_and_the_branch_is_the_newest() {
+    let state = fold(begun([
+        call(0),
+        attempt(0, 1),
+        recovered(2),
+        attempt(0, 2),
+        changes_on(0, 1, None),
+        changes_on(0, 2, Some("bellwether/a-0-2")),
+        completed(0, 2),
+    ]))
+    .unwrap();
+    let kept = state.kept_branch(CallNumber(0)).unwrap();
+    assert_eq!(
+        (kept.attempt, kept.branch.as_deref()),
+        (Attempt(2), Some("bellwether/a-0-2"))
+    );
+    assert_eq!(state.changes[&CallNumber(0)].len(), 2);
+    assert_eq!(state.kept_branch(CallNumber(1)), None);
+}
+
+#[test]
+fn notes_outlive_their_attempt_and_go_with_the_answer() {
+    let records = |more: Vec<Record>| {
+        let mut records = begun([
+            call_of(CallKind::Merge, 0, 0),
+            attempt(0, 1),
+            noted(0, 1),
+            recovered(2),
+            attempt(0, 2),
+            noted(0, 2),
+        ]);
+        records.extend(more);
+        fold(records).unwrap()
+    };
+    let open = records(Vec::new());
+    let notes: Vec<&Text> = open.notes[&CallNumber(0)]
+        .iter()
+        .map(|note| &note.1)
+        .collect();
+    let text = |text: &str| Text::Inline(text.into());
+    assert_eq!(notes, [&text("note of 1"), &text("note of 2")]);
+    assert!(records(vec![completed(0, 2)]).notes.is_empty());
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use bellwether_journal::codec;
 use bellwether_journal::id::Position;
-use bellwether_journal::record::Kind;
+use bellwether_journal::record::{Kind, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Row;
 
-use crate::history::{everything, run, seal};
+use crate::history::{everything, migration, run, seal};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -70,32 +70,40 @@ fn describe(rows: &[Row]) -> String {
     text
 }
 
-/// Golden files are never written over: for a new format, write the new file, by running this once without it.
-fn write_if_missing() {
-    if !golden("v1.journal").exists() {
-        let (written, _) = seal(run(5), &everything());
-        std::fs::write(golden("v1.journal"), dump(&written)).unwrap();
-        std::fs::write(golden("v1.txt"), describe(&written)).unwrap();
+/// Each golden journal, and the history that it was written from: the first records of format 1, and those that came later.
+const GOLDEN: [(&str, fn() -> Vec<Record>); 2] = [("v1", everything), ("v1-migrations", migration)];
+
+/// Golden files are never written over: for new records, write a new file, by running this once without it.
+fn write_if_missing(name: &str, history: fn() -> Vec<Record>) {
+    let journal = golden(&format!("{name}.journal"));
+    if !journal.exists() {
+        let (written, _) = seal(run(5), &history());
+        std::fs::write(journal, dump(&written)).unwrap();
+        std::fs::write(golden(&format!("{name}.txt")), describe(&written)).unwrap();
         panic!("the golden journal was missing; it is written now: look at it and commit it");
     }
 }
 
 #[test]
-fn the_journal_of_format_1_reads_as_ever() {
-    write_if_missing();
-    let bytes = std::fs::read(golden("v1.journal")).unwrap();
-    let expected = std::fs::read_to_string(golden("v1.txt")).unwrap();
-    assert_eq!(describe(&rows(&bytes)), expected);
+fn the_journals_of_format_1_read_as_ever() {
+    for (name, history) in GOLDEN {
+        write_if_missing(name, history);
+        let bytes = std::fs::read(golden(&format!("{name}.journal"))).unwrap();
+        let expected = std::fs::read_to_string(golden(&format!("{name}.txt"))).unwrap();
+        assert_eq!(describe(&rows(&bytes)), expected);
+    }
 }
 
 #[test]
 fn this_program_still_writes_format_1() {
-    let bytes = std::fs::read(golden("v1.journal")).unwrap();
-    let (written, _) = seal(run(5), &everything());
-    assert!(
-        dump(&written) == bytes,
-        "the bytes of a record have changed: that is a new format"
-    );
+    for (name, history) in GOLDEN {
+        let bytes = std::fs::read(golden(&format!("{name}.journal"))).unwrap();
+        let (written, _) = seal(run(5), &history());
+        assert!(
+            dump(&written) == bytes,
+            "{name}: the bytes of a record have changed: that is a new format"
+        );
+    }
 }
 
 #[test]
@@ -121,6 +129,9 @@ fn kinds_keep_their_numbers() {
             (12, "Recovered"),
             (13, "OrchestratorLost"),
             (14, "RunEnded"),
+            (15, "ChangesKept"),
+            (16, "StepNoted"),
+            (17, "Noticed"),
         ]
     );
     for (number, name) in numbers {

@@ -9,9 +9,10 @@ use bellwether_journal::id::{
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     Actor, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallScheduled, CallSettled,
-    Cancellation, Failure, FailureKind, GenerationOpened, Level, Logged, Millis, OrchestratorLost,
-    Outcome, PhaseEntered, Policy, Record, Recovered, RunEnded, RunStarted, ScriptError, Status,
-    StatusChanged, TimerFired, Usage,
+    Cancellation, ChangedFile, ChangesKept, Failure, FailureKind, FileChange, GenerationOpened,
+    Level, Logged, Millis, Noticed, OrchestratorLost, Outcome, PhaseEntered, Policy, Record,
+    Recovered, RunEnded, RunStarted, ScriptError, Status, StatusChanged, StepNoted, TimerFired,
+    Usage,
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Row;
@@ -341,6 +342,77 @@ pub(crate) fn random(choices: &[u32]) -> Vec<Record> {
     records
 }
 
+/// What an attempt changed.
+pub(crate) fn changes_kept(call: u32, attempt: u32, branch: Option<&str>) -> Record {
+    Record::ChangesKept(Box::new(ChangesKept {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        branch: branch.map(str::to_owned),
+        base: "1f".repeat(20),
+        commit: branch.map(|_| "2e".repeat(20)),
+        files: vec![
+            changed("src/a.ts", FileChange::Modified, 3, 1),
+            changed("src/new name.ts", FileChange::Renamed, 0, 0),
+            changed("logo.png", FileChange::Added, 0, 0),
+            changed("old.ts", FileChange::Deleted, 0, 40),
+        ],
+        file_count: 4,
+        diff: inline("diff --git a/src/a.ts b/src/a.ts\n"),
+    }))
+}
+
+fn changed(path: &str, change: FileChange, added: u32, removed: u32) -> ChangedFile {
+    ChangedFile {
+        path: path.to_owned(),
+        change,
+        added,
+        removed,
+    }
+}
+
+pub(crate) fn noted(call: u32, attempt: u32, note: &str) -> Record {
+    Record::StepNoted(Box::new(StepNoted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        note: inline(note),
+    }))
+}
+
+/// A migration: isolated agents whose changes are kept, one whose answer never fits its schema, a merge that is cut off.
+pub(crate) fn migration() -> Vec<Record> {
+    let merge = CallScheduled {
+        kind: CallKind::Merge,
+        prompt: inline(r#"["bellwether/r-7k2m9q4d/a-0"]"#),
+        options: inline(r#"{"into":"main"}"#),
+        ..scheduled(2, 2)
+    };
+    vec![
+        started("migrate"),
+        Record::GenerationOpened(Box::new(opened(1))),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        Record::Noticed(Box::new(Noticed {
+            text: "agent type `fixer`: `hooks` is not read".to_owned(),
+        })),
+        attempt(0, 1),
+        attempt(1, 1),
+        failed(1, 1, FailureKind::Transport, START + 10),
+        attempt(1, 2),
+        changes_kept(0, 1, Some("bellwether/r-7k2m9q4d/a-0")),
+        completed(0, 1),
+        changes_kept(1, 1, None),
+        settled(1, 2, Outcome::Failed(failure(FailureKind::Schema))),
+        call(merge),
+        attempt(2, 1),
+        noted(2, 1, r#"{"branch":"a-0","before":"1f","after":"3d"}"#),
+        Record::Recovered(Recovered { epoch: Epoch(2) }),
+        attempt(2, 2),
+        noted(2, 2, r#"{"branch":"a-1","before":"3d","after":"4c"}"#),
+        completed(2, 2),
+        ended(Status::Degraded),
+    ]
+}
+
 fn following(state: &RunState, choice: u32) -> Record {
     let generation = state.generation.as_ref().unwrap().number;
     if state.status.is_final() {
@@ -370,6 +442,10 @@ fn following(state: &RunState, choice: u32) -> Record {
     };
     let running = call_state.attempts;
     match (call_state.status, choice % 4) {
+        (CallStatus::Running, 3) if choice.is_multiple_of(5) => noted(number, running, "{}"),
+        (CallStatus::Running, 3) if choice.is_multiple_of(3) => {
+            changes_kept(number, running, Some("bellwether/a"))
+        }
         (CallStatus::Running, 0) => failed(number, running, FailureKind::Transport, START),
         (CallStatus::Running, 1) => settled(
             number,

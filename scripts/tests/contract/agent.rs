@@ -3,7 +3,7 @@
 use bellwether_scripts::Answer;
 use serde_json::json;
 
-use crate::support::{Host, run, script, text, value};
+use crate::support::{Host, crashed, run, script, text, value};
 
 #[test]
 fn a01_value_is_text_or_object() {
@@ -33,7 +33,7 @@ fn a01_a_real_promise() {
 
 #[test]
 fn a02_null_when_failed() {
-    let host = Host::answering(|_| Answer::Null);
+    let host = Host::answering(|_| crashed());
     assert_eq!(
         host.run(&script("return [await agent('x')]")).value(),
         json!([null])

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_journal::key::Digest;
-use bellwether_scripts::Answer;
 use proptest::prelude::*;
 
-use crate::support::{Host, Run, run, script, text};
+use crate::support::{Host, Run, crashed, run, script, text};
 
 fn exact(body: &str) -> bool {
     script(body).is_followed_exactly()
@@ -353,7 +352,7 @@ fn shuffled(seed: u64) -> Host<'static> {
         order: Box::new(order),
         answers: Box::new(|call| {
             if call.prompt.ends_with('7') {
-                Answer::Null
+                crashed()
             } else {
                 text("yes")
             }

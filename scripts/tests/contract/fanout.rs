@@ -3,7 +3,7 @@
 use bellwether_scripts::{Answer, Call};
 use serde_json::json;
 
-use crate::support::{Host, run, script, text};
+use crate::support::{Host, crashed, run, script, text};
 
 fn reversed<'a>() -> Host<'a> {
     Host {
@@ -149,7 +149,7 @@ fn l02_null_and_throw_end_the_item_undefined_flows_on() {
         (p, x) => agent(`second ${p} ${x}`))";
     let host = Host::answering(|call| {
         if call.prompt.as_ref() == "null" {
-            Answer::Null
+            crashed()
         } else {
             text("ok")
         }

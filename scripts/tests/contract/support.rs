@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use bellwether_journal::id::{Attempt, Generation, RunId};
 use bellwether_journal::key::{self, Digest};
-use bellwether_journal::record::{CallKind, Level, Millis, ScriptError};
+use bellwether_journal::record::{CallKind, FailureKind, Level, Millis, ScriptError};
 use bellwether_scripts::{
-    Answer, Call, Command, Limits, Script, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
+    About, Answer, Call, Command, Limits, Nothing, Script, Settlement, Start, Target, Turn,
+    TurnStatus, Vm, parse,
 };
 
 pub(crate) const HEADER: &str = "export const meta = { name: 'test', description: 'A test' };\n";
@@ -179,6 +180,7 @@ impl<'a> Host<'a> {
                     time: clock,
                     version,
                     spent,
+                    about: About::default(),
                 });
             }
             for turn in vm.deliver(&batch) {
@@ -272,4 +274,12 @@ pub(crate) fn folder<'a>(files: &'a [(&'a str, &'a str)]) -> impl FnMut(&Call) -
 /// Runs a body whose agents all answer.
 pub(crate) fn run(body: &str) -> Run {
     Host::new().run(&script(body))
+}
+
+/// An agent's failure.
+pub(crate) fn crashed() -> Answer {
+    Answer::Nothing(Nothing::Failed {
+        kind: FailureKind::Crash,
+        message: "it crashed".into(),
+    })
 }

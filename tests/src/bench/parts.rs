@@ -14,7 +14,7 @@ use bellwether_journal::record::{
 use bellwether_journal::store::Store as _;
 use bellwether_journal::text::Text;
 use bellwether_scripts::{
-    Answer, Command, Limits, Settlement, Start, Target, TurnStatus, Vm, parse,
+    About, Answer, Command, Limits, Settlement, Start, Target, TurnStatus, Vm, parse,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
@@ -56,6 +56,7 @@ pub fn vm(n: usize) -> anyhow::Result<f64> {
                 time: 0,
                 version: Digest::default(),
                 spent: 0,
+                about: About::default(),
             })
             .collect();
         let turns = vm.deliver(&settlements);

@@ -198,14 +198,8 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
 
 fn ended(answer: Answer) -> Ended {
     match answer {
-        Answer::Value(value, usage) => Ended {
-            outcome: AgentOutcome::Completed(value.into()),
-            usage,
-        },
-        Answer::Error(failure, usage) => Ended {
-            outcome: AgentOutcome::Failed(failure),
-            usage,
-        },
+        Answer::Value(value, usage) => Ended::new(AgentOutcome::Completed(value.into()), usage),
+        Answer::Error(failure, usage) => Ended::new(AgentOutcome::Failed(failure), usage),
     }
 }
 

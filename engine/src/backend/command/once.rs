@@ -88,10 +88,7 @@ fn conclude(over: &Over, output: &str, shared: &Shared, program: &str) -> Ended 
                 exit: Exit::Code(0),
                 ..
             },
-        ) => Ended {
-            outcome: AgentOutcome::Completed(value.into()),
-            usage,
-        },
+        ) => Ended::new(AgentOutcome::Completed(value.into()), usage),
         (Answer::Value(_, usage), _) => Ended {
             usage,
             ..over.crash(program)
@@ -102,10 +99,7 @@ fn conclude(over: &Over, output: &str, shared: &Shared, program: &str) -> Ended 
 /// The failure that an agent reports, with the end of its stderr beside it.
 fn error(mut failure: bellwether_journal::record::Failure, usage: Usage, over: &Over) -> Ended {
     failure.evidence = over.evidence();
-    Ended {
-        outcome: AgentOutcome::Failed(failure),
-        usage,
-    }
+    Ended::new(AgentOutcome::Failed(failure), usage)
 }
 
 /// What an agent has written, without its events.

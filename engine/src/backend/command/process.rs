@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bellwether_actors::backend::{AttemptContext, Ended};
+use bellwether_actors::backend::{AgentOutcome, AttemptContext, Ended};
 use bellwether_journal::record::{Failure, FailureKind, Usage};
 use bellwether_launcher::{
     Decoder, Exit, Launcher, LauncherProcess, Message, Order, Running, Start, StartError,
@@ -417,10 +417,7 @@ pub(super) fn failed(kind: FailureKind, message: String, evidence: Option<String
         evidence,
         retry_after: None,
     };
-    Ended {
-        outcome: bellwether_actors::backend::AgentOutcome::Failed(failure),
-        usage: Usage::default(),
-    }
+    Ended::new(AgentOutcome::Failed(failure), Usage::default())
 }
 
 fn describe(exit: Exit) -> String {

@@ -144,6 +144,30 @@ fn illegal_records_are_refused_and_named() {
             "stopped",
         ),
         (
+            "no changes without an attempt",
+            begun([call(0), changes_kept(0, 1)]),
+            Kind::ChangesKept,
+            "while one is running",
+        ),
+        (
+            "no changes of an attempt to come",
+            begun([call(0), attempt(0, 1), changes_kept(0, 2)]),
+            Kind::ChangesKept,
+            "that has begun",
+        ),
+        (
+            "no note of a replaced attempt",
+            begun([
+                call(0),
+                attempt(0, 1),
+                failed(0, 1),
+                attempt(0, 2),
+                noted(0, 1),
+            ]),
+            Kind::StepNoted,
+            "attempt 1",
+        ),
+        (
             "epochs never fall",
             begun([recovered(3), recovered(2)]),
             Kind::Recovered,
