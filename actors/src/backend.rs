@@ -10,7 +10,7 @@ use bellwether_journal::record::{ChangedFile, Failure, FailureKind, Usage};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
@@ -98,6 +98,34 @@ pub struct AttemptContext {
     pub progress: Progress,
     /// What the attempt wants to be known before it does it.
     pub notes: Notes,
+    /// Whether the journal is behind.
+    pub pressure: Pressure,
+}
+
+/// Back-pressure: while the journal has too many bytes that are not durable yet, results are not read.
+#[derive(Clone, Debug)]
+pub struct Pressure(Option<watch::Receiver<bool>>);
+
+impl Pressure {
+    /// Says what `high` says.
+    #[must_use]
+    pub const fn new(high: watch::Receiver<bool>) -> Self {
+        Self(Some(high))
+    }
+
+    /// There never is any.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Waits until the journal has caught up; at once when it is not behind. May be dropped while it waits.
+    pub async fn relieved(&self) {
+        if let Some(high) = &self.0 {
+            // Without a journal nothing is held back.
+            let _ = high.clone().wait_for(|high| !high).await;
+        }
+    }
 }
 
 /// A note longer than this, in bytes, is refused.

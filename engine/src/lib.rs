@@ -43,7 +43,7 @@ mod start;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
-    PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
+    Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
 };
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,

@@ -141,6 +141,7 @@ async fn recover(
     match recovering.await {
         Ok(Ok(recovered)) => Ok(recovered),
         Ok(Err(ReplayError::Store(error))) => Err(error.into()),
+        Ok(Err(error @ ReplayError::Limit { .. })) => Err(ResumeError::Limit(error.to_string())),
         Ok(Err(error)) => Err(ResumeError::Diverged(error.to_string())),
         Err(panic) => Err(ResumeError::Diverged(format!(
             "the script's VM crashed: {panic}"

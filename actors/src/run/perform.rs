@@ -162,11 +162,11 @@ impl State {
         tokio::task::spawn_blocking(move || {
             let path = match source {
                 Source::Path(path) => Ok(path),
-                Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled)
-                    .map(|(path, _)| path)
-                    .map_err(|error| error.to_string()),
+                Source::InJournal(scheduled) => {
+                    read_work(store.as_ref(), run, scheduled).map(|(path, _)| path)
+                }
             };
-            let script = path.and_then(|path| load_script(&path));
+            let script = path.map(|path| load_script(&path));
             let _ = myself.cast(Message::Loaded(call, script));
         });
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Progress, Task};
+use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Pressure, Progress, Task};
 use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::key::Digest;
 use serde_json::value::RawValue;
@@ -43,5 +43,6 @@ pub(crate) fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
+        pressure: Pressure::none(),
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
         tokio::select! {
             biased;
             order = stops.next() => process.order(order).await,
-            news = process.next(&mut input, &mut output.bytes) => match news {
+            news = process.next(&mut input, &mut output.bytes, &context.pressure) => match news {
                 News::Output => {
                     output.take_events(&mut |event| report(task, context, event));
                     if output.bytes.len() > limit {
