@@ -140,6 +140,16 @@ pub(crate) struct AgentFlags {
     /// How long the run may take before it is stopped, such as 90s or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// Something that scripts may do beside starting agents: `merge` the branches that agents leave
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) allow: Vec<Allowed>,
+}
+
+/// What a script may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Allowed {
+    // No doc comment: it would be help of its own for one word.
+    Merge,
 }
 
 /// How a run is shown while it goes on.
@@ -362,6 +372,11 @@ pub(crate) fn layer(
             (Key::AgentInput, &agents.agent_input),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
+        }
+        for allowed in &agents.allow {
+            match allowed {
+                Allowed::Merge => layer.push((Key::PermissionsMerge, Value::Flag(true))),
+            }
         }
         if let (Some(backend), Some(_)) = (&agents.backend, &agents.agent_command)
             && backend != "command"

@@ -62,7 +62,8 @@ pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{
-    AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions, default_concurrency,
+    AgentInput, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
+    WorktreeOptions, default_concurrency,
 };
 
 /// The blocks of `docs/embedding.md`, compiled and run.

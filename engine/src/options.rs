@@ -81,6 +81,12 @@ pub struct StartOptions {
     pub working_directory: Option<PathBuf>,
     /// The commit checked out there, as the caller knows it.
     pub base_commit: Option<String>,
+    /// How the working trees of isolated agents are made (feature `worktree`).
+    #[serde(skip_serializing_if = "WorktreeOptions::is_default")]
+    pub worktree: WorktreeOptions,
+    /// What the script may do beside starting agents.
+    #[serde(skip_serializing_if = "Permissions::is_default")]
+    pub permissions: Permissions,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the run's first record on.
@@ -113,6 +119,55 @@ impl ScriptLimits {
             stack_bytes: self.stack_bytes.or(other.stack_bytes),
             turn_cpu_ms: self.turn_cpu_ms.or(other.turn_cpu_ms),
         }
+    }
+}
+
+/// How the working trees of isolated agents are made (T01).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct WorktreeOptions {
+    /// The branch, tag or commit that they begin from; what is checked out without one.
+    pub base: Option<String>,
+    /// Whether uncommitted changes to tracked files are part of what they begin from; else isolated agents are refused
+    /// while there are any.
+    pub include_uncommitted: bool,
+    /// What each shares with the checkout by a link, from the repository's top.
+    pub link: Vec<String>,
+    /// What is copied from the checkout into each.
+    pub copy: Vec<String>,
+    /// A command for the shell that makes one ready.
+    pub setup: Option<String>,
+    /// Files on whose content the setup depends.
+    pub setup_inputs: Vec<String>,
+    /// How long a setup may take, in milliseconds; 15 minutes where nothing is said.
+    pub setup_timeout_ms: Option<u64>,
+    /// How much all of them may take on the disk, in bytes.
+    pub disk_limit: Option<u64>,
+}
+
+impl WorktreeOptions {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a script may do beside starting agents (X06). Nothing, where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct Permissions {
+    /// It may merge the branches that agents leave.
+    pub merge: bool,
+}
+
+impl Permissions {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks with a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -211,6 +266,20 @@ impl StartOptions {
     #[must_use]
     pub fn base_commit(mut self, commit: impl Into<String>) -> Self {
         self.base_commit = Some(commit.into());
+        self
+    }
+
+    /// Says how the working trees of isolated agents are made.
+    #[must_use]
+    pub fn worktree(mut self, options: WorktreeOptions) -> Self {
+        self.worktree = options;
+        self
+    }
+
+    /// Allows the script to merge the branches that agents leave.
+    #[must_use]
+    pub const fn allow_merge(mut self) -> Self {
+        self.permissions.merge = true;
         self
     }
 

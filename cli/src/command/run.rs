@@ -98,6 +98,8 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     options.base_commit = script::base_commit(&place.directory);
     options.working_directory = Some(place.directory.clone());
+    options.worktree = config.worktree();
+    options.permissions = config.permissions();
     options.started_by = Some(program());
     options.watched = true;
     Ok(options)

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::{AgentInput, ScriptLimits, default_concurrency};
+use bellwether::{AgentInput, Permissions, ScriptLimits, WorktreeOptions, default_concurrency};
 
 use crate::error::{CommandError, Result};
 use file::Layer;
@@ -290,6 +290,38 @@ impl Config {
         limits
     }
 
+    /// How isolated agents' working trees are made.
+    pub(crate) fn worktree(&self) -> WorktreeOptions {
+        let text = |key| match self.set(key) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let paths = |key| match self.set(key) {
+            Some(Value::Paths(paths)) => paths.clone(),
+            _ => Vec::new(),
+        };
+        let mut options = WorktreeOptions::default();
+        options.base = text(Key::WorktreeBase);
+        options.include_uncommitted =
+            text(Key::WorktreeUncommitted).is_some_and(|word| word == "include");
+        options.link = paths(Key::WorktreeLink);
+        options.copy = paths(Key::WorktreeCopy);
+        options.setup = text(Key::WorktreeSetup);
+        options.setup_inputs = paths(Key::WorktreeSetupInputs);
+        if let Some(Value::Duration(duration)) = self.set(Key::WorktreeSetupTimeout) {
+            options.setup_timeout_ms = u64::try_from(duration.as_millis()).ok();
+        }
+        options.disk_limit = self.count(Key::WorktreeDiskLimit);
+        options
+    }
+
+    /// What scripts may do beside starting agents.
+    pub(crate) fn permissions(&self) -> Permissions {
+        let mut permissions = Permissions::default();
+        permissions.merge = matches!(self.set(Key::PermissionsMerge), Some(Value::Flag(true)));
+        permissions
+    }
+
     /// How long agents may take to end when a run is stopped.
     pub(crate) fn stop_grace(&self) -> Duration {
         match self
@@ -334,7 +366,18 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::ScriptHeapBytes => Some(Value::Count(256 << 20)),
                 Key::ScriptStackBytes => Some(Value::Count(1 << 20)),
                 Key::ScriptTurnCpu => Some(Value::Duration(Duration::from_secs(30))),
-                Key::Backend | Key::AgentCommand | Key::Timeout => None,
+                Key::WorktreeUncommitted => Some(Value::Text("refuse".to_owned())),
+                Key::WorktreeSetupTimeout => Some(Value::Duration(Duration::from_mins(15))),
+                Key::PermissionsMerge => Some(Value::Flag(false)),
+                Key::Backend
+                | Key::AgentCommand
+                | Key::Timeout
+                | Key::WorktreeBase
+                | Key::WorktreeLink
+                | Key::WorktreeCopy
+                | Key::WorktreeSetup
+                | Key::WorktreeSetupInputs
+                | Key::WorktreeDiskLimit => None,
             };
             Effective {
                 key,
