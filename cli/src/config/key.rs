@@ -268,7 +268,9 @@ impl Key {
     /// What is expected.
     pub(crate) fn read(self, raw: Raw<'_>, base: &Path) -> Result<Value, String> {
         let value = match (self.kind(), raw) {
-            (Kind::Text | Kind::Choice(_), Raw::Text(text)) => Value::Text(text.trim().to_owned()),
+            (Kind::Text | Kind::Line | Kind::Choice(_), Raw::Text(text)) => {
+                Value::Text(text.trim().to_owned())
+            }
             (Kind::Path, Raw::Text(text)) if !text.is_empty() => Value::Path(base.join(text)),
             (Kind::Words, Raw::Text(text)) => Value::Words(
                 shlex::split(text).ok_or("a quotation mark of the command is not closed")?,
@@ -278,7 +280,6 @@ impl Key {
                 Value::Count(u64::try_from(number).map_err(|_| self.expected())?)
             }
             (Kind::Duration { .. }, Raw::Text(text)) => Value::Duration(duration::parse(text)?),
-            (Kind::Line, Raw::Text(text)) => Value::Text(text.trim().to_owned()),
             (Kind::Paths, Raw::Texts(paths)) => Value::Paths(paths),
             (Kind::Flag, Raw::Flag(flag)) => Value::Flag(flag),
             _ => return Err(self.expected()),
@@ -294,9 +295,8 @@ impl Key {
         let fits = match (self.kind(), &value) {
             (Kind::Text | Kind::Line, Value::Text(text)) => !text.is_empty(),
             (Kind::Paths, Value::Paths(paths)) => paths.iter().all(|path| is_below(path)),
-            (Kind::Flag, Value::Flag(_)) => true,
             (Kind::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
-            (Kind::Path, Value::Path(_)) => true,
+            (Kind::Path, Value::Path(_)) | (Kind::Flag, Value::Flag(_)) => true,
             (Kind::Words, Value::Words(words)) => {
                 words.first().is_some_and(|program| !program.is_empty())
             }
