@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Ps(Ps),
     /// Show a run: phases, agents, attempts, time, tokens, failures
     Show(Show),
+    /// Print what a run's isolated agents changed, as patches
+    Diff(Diff),
     /// Print a run's result
     Result(OneRun),
     /// Print a run's log
@@ -256,6 +258,26 @@ pub(crate) struct Show {
     pub(crate) run: Option<String>,
     /// One agent of it: its id, or its label
     pub(crate) agent: Option<String>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether diff last              all patches
+  bellwether diff last a-17         those of one agent
+  bellwether diff last --stat       the files only
+  bellwether diff last a-17 | git apply")]
+pub(crate) struct Diff {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// One agent of it: its id, or its label
+    pub(crate) agent: Option<String>,
+    /// Print the files and the lines that were added and removed, not the patches
+    #[arg(long)]
+    pub(crate) stat: bool,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
