@@ -40,7 +40,7 @@ impl Run {
             _ => None,
         });
         starts
-            .flat_map(|start| start.notes.iter().map(|note| note.to_string()))
+            .flat_map(|start| start.notes.iter().map(ToString::to_string))
             .collect()
     }
 }
