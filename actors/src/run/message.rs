@@ -118,7 +118,7 @@ pub enum Message {
     /// A call's back-off is over.
     RetryDue(CallNumber),
     /// Another workflow was read, or cannot be; or its name could not be read back from the journal.
-    Loaded(CallNumber, Result<Result<String, String>, StoreError>),
+    Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
     /// A new VM stands where the journal ends.

@@ -9,6 +9,7 @@ use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Record, Usage};
 use bellwether_journal::store::Store;
+use bellwether_journal::text;
 use ractor::ActorRef;
 
 use super::keys::Resolved;
@@ -166,7 +167,7 @@ impl State {
                     read_work(store.as_ref(), run, scheduled).map(|(path, _)| path)
                 }
             };
-            let script = path.map(|path| load_script(&path));
+            let script = path.map(|path| load_script(&path).map(|text| text::pack(text.into())));
             let _ = myself.cast(Message::Loaded(call, script));
         });
     }

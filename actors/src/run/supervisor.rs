@@ -13,7 +13,6 @@ use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
-use bellwether_journal::text::{self};
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
@@ -318,7 +317,6 @@ impl State {
             }
             Message::Loaded(_, Err(error)) => self.journal_fails(error.to_string()),
             Message::Loaded(call, Ok(script)) => {
-                let script = script.map(|script| text::pack(script.into()));
                 self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
                 return Ok(Commit::WithItsTurn);
             }
