@@ -25,6 +25,8 @@
 pub mod backend;
 pub mod store;
 pub mod view;
+#[cfg(feature = "worktree")]
+pub mod worktree;
 
 mod builder;
 mod clock;
@@ -32,6 +34,8 @@ mod engine;
 mod entropy;
 mod error;
 mod event;
+#[cfg(feature = "worktree")]
+mod git;
 mod handle;
 mod observe;
 mod options;

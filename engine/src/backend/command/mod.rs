@@ -38,7 +38,7 @@
 mod answer;
 mod lines;
 mod once;
-mod process;
+pub(crate) mod process;
 mod task;
 mod time;
 

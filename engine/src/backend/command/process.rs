@@ -22,7 +22,7 @@ const MESSAGE_CHARS: usize = 200;
 const ARGUMENTS_TOO_LONG: i32 = 7;
 
 /// An agent's process. Dropping it kills it with all its descendants.
-pub(super) struct Process {
+pub(crate) struct Process {
     stdin: Option<pipe::Sender>,
     stdout: Option<pipe::Receiver>,
     control: UnixStream,
@@ -33,7 +33,7 @@ pub(super) struct Process {
 }
 
 /// What happened next.
-pub(super) enum News {
+pub(crate) enum News {
     /// Something was read from stdout.
     Output,
     /// Stdout has ended.
@@ -43,7 +43,7 @@ pub(super) enum News {
 }
 
 /// How a process ended. Nothing of it is left, but for what `survivors` and `left` name.
-pub(super) enum Over {
+pub(crate) enum Over {
     Ended {
         exit: Exit,
         survivors: Vec<u32>,
@@ -62,7 +62,7 @@ pub(super) enum Over {
 
 impl Process {
     /// Starts one; a thread that may wait does it.
-    pub(super) async fn start(launcher: &Arc<Launcher>, start: Start) -> Result<Self, StartError> {
+    pub(crate) async fn start(launcher: &Arc<Launcher>, start: Start) -> Result<Self, StartError> {
         let launcher = Arc::clone(launcher);
         let running = tokio::task::spawn_blocking(move || launcher.start(&start))
             .await
@@ -105,7 +105,7 @@ impl Process {
     /// behind `output`. May be dropped while it waits: nothing is lost.
     ///
     /// While the journal is behind nothing is read: the agent waits at its full pipe.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         input: &mut Input,
         output: &mut Vec<u8>,
@@ -144,7 +144,7 @@ impl Process {
     }
 
     /// Reads what the dead have left in the pipe. A survivor may still hold it, so its end is not waited for.
-    pub(super) fn rest(&mut self, output: &mut Vec<u8>, limit: usize) {
+    pub(crate) fn rest(&mut self, output: &mut Vec<u8>, limit: usize) {
         let Some(stdout) = self.stdout.take() else {
             return;
         };
@@ -169,21 +169,21 @@ impl Process {
         self.stdout = None;
     }
 
-    pub(super) async fn order(&mut self, order: Order) {
+    pub(crate) async fn order(&mut self, order: Order) {
         // A launcher that cannot hear has ended, which is the next news.
         let _ = self.control.write_all(&order.encode()).await;
     }
 }
 
 /// Bytes on their way to stdin.
-pub(super) struct Input {
+pub(crate) struct Input {
     bytes: Vec<u8>,
     written: usize,
     then_close: bool,
 }
 
 impl Input {
-    pub(super) const fn new(bytes: Vec<u8>, then_close: bool) -> Self {
+    pub(crate) const fn new(bytes: Vec<u8>, then_close: bool) -> Self {
         Self {
             bytes,
             written: 0,
@@ -365,7 +365,17 @@ impl Over {
 
     /// The failure that this end is, for an attempt that has no answer.
     pub(super) fn crash(&self, program: &str) -> Ended {
-        let message = match self {
+        let kind = match self {
+            // Not the agent's doing: another attempt is in order.
+            Self::LauncherLost { greeted: true, .. } => FailureKind::Transport,
+            _ => FailureKind::Crash,
+        };
+        failed(kind, self.reason(program), self.evidence())
+    }
+
+    /// How it ended, for people.
+    pub(crate) fn reason(&self, program: &str) -> String {
+        match self {
             Self::Ended { exit, stderr, .. } => {
                 let last = stderr
                     .lines()
@@ -388,13 +398,7 @@ impl Over {
                 "the agent's launcher ended before it began: does the program call `bellwether::child_main()` first?"
                     .to_owned()
             }
-        };
-        let kind = match self {
-            // Not the agent's doing: another attempt is in order.
-            Self::LauncherLost { greeted: true, .. } => FailureKind::Transport,
-            _ => FailureKind::Crash,
-        };
-        failed(kind, message, self.evidence())
+        }
     }
 }
 
@@ -432,7 +436,8 @@ pub(super) fn failed(kind: FailureKind, message: String, evidence: Option<String
     Ended::new(AgentOutcome::Failed(failure), Usage::default())
 }
 
-fn describe(exit: Exit) -> String {
+/// How a process ended, in words that follow its name.
+pub(crate) fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("ended with exit code {code}"),
         Exit::Signal(signal) => {
