@@ -37,6 +37,8 @@ mod event;
 #[cfg(feature = "worktree")]
 mod git;
 mod handle;
+#[cfg(feature = "worktree")]
+pub mod landing;
 mod observe;
 mod options;
 #[cfg(feature = "command")]

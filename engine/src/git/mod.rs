@@ -245,7 +245,13 @@ impl Call {
     /// # Errors
     /// Git could not be started. A call that failed is an [`Output`], too.
     pub(crate) async fn output(mut self) -> Result<Output, GitError> {
-        let pipe_or_null = |wanted| if wanted { Stdio::piped() } else { Stdio::null() };
+        let pipe_or_null = |wanted| {
+            if wanted {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            }
+        };
         self.command
             .stdin(pipe_or_null(self.input.is_some()))
             .stdout(Stdio::piped())

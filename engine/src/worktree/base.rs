@@ -168,9 +168,15 @@ pub(crate) async fn commit_of(
 
 /// A well-formed id without its object is reported in spite of `--quiet`.
 fn is_unknown(stderr: &str) -> bool {
-    ["Needed a single revision", "bad object", "unknown revision", "is a tree", "is a blob"]
-        .iter()
-        .any(|words| stderr.contains(words))
+    [
+        "Needed a single revision",
+        "bad object",
+        "unknown revision",
+        "is a tree",
+        "is a blob",
+    ]
+    .iter()
+    .any(|words| stderr.contains(words))
 }
 
 /// The tracked files with changes that are not committed, staged or not.

@@ -159,7 +159,14 @@ async fn first_tracked(
         return Ok(None);
     }
     let call = git.call(base.top()).env("GIT_LITERAL_PATHSPECS", "1");
-    let call = call.args(["ls-tree", "--name-only", "--full-tree", "-z", base.commit(), "--"]);
+    let call = call.args([
+        "ls-tree",
+        "--name-only",
+        "--full-tree",
+        "-z",
+        base.commit(),
+        "--",
+    ]);
     let call = call.args(paths.iter().map(RepoPath::as_path));
     let bytes = call.run().await?;
     Ok(parse::records(&bytes).next().map(RepoPath::new))
@@ -171,7 +178,9 @@ async fn included(git: &Git, top: &Path) -> Result<Vec<RepoPath>, WorktreeError>
     if !patterns.is_file() {
         return Ok(Vec::new());
     }
-    let call = git.call(top).args(["ls-files", "-z", "--others", "--ignored"]);
+    let call = git
+        .call(top)
+        .args(["ls-files", "-z", "--others", "--ignored"]);
     let call = call.arg("--exclude-from").arg(&patterns);
     let matching = call.run().await?;
     if matching.is_empty() {
@@ -202,7 +211,9 @@ fn files_of(top: &Path, roots: Vec<RepoPath>) -> Result<Vec<RepoPath>, WorktreeE
         }
         for entry in fs::read_dir(&absolute).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            todo.push(RepoPath::new([path.as_bytes(), b"/", name.as_bytes()].concat()));
+            todo.push(RepoPath::new(
+                [path.as_bytes(), b"/", name.as_bytes()].concat(),
+            ));
         }
     }
     Ok(files)
@@ -258,7 +269,13 @@ fn make_parent(setting: &'static str, tree: &Path, path: &RepoPath) -> Result<()
         folder.push(part);
         match fs::symlink_metadata(&folder) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(refused(setting, path, "lies below what is no folder in the commit")),
+            Ok(_) => {
+                return Err(refused(
+                    setting,
+                    path,
+                    "lies below what is no folder in the commit",
+                ));
+            }
             Err(_) => {
                 fs::create_dir(&folder).map_err(|error| WorktreeError::io(&folder, error))?;
             }

@@ -38,6 +38,8 @@ mod slot;
 mod submodule;
 
 pub use self::base::Base;
+pub(crate) use self::base::{commit_of, uncommitted};
+pub(crate) use self::changes::files_between;
 pub use self::error::WorktreeError;
 pub use self::isolated::Isolated;
 pub use self::lease::{Kept, Worktree};

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::base::{Base, Place, base_ref};
 use super::extras::Extras;
-use super::leftovers::Leftovers;
 use super::lease::Worktree;
+use super::leftovers::Leftovers;
 use super::settings::Settings;
 use super::slot::{Lease, Slot};
 use super::{WorktreeError, blocking, changes, clean, create, disk, setup, submodule};
@@ -250,7 +250,9 @@ impl Pool {
         let leftovers = self.0.leftovers.clone();
         blocking(move || leftovers.forget(run)).await?;
         let call = self.0.settings.git.call(&self.0.place.top);
-        call.args(["update-ref", "-d", &base_ref(run)]).run().await?;
+        call.args(["update-ref", "-d", &base_ref(run)])
+            .run()
+            .await?;
         Ok(())
     }
 
@@ -278,7 +280,10 @@ fn open_folder(own: &Path, name: &str) -> Result<(PathBuf, PathBuf, File), Workt
     let folder = own.join(name);
     fs::create_dir_all(&folder).map_err(|error| WorktreeError::io(&folder, error))?;
     // Git gives paths without symbolic links, and these are compared with them.
-    let canonical = |path: &Path| path.canonicalize().map_err(|error| WorktreeError::io(path, error));
+    let canonical = |path: &Path| {
+        path.canonicalize()
+            .map_err(|error| WorktreeError::io(path, error))
+    };
     let lock = lock_of(&folder)?;
     Ok((canonical(own)?, canonical(&folder)?, lock))
 }
@@ -307,7 +312,9 @@ fn numbers(pool: &Path) -> Vec<(String, u32)> {
     let number = |folder: &PathBuf| folder.file_name()?.to_str()?.parse().ok();
     let found = folders(&Slot::meta_folder(pool));
     let numbers = found.iter().filter_map(number);
-    numbers.map(|number| (worktree_name(pool, number), number)).collect()
+    numbers
+        .map(|number| (worktree_name(pool, number), number))
+        .collect()
 }
 
 /// A worktree's folder: git takes its name for the worktree's, so it should say whose it is.
@@ -350,7 +357,13 @@ impl Shared {
             let token = slot.lease().and_then(|lease| lease.token());
             token.is_some_and(|token| token.epoch < epoch)
         };
-        join_all(found.iter().filter(|slot| is_old(slot)).map(|slot| self.salvage(slot))).await;
+        join_all(
+            found
+                .iter()
+                .filter(|slot| is_old(slot))
+                .map(|slot| self.salvage(slot)),
+        )
+        .await;
         for slot in found {
             if slot.number == TEMPLATE {
                 let condition = Condition::Dirty;
@@ -392,7 +405,10 @@ impl Shared {
         // What the attempt had started may be about to die, and must have before its files are read.
         blocking(move || {
             for leftover in sweep_attempt(&marker).left {
-                tracing::error!(?leftover, "a process of an attempt that is gone cannot be ended");
+                tracing::error!(
+                    ?leftover,
+                    "a process of an attempt that is gone cannot be ended"
+                );
             }
             Ok(())
         })
@@ -489,7 +505,9 @@ impl Shared {
             Condition::Dirty | Condition::New | Condition::Gone => 2,
         };
         // The last one given back is the one whose files are still in memory.
-        let best = (0..slots.free.len()).rev().min_by_key(|&at| rank(&slots.free[at]));
+        let best = (0..slots.free.len())
+            .rev()
+            .min_by_key(|&at| rank(&slots.free[at]));
         if let Some(at) = best {
             let (slot, condition) = slots.free.swap_remove(at);
             return Ok(Some(self.claim(slot, condition, false)));
@@ -506,7 +524,9 @@ impl Shared {
                 false => {}
             }
         }
-        let number = (1..).find(|number| !slots.numbers.contains(number)).unwrap_or(u32::MAX);
+        let number = (1..)
+            .find(|number| !slots.numbers.contains(number))
+            .unwrap_or(u32::MAX);
         slots.numbers.insert(number);
         drop(slots);
         Ok(Some(self.claim(self.slot(number), Condition::New, alone)))
@@ -568,7 +588,13 @@ impl Shared {
         submodule::fill(git, &claim.slot, base.top()).await?;
         claim.condition = Condition::Dirty;
         let marker = self.marker(token);
-        let setup = setup::run(&self.settings, &self.launcher, &self.project, &mut claim.slot, marker);
+        let setup = setup::run(
+            &self.settings,
+            &self.launcher,
+            &self.project,
+            &mut claim.slot,
+            marker,
+        );
         tokio::select! {
             biased;
             () = gone.cancelled() => return Err(cut_off()),
@@ -620,7 +646,10 @@ impl Shared {
             true => false,
             false => {
                 let template = self.template_at(base).await?;
-                let (from, to) = (template.as_ref().map(|template| template.slot.clone()), slot.clone());
+                let (from, to) = (
+                    template.as_ref().map(|template| template.slot.clone()),
+                    slot.clone(),
+                );
                 let _one_of_few = self.copying.acquire().await;
                 match from {
                     Some(from) => blocking(move || create::copy(&from, &to)).await?,

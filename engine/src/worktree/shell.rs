@@ -54,7 +54,7 @@ pub(crate) async fn run(
     let mut process = started.map_err(|error| error.to_string())?;
     let mut input = Input::new(Vec::new(), true);
     let mut output = Vec::new();
-    let mut late = false;
+    let (mut late, pressure) = (false, Pressure::none());
     let time = tokio::time::sleep(timeout);
     tokio::pin!(time);
     let over = loop {
@@ -64,7 +64,7 @@ pub(crate) async fn run(
                 late = true;
                 process.order(Order::Terminate { grace: GRACE }).await;
             }
-            news = process.next(&mut input, &mut output, &Pressure::none()) => match news {
+            news = process.next(&mut input, &mut output, &pressure) => match news {
                 News::Output => keep_end(&mut output, 16 * OUTPUT_BYTES),
                 News::Closed => {}
                 News::Over(over) => break over,
@@ -78,9 +78,7 @@ pub(crate) async fn run(
         Over::Ended { exit, .. } => describe(*exit),
         over => over.reason("sh"),
     };
-    let success = |over: &Over| {
-        matches!(over, Over::Ended { exit: Exit::Code(0), survivors, .. } if survivors.is_empty())
-    };
+    let success = |over: &Over| matches!(over, Over::Ended { exit: Exit::Code(0), survivors, .. } if survivors.is_empty());
     Ok(Ran {
         success: !late && success(&over),
         ended,
@@ -94,7 +92,9 @@ fn keep_end(output: &mut Vec<u8>, max: usize) {
     if surplus > 0 {
         let rest = output.get(surplus..).unwrap_or_default();
         let line = rest.iter().position(|byte| *byte == b'\n');
-        let line = line.filter(|line| *line < max / 2).map_or(0, |line| line + 1);
+        let line = line
+            .filter(|line| *line < max / 2)
+            .map_or(0, |line| line + 1);
         output.drain(..surplus + line);
     }
 }
