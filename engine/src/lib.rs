@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+pub mod agent_type;
 pub mod backend;
 pub mod store;
 pub mod view;
@@ -37,13 +38,15 @@ mod observe;
 mod options;
 #[cfg(feature = "command")]
 mod processes;
+mod resolve;
 mod resume;
 mod run;
+mod schema;
 mod start;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
-    PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
+    PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
 };
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
@@ -62,7 +65,8 @@ pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{
-    AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions, default_concurrency,
+    AgentInput, Isolate, Limits, ResumeOptions, Script, ScriptLimits, StartOptions,
+    default_concurrency,
 };
 
 /// The blocks of `docs/embedding.md`, compiled and run.
