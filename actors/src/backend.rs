@@ -52,6 +52,20 @@ pub struct Task {
     pub journal: Digest,
     /// What earlier attempts of the call noted by [`Notes::note`], oldest first: JSON texts.
     pub notes: Vec<Arc<str>>,
+    /// Why `previous_answer` was not accepted; empty when the task is given for the first time.
+    pub violations: Vec<Violation>,
+    /// This attempt's last answer, which did not fit the schema: JSON text, as the agent gave it.
+    pub previous_answer: Option<Arc<str>>,
+}
+
+/// One place where an answer does not fit its schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    /// Where in the answer, as a JSON pointer; the root is empty.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
 }
 
 /// An attempt that came before.
@@ -83,6 +97,14 @@ pub struct AgentOptions {
     pub isolation: Option<String>,
     /// The backend's name, when it is not the run's.
     pub backend: Option<String>,
+    /// The tools that the agent may use; `None` is all of them.
+    pub tools: Option<Vec<String>>,
+    /// Of those the ones that it may not use.
+    pub disallowed_tools: Vec<String>,
+    /// How many turns of its own it may take.
+    pub max_turns: Option<u32>,
+    /// What its agent type tells it besides the prompt.
+    pub system_prompt: Option<Arc<str>>,
 }
 
 /// An attempt's way to the engine.

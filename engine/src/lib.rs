@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+pub mod agent_type;
 pub mod backend;
 pub mod store;
 pub mod view;
@@ -43,13 +44,15 @@ mod observe;
 mod options;
 #[cfg(feature = "command")]
 mod processes;
+mod resolve;
 mod resume;
 mod run;
+mod schema;
 mod start;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
-    Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
+    Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
 };
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
@@ -68,7 +71,7 @@ pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{
-    AgentInput, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
+    AgentInput, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
     WorktreeOptions, default_concurrency,
 };
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bellwether_journal::id::RunId;
 use serde::{Deserialize, Serialize};
 
+use crate::agent_type::AgentType;
+
 /// A workflow script, as text with the file that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -87,6 +89,12 @@ pub struct StartOptions {
     /// What the script may do beside starting agents.
     #[serde(skip_serializing_if = "Permissions::is_default")]
     pub permissions: Permissions,
+    /// The agent types that the script may name, besides those that are built in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agent_types: Vec<AgentType>,
+    /// Which agents work in a worktree of their own.
+    #[serde(skip_serializing_if = "Isolate::is_asked")]
+    pub isolate: Isolate,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the run's first record on.
@@ -283,6 +291,20 @@ impl StartOptions {
         self
     }
 
+    /// Says which agent types the script may name, besides those that are built in. Of two with one name the first counts.
+    #[must_use]
+    pub fn agent_types(mut self, types: impl IntoIterator<Item = AgentType>) -> Self {
+        self.agent_types = types.into_iter().collect();
+        self
+    }
+
+    /// Says which agents work in a worktree of their own.
+    #[must_use]
+    pub const fn isolate(mut self, isolate: Isolate) -> Self {
+        self.isolate = isolate;
+        self
+    }
+
     /// Says who starts the run, for the record.
     #[must_use]
     pub fn started_by(mut self, who: impl Into<String>) -> Self {
@@ -298,6 +320,28 @@ impl StartOptions {
     }
 }
 
+/// Which agents work in a worktree of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Isolate {
+    /// Those whose call or agent type asks for it.
+    #[default]
+    Asked,
+    /// All whose tools are not limited to reading ones.
+    Always,
+}
+
+impl Isolate {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a field by reference"
+    )]
+    const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked)
+    }
+}
+
 /// How an agent program is given its task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -306,7 +350,7 @@ pub enum AgentInput {
     /// One JSON object on stdin, one process a task.
     #[default]
     Task,
-    /// The prompt alone on stdin, and `{prompt}`, `{model}`, `{cwd}` filled into the command.
+    /// The prompt alone on stdin, and `{prompt}`, `{systemPrompt}`, `{model}`, `{cwd}` filled into the command.
     Prompt,
     /// One JSON object a line on stdin and one answer a line on stdout, a process for many tasks.
     Lines,

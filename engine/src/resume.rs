@@ -73,7 +73,7 @@ pub(crate) async fn resume(
     let started = state.started.as_deref();
     let working_directory = started.map(|started| PathBuf::from(&started.working_directory));
     let parts = Parts {
-        backends: run::backends(engine, &options).map_err(ResumeError::Backend)?,
+        rules: run::rules(engine, &options).map_err(ResumeError::Backend)?,
         caps: run::caps(&options, &changed),
         vm_limits: run::vm_limits(&options, &changed),
         working_directory: working_directory.unwrap_or_default(),

@@ -21,6 +21,7 @@ use crate::handle::RunHandle;
 use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::run::{self, Parts};
+use crate::schema::Schema;
 
 pub(crate) async fn start(
     engine: &Engine,
@@ -31,7 +32,7 @@ pub(crate) async fn start(
     let source: Arc<str> = source.into();
     let changed = ResumeOptions::default();
     let vm_limits = run::vm_limits(&options, &changed);
-    let backends = run::backends(engine, &options).map_err(StartError::Backend)?;
+    let rules = run::rules(engine, &options).map_err(StartError::Backend)?;
     let args = options.args.as_deref().map(checked_args).transpose()?;
 
     // The script sees its path (in stacks, and in those of workflows relative to it), so it is the one that is journaled:
@@ -145,7 +146,7 @@ pub(crate) async fn start(
     let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
 
     let parts = Parts {
-        backends,
+        rules,
         caps: run::caps(&options, &changed),
         vm_limits,
         working_directory,
@@ -190,8 +191,9 @@ fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
 
 /// `meta.args` as a JSON Schema over the arguments (G01); without any they count as an empty object.
 fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
-    let validator = jsonschema::validator_for(schema)
-        .map_err(|error| StartError::Refused(format!("meta.args is no JSON Schema: {error}")))?;
+    let schema = Schema::compile(schema).map_err(|malformed| {
+        StartError::Refused(format!("meta.args is no JSON Schema: {malformed}"))
+    })?;
     let parse = |text: &str| serde_json::from_str::<Value>(text);
     let mut args = args
         .map(parse)
@@ -204,18 +206,10 @@ fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
     {
         args = parsed;
     }
-    let violations: Vec<String> = validator
-        .iter_errors(&args)
-        .take(10)
-        .map(|error| {
-            let path = error.instance_path().to_string();
-            let place = if path.is_empty() {
-                "args".to_owned()
-            } else {
-                format!("args{path}")
-            };
-            format!("{place}: {error}")
-        })
+    let violations: Vec<String> = schema
+        .violations(&args)
+        .iter()
+        .map(|violation| format!("args{}: {}", violation.path, violation.message))
         .collect();
     if violations.is_empty() {
         Ok(())

@@ -101,6 +101,8 @@ impl State {
             working_directory: self.working_directory.clone(),
             journal: self.surroundings.journal_identity,
             notes: start.notes,
+            violations: Vec::new(),
+            previous_answer: None,
         });
         self.send_to_pool(backend, task);
     }

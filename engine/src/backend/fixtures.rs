@@ -32,6 +32,8 @@ pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
         working_directory: std::env::temp_dir(),
         journal: Digest::of("journal", &[&std::process::id().to_le_bytes()]),
         notes: Vec::new(),
+        violations: Vec::new(),
+        previous_answer: None,
     })
 }
 

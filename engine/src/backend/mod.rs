@@ -7,4 +7,4 @@ pub mod dry;
 #[cfg(all(test, feature = "command"))]
 mod conformance;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;

@@ -13,7 +13,9 @@ const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) -> Ended {
     let input = match shared.options.input {
-        InputMode::Prompt => task.prompt.as_bytes().to_vec(),
+        InputMode::Prompt => task::text(&shared.options.command, task)
+            .into_owned()
+            .into_bytes(),
         InputMode::Task | InputMode::Lines => match task::line(task) {
             Ok(line) => line,
             Err(error) => return failed(FailureKind::Other, error.to_string(), None),
