@@ -23,6 +23,7 @@ mod refusal;
 mod rewrite;
 mod rules;
 mod script;
+mod settle;
 mod state;
 mod trip;
 mod vm;

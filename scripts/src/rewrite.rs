@@ -11,7 +11,7 @@ use oxc_span::GetSpan;
 use crate::refusal::Lines;
 
 /// What every body is given beyond the globals, so that a nested workflow has its own.
-pub(crate) const OWN_NAMES: &str = "agent,workflow,phase,args";
+pub(crate) const OWN_NAMES: &str = "agent,attempt,merge,workflow,phase,args";
 
 /// The compiled text and how its places map to the author's.
 #[derive(Debug)]
@@ -136,7 +136,10 @@ impl<'a> Visit<'a> for Rewriter<'_, 'a> {
     /// without a look at the whole stack.
     fn visit_call_expression(&mut self, it: &CallExpression<'a>) {
         if let Expression::Identifier(callee) = &it.callee
-            && matches!(callee.name.as_str(), "agent" | "workflow")
+            && matches!(
+                callee.name.as_str(),
+                "agent" | "attempt" | "merge" | "workflow"
+            )
             && self
                 .semantic
                 .scoping()

@@ -17,7 +17,7 @@ use oxc_ast_visit::{Visit, walk};
 use oxc_semantic::Semantic;
 use oxc_syntax::scope::ScopeFlags;
 
-use names::{CHAINS, COMBINATORS, Names, SOURCES};
+use names::{ALONE, CHAINS, COMBINATORS, Names, SOURCES};
 
 pub(crate) fn is_followed(ast: &Program<'_>, semantic: &Semantic<'_>) -> bool {
     let names = Names::of(ast, semantic);
@@ -84,7 +84,7 @@ impl<'a> Flows<'_, 'a> {
         let callee = call.callee.without_parentheses();
         if let Some(global) = self.names.global(callee) {
             let source = SOURCES.contains(&global);
-            let alone = matches!(global, "agent" | "sleep");
+            let alone = ALONE.contains(&global);
             if source && place != Place::Promise && !(place == Place::Statement && alone) {
                 self.lost = true;
             }

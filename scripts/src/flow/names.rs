@@ -15,8 +15,11 @@ use oxc_syntax::symbol::SymbolId;
 
 /// Functions of the contract that give a promise.
 pub(super) const SOURCES: &[&str] = &[
-    "agent", "parallel", "pipeline", "workflow", "sleep", "attempt", "ask",
+    "agent", "attempt", "merge", "parallel", "pipeline", "workflow", "sleep", "ask",
 ];
+
+/// Those of them whose promise has no code behind it, so that nothing goes on unseen when nobody awaits it.
+pub(super) const ALONE: &[&str] = &["agent", "attempt", "merge", "sleep"];
 
 /// Functions of `Promise` that the prelude owns or that settle at once.
 pub(super) const COMBINATORS: &[&str] = &["all", "allSettled", "race", "any", "resolve", "reject"];

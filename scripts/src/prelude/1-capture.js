@@ -7,6 +7,7 @@ const {
 } = Reflect;
 const { create, freeze, isFrozen, setPrototypeOf } = Object;
 const { isArray } = Array;
+const { ceil } = Math;
 const uncurry = Function.prototype.bind.bind(Function.prototype.call);
 const { parse: parseJson, stringify } = JSON;
 const NativePromise = Promise;

@@ -7,10 +7,12 @@
 )]
 
 mod agent;
+mod attempt;
 mod body;
 mod context;
 mod fanout;
 mod flow;
 mod header;
 mod limits;
+mod merge;
 mod support;

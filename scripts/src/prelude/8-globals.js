@@ -19,7 +19,9 @@ const installGlobals = (own, args) => {
     remaining() { return host.budgetTotal === null ? Infinity : left(host.budgetTotal - host.spent()); },
   });
   const contract = {
-    agent(prompt, options, line) { return callAgent(own, prompt, options, line); },
+    agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); },
+    attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); },
+    merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); },
     parallel(thunks) { return parallel(thunks); },
     pipeline(items, ...stages) { return pipeline(items, setPrototypeOf(stages, null)); },
     workflow(target, args, line) { return callWorkflow(own, target, args, line); },
