@@ -8,6 +8,7 @@ use bellwether_journal::record::{CallKind, Level, ScriptError};
 use rquickjs::function::Opt;
 use rquickjs::{Ctx, Function, IntoJs, Module, Object, Value};
 
+use crate::library;
 use crate::limits::Limits;
 use crate::script::parse;
 use crate::state::{End, Form, Issue, State};
@@ -237,6 +238,8 @@ impl Host<'_> {
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
         set(ctx, table, "isName", Function::new(ctx.clone(), is_name)?)?;
+        let patterns = |ctx: Ctx<'js>| library::compile(&ctx);
+        set(ctx, table, "library", Function::new(ctx.clone(), patterns)?)?;
         let (shared, limits) = (self.shared.clone(), self.limits.clone());
         let compile = move |ctx: Ctx<'js>, source: String, path: String| {
             let child = Object::new(ctx.clone())?;

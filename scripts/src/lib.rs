@@ -16,6 +16,7 @@ mod duration;
 mod flow;
 mod header;
 mod host;
+mod library;
 mod limits;
 mod parse;
 mod paths;

@@ -12,6 +12,7 @@ use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
 use crate::command::{Settlement, Target, Turn, TurnStatus};
 use crate::host::{self, Host, Shared};
+use crate::library;
 use crate::limits::Limits;
 use crate::script::Script;
 use crate::settle::settle;
@@ -26,6 +27,7 @@ const PRELUDE: &str = concat!(
     include_str!("prelude/4-fanout.js"),
     include_str!("prelude/5-workflow.js"),
     include_str!("prelude/6-merge.js"),
+    include_str!("prelude/7-patterns.js"),
     include_str!("prelude/8-globals.js"),
     include_str!("prelude/9-seal.js"),
     "})",
@@ -112,11 +114,17 @@ impl std::fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// What recovery needs to be the same: the prelude, the interpreter, the table of host functions.
+    /// What recovery needs to be the same: the prelude, the patterns, the interpreter, the table of host functions.
     #[must_use]
     pub fn identity() -> Digest {
         let table = host::TABLE_VERSION.to_le_bytes();
-        Digest::of("vm", &[PRELUDE.as_bytes(), QUICKJS.as_bytes(), &table])
+        let parts = [
+            PRELUDE.as_bytes(),
+            library::PATTERNS.as_bytes(),
+            QUICKJS.as_bytes(),
+            &table,
+        ];
+        Digest::of("vm", &parts)
     }
 
     /// A new VM, and what the script did before it first waited.

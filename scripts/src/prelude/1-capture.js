@@ -14,6 +14,7 @@ const NativePromise = Promise;
 const promiseThen = uncurry(Promise.prototype.then);
 const slice = uncurry(String.prototype.slice);
 const trim = uncurry(String.prototype.trim);
+const includes = uncurry(String.prototype.includes);
 const wellFormed = uncurry(String.prototype.toWellFormed);
 const setHas = uncurry(WeakSet.prototype.has);
 const setAdd = uncurry(WeakSet.prototype.add);

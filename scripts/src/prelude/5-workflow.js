@@ -86,6 +86,7 @@ const bodyOf = (own, factory, args) => factory(
   { agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); } }.agent,
   { attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); } }.attempt,
   { merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); } }.merge,
+  patternsOf(own),
   { workflow(target, args, line) { return callWorkflow(own, target, args, line); } }.workflow,
   { phase(title) { enterPhase(own, title); } }.phase,
   args,

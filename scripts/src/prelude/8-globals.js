@@ -37,6 +37,7 @@ const installGlobals = (own, args) => {
   };
   for (const name of ownKeys(contract)) define(globalThis, name, contract[name]);
   define(globalThis, 'args', args);
+  define(globalThis, 'patterns', patternsOf(own));
   define(globalThis, 'budget', budget);
   const console = {};
   for (const name of ['log', 'info', 'debug']) define(console, name, logAt(0));

@@ -15,4 +15,5 @@ mod flow;
 mod header;
 mod limits;
 mod merge;
+mod patterns;
 mod support;
