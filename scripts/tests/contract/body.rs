@@ -364,6 +364,26 @@ fn b09_whatever_is_thrown() {
     }
 }
 
+/// All of them reach the journal in one record.
+#[test]
+fn b09_an_error_is_cut_to_what_a_record_holds() {
+    let long = "const long = '\u{e9}'.repeat(1e6);";
+    let run = run(&format!(
+        "{long} throw Object.assign(new Error(long), {{ name: long, code: long, stack: long }})"
+    ));
+    let error = run.error();
+    let letters = |text: &str| text.chars().count();
+    assert_eq!(letters(&error.name), 257);
+    assert_eq!(letters(error.code.as_deref().unwrap()), 257);
+    assert_eq!(letters(&error.message), 65_537);
+    assert!(error.name.ends_with("é…") && letters(&error.stack) <= 65_537);
+    let whole = crate::support::run(
+        "throw Object.assign(new Error('m'), { name: 'n'.repeat(256), code: 'c'.repeat(256) })",
+    );
+    assert_eq!(whole.error().name, "n".repeat(256));
+    assert_eq!(whole.error().code, Some("c".repeat(256)));
+}
+
 #[test]
 fn b09_unhandled_rejections_are_logged() {
     let run = run(
