@@ -39,6 +39,8 @@ mod event;
 mod git;
 mod handle;
 #[cfg(feature = "worktree")]
+mod isolation;
+#[cfg(feature = "worktree")]
 pub mod landing;
 mod observe;
 mod options;

@@ -83,6 +83,9 @@ pub struct StartOptions {
     pub working_directory: Option<PathBuf>,
     /// The commit checked out there, as the caller knows it.
     pub base_commit: Option<String>,
+    /// Why there is no commit that isolated agents could begin at; set when the run is started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) isolation_refused: Option<String>,
     /// How the working trees of isolated agents are made (feature `worktree`).
     #[serde(skip_serializing_if = "WorktreeOptions::is_default")]
     pub worktree: WorktreeOptions,

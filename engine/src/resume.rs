@@ -72,11 +72,13 @@ pub(crate) async fn resume(
     }
     let started = state.started.as_deref();
     let working_directory = started.map(|started| PathBuf::from(&started.working_directory));
+    let working_directory = working_directory.unwrap_or_default();
     let parts = Parts {
-        rules: run::rules(engine, &options).map_err(ResumeError::Backend)?,
+        rules: run::rules(engine, &options, run, &working_directory)
+            .map_err(ResumeError::Backend)?,
         caps: run::caps(&options, &changed),
         vm_limits: run::vm_limits(&options, &changed),
-        working_directory: working_directory.unwrap_or_default(),
+        working_directory,
         script_path: started
             .and_then(|started| started.script_path.as_ref())
             .map(PathBuf::from),

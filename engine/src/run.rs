@@ -12,7 +12,7 @@ use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Caps, Machine};
 use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeVm};
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::TimerNumber;
+use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
 use bellwether_journal::record::Millis;
 use bellwether_journal::state::RunState;
@@ -23,7 +23,7 @@ use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
-use crate::resolve::Rules;
+use crate::resolve::{Rules, Steps};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -77,14 +77,46 @@ pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLi
 ///
 /// # Errors
 /// Which backend is missing, and what there is.
-pub(crate) fn rules(engine: &Engine, options: &StartOptions) -> Result<Arc<Rules>, String> {
+pub(crate) fn rules(
+    engine: &Engine,
+    options: &StartOptions,
+    run: RunId,
+    folder: &Path,
+) -> Result<Arc<Rules>, String> {
     let make = |definition: &AgentType, command: &[String]| {
         let input = definition.agent_input.unwrap_or(options.agent_input);
         command_backend(engine, command, input)
     };
     let backends = backends(engine, options)?;
-    let rules = Rules::new(backends, &options.agent_types, options.isolate, None, &make);
+    let steps = steps(engine, options, run, folder);
+    let rules = Rules::new(
+        backends,
+        &options.agent_types,
+        options.isolate,
+        steps,
+        &make,
+    );
     Ok(Arc::new(rules))
+}
+
+/// What of a run's rules needs git.
+#[cfg(feature = "worktree")]
+fn steps(engine: &Engine, options: &StartOptions, run: RunId, folder: &Path) -> Steps {
+    let isolation = crate::isolation::Isolation::new(&engine.0.ground, run, folder, options);
+    let merging = Arc::clone(&isolation);
+    Steps {
+        isolated: Some(Arc::new(move |inner| isolation.isolated(inner))),
+        merge: Some(Arc::new(move |options| merging.merge(options))),
+        may_merge: options.permissions.merge,
+    }
+}
+
+#[cfg(not(feature = "worktree"))]
+fn steps(_engine: &Engine, options: &StartOptions, _run: RunId, _folder: &Path) -> Steps {
+    Steps {
+        may_merge: options.permissions.merge,
+        ..Steps::default()
+    }
 }
 
 /// The backends that a run may name, and the one that serves its calls.

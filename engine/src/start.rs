@@ -1,6 +1,6 @@
 //! Starting a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -26,13 +26,12 @@ use crate::schema::Schema;
 pub(crate) async fn start(
     engine: &Engine,
     script: Script,
-    options: StartOptions,
+    mut options: StartOptions,
 ) -> Result<RunHandle, StartError> {
     let Script { source, path } = script;
     let source: Arc<str> = source.into();
     let changed = ResumeOptions::default();
     let vm_limits = run::vm_limits(&options, &changed);
-    let rules = run::rules(engine, &options).map_err(StartError::Backend)?;
     let args = options.args.as_deref().map(checked_args).transpose()?;
 
     // The script sees its path (in stacks, and in those of workflows relative to it), so it is the one that is journaled:
@@ -89,6 +88,9 @@ pub(crate) async fn start(
         Some(folder) => folder.clone(),
         None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
     };
+    pin(engine, &mut options, &working_directory, run, &source).await;
+    let rules = run::rules(engine, &options, run, &working_directory);
+    let rules = rules.map_err(StartError::Backend)?;
     let now = engine.0.surroundings().clock.now();
     let seed = entropy::seed()?;
     let packed_options = text::pack_shared(
@@ -180,6 +182,22 @@ pub(crate) async fn start(
         Some(error) => Err(error.into()),
         None => Ok(handle),
     }
+}
+
+/// Pins what isolated agents begin at.
+#[cfg(feature = "worktree")]
+async fn pin(engine: &Engine, options: &mut StartOptions, folder: &Path, run: RunId, source: &str) {
+    crate::isolation::pin(&engine.0.ground, options, folder, run, source).await;
+}
+
+#[cfg(not(feature = "worktree"))]
+async fn pin(
+    _engine: &Engine,
+    _options: &mut StartOptions,
+    _folder: &Path,
+    _run: RunId,
+    _source: &str,
+) {
 }
 
 /// The arguments as the journal keeps them: the text as it came, if it is JSON.

@@ -29,8 +29,11 @@ pub(crate) struct MergeOptions {
 /// Lands the branches that a call of `merge` names.
 pub(crate) struct MergeStep {
     pub(crate) options: MergeOptions,
-    /// Where; why that cannot be.
-    pub(crate) place: Result<(Pool, Base), String>,
+    /// Where worktrees to verify in come from.
+    pub(crate) pool: Pool,
+    /// Where the run began.
+    pub(crate) base: Base,
+    /// The run's working directory.
     pub(crate) folder: PathBuf,
 }
 
@@ -39,10 +42,7 @@ impl AgentBackend for MergeStep {
         let failed = |message: String| {
             futures_util::future::ready(Ended::failed(FailureKind::Other, message)).boxed()
         };
-        let (pool, base) = match &self.place {
-            Ok(place) => place.clone(),
-            Err(reason) => return failed(reason.clone()),
-        };
+        let (pool, base) = (self.pool.clone(), self.base.clone());
         let branches: Vec<String> = match serde_json::from_str(&task.prompt) {
             Ok(branches) => branches,
             Err(error) => return failed(format!("merge(): no list of branches: {error}")),

@@ -49,8 +49,23 @@ pub(crate) struct Rules {
     backends: Backends,
     types: HashMap<String, Known>,
     isolate: Isolate,
-    isolated: Option<Isolated>,
+    steps: Steps,
 }
+
+/// What of a run's rules needs git.
+#[derive(Default)]
+pub(crate) struct Steps {
+    /// Without it a call that is to be isolated is refused.
+    pub(crate) isolated: Option<Isolated>,
+    /// Without it `merge` is refused.
+    pub(crate) merge: Option<Merge>,
+    /// The script may merge.
+    pub(crate) may_merge: bool,
+}
+
+/// Makes what does a merge with these options.
+pub(crate) type Merge =
+    Arc<dyn Fn(Map<String, Value>) -> Result<Arc<dyn AgentBackend>, Refusal> + Send + Sync>;
 
 /// An agent type of the run.
 struct Known {
@@ -62,12 +77,12 @@ struct Known {
 
 impl Rules {
     /// Rules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
-    /// type's own command; without `isolated` a call that is to be isolated is refused.
+    /// type's own command.
     pub(crate) fn new(
         backends: Backends,
         types: &[AgentType],
         isolate: Isolate,
-        isolated: Option<Isolated>,
+        steps: Steps,
         make: &dyn Fn(&AgentType, &[String]) -> Result<Arc<dyn AgentBackend>, String>,
     ) -> Self {
         let mut known = HashMap::new();
@@ -88,7 +103,7 @@ impl Rules {
             backends,
             types: known,
             isolate,
-            isolated,
+            steps,
         }
     }
 
@@ -161,7 +176,7 @@ impl Rules {
             backend = Arc::new(Checked::new(backend, schema));
         }
         if options.isolation.is_some() {
-            let isolated = self.isolated.as_ref().ok_or_else(|| {
+            let isolated = self.steps.isolated.as_ref().ok_or_else(|| {
                 let message = "agent(): isolation 'worktree' needs the engine's feature `worktree`, which this program was built without";
                 Refusal::new("ISOLATION", message)
             })?;
@@ -173,6 +188,33 @@ impl Rules {
             backend: Ok(backend),
             notices,
         })
+    }
+
+    fn merge(&self, all: Map<String, Value>) -> Resolution {
+        let mut content = all.clone();
+        // How long a verification may take does not change what it says.
+        content.remove("timeout");
+        let backend = match &self.steps {
+            Steps {
+                may_merge: false, ..
+            } => Err(Refusal::new(
+                "NOT_ALLOWED",
+                "merge() is not allowed: allow it with `--allow merge`, or with `merge = true` under `[permissions]` in the settings",
+            )),
+            Steps {
+                merge: Some(merge), ..
+            } => merge(all),
+            Steps { merge: None, .. } => Err(Refusal::new(
+                "NOT_ALLOWED",
+                "merge() needs the engine's feature `worktree`, which this program was built without",
+            )),
+        };
+        Resolution {
+            options: AgentOptions::default(),
+            content,
+            backend,
+            notices: Vec::new(),
+        }
     }
 
     /// Who does it: what the call names, else what its type is carried out by, else the run's own.
@@ -272,6 +314,7 @@ impl Resolve for Rules {
                 backend: Err(refusal),
                 notices: Vec::new(),
             }),
+            CallKind::Merge => self.merge(all),
             _ => self.backends.resolve(kind, all),
         }
     }

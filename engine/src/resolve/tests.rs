@@ -34,7 +34,11 @@ fn rules_over(types: &[AgentType], isolate: Isolate) -> Rules {
         "broken" => Err("no feature `command`".to_owned()),
         _ => Ok(named(&command.join(" "))),
     };
-    Rules::new(backends, types, isolate, Some(isolated), &make)
+    let steps = Steps {
+        isolated: Some(isolated),
+        ..Steps::default()
+    };
+    Rules::new(backends, types, isolate, steps, &make)
 }
 
 fn resolve(rules: &Rules, options: Value) -> Resolution {
@@ -387,7 +391,7 @@ fn all_who_may_write_are_isolated_when_the_run_says_so() {
 #[test]
 fn isolation_without_worktrees_is_refused() {
     let backends = Backends::new(HashMap::from([("main".to_owned(), named("main"))]), "main");
-    let rules = Rules::new(backends, &[], Isolate::Asked, None, &|_, _| {
+    let rules = Rules::new(backends, &[], Isolate::Asked, Steps::default(), &|_, _| {
         Err(String::new())
     });
     let refused = refusal(&rules, json!({"isolation": "worktree"}));
