@@ -56,8 +56,9 @@ pub(super) async fn clean(git: &Git, slot: &mut Slot, commit: &str) -> Result<()
         slot.state.base = None;
         slot.save()?;
     }
-    create::check_out(git, slot, commit).await?;
+    // First what the agent has added: attributes among it would have a say in how files are written.
     remove_untracked(git, slot).await?;
+    create::check_out(git, slot, commit).await?;
     submodule::restore(git, slot).await?;
     if moves {
         let call = git.call(&slot.tree).setting("core.logAllRefUpdates=false");
