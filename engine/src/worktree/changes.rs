@@ -215,7 +215,18 @@ pub(super) async fn make_branch(
     let name = format!("refs/heads/{branch}");
     let call = slot.git(git).durable();
     let call = call.args(["update-ref", "-m", "bellwether: kept", &name, commit, ""]);
-    Ok(call.run().await.map(drop)?)
+    let Err(error) = call.run().await else {
+        return Ok(());
+    };
+    // A branch `a` leaves no room for one of the name `a/b`.
+    for (end, _) in branch.match_indices('/') {
+        let shorter = &branch[..end];
+        let name = format!("refs/heads/{shorter}");
+        if super::base::commit_of(git, &slot.tree, &name).await?.is_some() {
+            return Err(WorktreeError::BranchInTheWay(shorter.to_owned()));
+        }
+    }
+    Err(error.into())
 }
 
 /// What an earlier attempt kept, whose end never became known: its branch is taken away, and what it held is a patch.

@@ -1,10 +1,12 @@
 //! Makes a worktree what it was before an agent had it.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 use super::slot::Slot;
-use super::{WorktreeError, blocking, create, submodule};
+use super::{WorktreeError, blocking, create, disk, submodule};
 use crate::git::parse::{self, File, State, StatusEntry};
 use crate::git::{Git, RepoPath};
 
@@ -54,8 +56,9 @@ pub(super) async fn clean(git: &Git, slot: &mut Slot, commit: &str) -> Result<()
         slot.state.base = None;
         slot.save()?;
     }
-    create::check_out(git, slot, commit).await?;
+    // First what the agent has added: attributes among it would have a say in how files are written.
     remove_untracked(git, slot).await?;
+    create::check_out(git, slot, commit).await?;
     submodule::restore(git, slot).await?;
     if moves {
         let call = git.call(&slot.tree).setting("core.logAllRefUpdates=false");
@@ -77,19 +80,21 @@ async fn remove_untracked(git: &Git, slot: &Slot) -> Result<(), WorktreeError> {
         }
         call.output()
     };
-    if call().await?.success() {
-        return Ok(());
-    }
-    // Some tools make folders that nobody may write to, not even to empty them.
+    let mut output = call().await?;
     let tree = slot.tree.clone();
-    blocking(move || {
-        super::disk::make_writable(&tree);
-        Ok(())
-    })
-    .await?;
-    let output = call().await?;
-    match output.success() {
-        true => Ok(()),
-        false => Err(output.error().into()),
+    if !output.success() {
+        // Some tools make folders that nobody may write to, not even to empty them.
+        blocking(move || {
+            disk::make_writable(&tree);
+            Ok(())
+        })
+        .await?;
+        output = call().await?;
     }
+    if !output.success() {
+        return Err(output.error().into());
+    }
+    let kept: HashSet<PathBuf> = slot.ours().map(|path| slot.tree.join(path.as_path())).collect();
+    let tree = slot.tree.clone();
+    blocking(move || disk::remove_special(&tree, &|path| kept.contains(path))).await
 }

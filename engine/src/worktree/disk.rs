@@ -48,6 +48,32 @@ pub(super) fn remove(path: &Path) -> Result<(), WorktreeError> {
     }
 }
 
+/// Removes pipes, sockets and the like below a folder, which git does not see. What `is_kept` says yes to is not looked
+/// into.
+pub(super) fn remove_special(
+    folder: &Path,
+    is_kept: &impl Fn(&Path) -> bool,
+) -> Result<(), WorktreeError> {
+    let failed = |error| WorktreeError::io(folder, error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_file() || kind.is_symlink() {
+            continue;
+        }
+        let path = entry.path();
+        if is_kept(&path) {
+            continue;
+        }
+        if kind.is_dir() {
+            remove_special(&path, is_kept)?;
+        } else {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Lets their owner write to `folder` and all folders below it. What cannot be changed stays: the caller finds out.
 pub(super) fn make_writable(folder: &Path) {
     let mut folders = vec![folder.to_owned()];

@@ -97,6 +97,15 @@ pub enum WorktreeError {
          work in a checkout of that one"
     )]
     SubmoduleChanged(String),
+    /// Files that were left out cannot be told from files that were removed.
+    #[error(
+        "the agent made its worktree sparse (`git sparse-checkout`), so that removed files cannot be told from those left \
+         out: let it work without that, or make the main checkout sparse"
+    )]
+    MadeSparse,
+    /// No branch can be made.
+    #[error("a branch named `{0}` is in the way: rename it, so that agents' branches can be made below that name")]
+    BranchInTheWay(String),
     /// Another engine has the pool.
     #[error("another engine works in {}", .0.display())]
     Busy(PathBuf),

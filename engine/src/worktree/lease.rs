@@ -111,8 +111,7 @@ impl Worktree {
     pub async fn release(self) -> Result<(), WorktreeError> {
         self.end(|mut worktree| async move {
             // Only what it did to the setup's inputs matters now.
-            let found = changes::find(&worktree.shared.settings.git, &worktree.claim.slot).await;
-            let paths = found.unwrap_or_default().paths();
+            let paths = worktree.find().await.unwrap_or_default().paths();
             worktree.shared.tidy(&mut worktree.claim, &paths).await
         })
         .await
@@ -128,8 +127,20 @@ impl Worktree {
         joined.unwrap_or_else(|error| Err(WorktreeError::Interrupted(error.to_string())))
     }
 
+    /// What was changed, whatever was done to git's own files meanwhile.
+    async fn find(&self) -> Result<Found, WorktreeError> {
+        let slot = &self.claim.slot;
+        slot.unlock();
+        let was_made_sparse = slot.was_made_sparse();
+        slot.restore_admin()?;
+        if was_made_sparse {
+            return Err(WorktreeError::MadeSparse);
+        }
+        changes::find(&self.shared.settings.git, slot).await
+    }
+
     async fn end_with(&mut self, message: Option<String>) -> Result<Kept, WorktreeError> {
-        let found = changes::find(&self.shared.settings.git, &self.claim.slot).await;
+        let found = self.find().await;
         let kept = match &found {
             Ok(found) => self.take_down(found, message).await,
             Err(_) => Ok(None),

@@ -99,7 +99,7 @@ pub(super) struct Shared {
     /// One landing at a time; between processes see [`crate::landing`].
     pub(crate) landing: tokio::sync::Mutex<()>,
     /// Held as long as the pool is open.
-    _lock: File,
+    _lock: Lock,
 }
 
 #[derive(Default)]
@@ -276,7 +276,7 @@ impl Pool {
     }
 }
 
-fn open_folder(own: &Path, name: &str) -> Result<(PathBuf, PathBuf, File), WorktreeError> {
+fn open_folder(own: &Path, name: &str) -> Result<(PathBuf, PathBuf, Lock), WorktreeError> {
     let folder = own.join(name);
     fs::create_dir_all(&folder).map_err(|error| WorktreeError::io(&folder, error))?;
     // Git gives paths without symbolic links, and these are compared with them.
@@ -289,13 +289,22 @@ fn open_folder(own: &Path, name: &str) -> Result<(PathBuf, PathBuf, File), Workt
 }
 
 /// The lock of a pool, held.
-fn lock_of(pool: &Path) -> Result<File, WorktreeError> {
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a process that is just being started still has it, too.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock_of(pool: &Path) -> Result<Lock, WorktreeError> {
     let path = pool.join(LOCK);
     let mut options = File::options();
     let opened = options.create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|error| WorktreeError::io(&path, error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(WorktreeError::Busy(pool.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(WorktreeError::io(&path, error)),
     }
@@ -613,7 +622,7 @@ impl Shared {
         }
         if claim.condition != Condition::New && slot.is_there() {
             let is_at_base = slot.state.base.as_deref() == Some(base.commit());
-            if claim.condition == Condition::Clean && is_at_base {
+            if claim.condition == Condition::Clean && is_at_base && slot.is_whole() {
                 return Ok(());
             }
             claim.condition = Condition::Dirty;
@@ -678,7 +687,7 @@ impl Shared {
         let is_at_base = |template: &Option<Template>| {
             template.as_ref().is_some_and(|template| {
                 template.condition == Condition::Clean
-                    && template.slot.is_there()
+                    && template.slot.is_whole()
                     && template.slot.state.base.as_deref() == Some(base.commit())
             })
         };

@@ -131,17 +131,23 @@ impl Slot {
 
     /// Whether there is something to work with at all.
     pub(super) fn is_there(&self) -> bool {
-        self.state.admin.is_absolute() && self.tree.is_dir()
+        self.state.admin.is_absolute() && self.tree.is_dir() && self.index().is_file()
+    }
+
+    /// Whether git knows it as a worktree, too.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_there() && self.tree.join(".git").is_file() && self.admin().join("HEAD").exists()
     }
 
     /// A call of git on this worktree and the engine's own index, whatever the agent has made of the worktree's.
+    ///
+    /// Looking alone (`git status`) writes nothing into that index: under attributes that an agent has changed, other
+    /// bytes may count as the same file, and would then stay.
     pub(super) fn git(&self, git: &Git) -> Call {
         git.call(&self.tree)
             .env("GIT_DIR", self.admin())
             .env("GIT_WORK_TREE", &self.tree)
             .env("GIT_INDEX_FILE", self.index())
-            // Nobody else writes it: what git learns by looking, it may keep.
-            .env("GIT_OPTIONAL_LOCKS", "1")
     }
 
     /// What is neither the base's nor the agent's: links, copies, products.
@@ -231,6 +237,13 @@ impl Slot {
             .map_err(|error| WorktreeError::io(&to, error))
     }
 
+    /// Whether somebody has told git to leave files out of the worktree that belong there.
+    pub(super) fn was_made_sparse(&self) -> bool {
+        let patterns = Path::new("info/sparse-checkout");
+        let found = fs::read(self.admin().join(patterns)).ok();
+        found.is_some() && found.as_ref() != self.admin.get(patterns)
+    }
+
     /// Takes away the locks of a git that was killed. For a worktree that nobody works in.
     pub(super) fn unlock(&self) {
         let admin = self.admin();
@@ -297,17 +310,25 @@ fn make_equal(folder: &Path, wanted: &BTreeMap<PathBuf, Vec<u8>>) -> io::Result<
         }
         fs::write(path, bytes)?;
     }
-    remove_empty_folders(folder, wanted)
+    remove_folders(folder, Path::new(""), wanted)
 }
 
-/// What a rebase leaves is a folder; empty ones say as much to git as full ones.
-fn remove_empty_folders(folder: &Path, wanted: &BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+/// Removes the folders that lead to none of the wanted files: to git the folder of a rebase says as much as its files.
+fn remove_folders(
+    folder: &Path,
+    below: &Path,
+    wanted: &BTreeMap<PathBuf, Vec<u8>>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(folder.join(below))? {
         let entry = entry?;
-        let name = PathBuf::from(entry.file_name());
-        let is_wanted = wanted.keys().any(|path| path.starts_with(&name));
-        // Submodules' own repositories (`modules`) and refs of this worktree alone (`refs`) are not in files.
-        if entry.file_type()?.is_dir() && !is_wanted && name != Path::new("refs") {
+        let path = below.join(entry.file_name());
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // Git makes the folder of a worktree's own refs with the worktree, and without it there is none.
+        if path == Path::new("refs") || wanted.keys().any(|wanted| wanted.starts_with(&path)) {
+            remove_folders(folder, &path, wanted)?;
+        } else {
             super::disk::remove(&entry.path()).map_err(io::Error::other)?;
         }
     }
