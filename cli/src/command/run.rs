@@ -164,6 +164,7 @@ pub(super) async fn open(
     let engine = Engine::builder()
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
+        .worktrees(config.worktrees())
         .limits(limits);
     let engine = starting(signals, engine.build()).await?;
     let live = engine.clone();

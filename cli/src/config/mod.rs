@@ -212,6 +212,12 @@ impl Config {
         }
     }
 
+    /// Where the working trees of isolated agents are made.
+    pub(crate) fn worktrees(&self) -> PathBuf {
+        let (journal, is_own) = self.journal();
+        project::worktrees(&self.root, &journal, is_own)
+    }
+
     /// What carries out agents: of backend and agent command the one that was set by the higher
     /// layer; in the same layer the backend, which then may be `command`.
     pub(crate) fn agents(&self) -> Option<Agents> {
