@@ -1,5 +1,7 @@
 //! The agents that come with the engine.
 
+#[cfg(feature = "codemod")]
+pub mod codemod;
 #[cfg(feature = "command")]
 pub mod command;
 pub mod dry;
