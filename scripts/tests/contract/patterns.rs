@@ -4,7 +4,7 @@ use bellwether_journal::record::FailureKind;
 use bellwether_scripts::{About, Answer, Call, Nothing, TurnStatus};
 use serde_json::{Value, json};
 
-use crate::support::{Host, Run, crashed, folder, run, script, value};
+use crate::support::{Host, PATCHES, Run, crashed, folder, run, script, value};
 
 /// What a reviewer says who looked and found nothing.
 const STANDS: &str = r#"{"verdict":"stands","evidence":[],"checked":["read a.js","ran npm test"]}"#;
@@ -936,5 +936,53 @@ fn x08_limits_end_the_vm_inside_a_pattern_too() {
             );
             assert_eq!(run.limit().code.as_deref(), Some(code), "{body}");
         }
+    }
+}
+
+/// What a script does to its own world changes nothing of what the patterns say.
+#[test]
+fn x08_patterns_hold_in_patched_worlds() {
+    let more = [
+        "Object.prototype.refuted = Object.prototype.review = Object.prototype.verdict = Object.prototype.reviewers = 'stolen'",
+        "Array.prototype.length = 7; Array.isArray = () => true; Reflect.ownKeys = Reflect.defineProperty = () => []; Object.defineProperty = null",
+        "String.prototype.includes = () => true; String.prototype.trim = () => ''; globalThis.attempt = globalThis.pipeline = globalThis.agent = null",
+        "Object.prototype.then = undefined; Object.prototype.quorum = 9; Object.prototype.label = 'x'; Object.prototype.task = 't'",
+    ];
+    let answers = [
+        ("refute: a", REFUTED),
+        ("refute: reviewer 2", STANDS),
+        ("converge 1: implement", "{\"n\":1}"),
+        ("converge 1: correctness", REFUTED),
+        ("converge 1: side effects", GRUMBLES),
+        ("converge 2: fix", "{\"n\":2}"),
+        ("converge 2: correctness", STANDS),
+        ("converge 2: side effects", STANDS),
+    ];
+    let body = "const one = await patterns.refute({ change: 'x' }, { reviewers: ['a', {}, () => [{ reason: 'r', quote: 'q' }], () => { throw 1 }], extra: { risk: {} } });
+        const two = await patterns.converge({ task: 'Do it', verify: () => [] });
+        let three; try { await patterns.refute(5) } catch (e) { three = e.code }
+        return { one, two, three }";
+    let run = |patch: &str| scripted(&answers).run(&script(&format!("{patch};\n{body}")));
+    let plain = run("");
+    assert_eq!(plain.value()["two"]["agreed"], json!(true));
+    for patch in PATCHES.into_iter().chain(more) {
+        let patched = run(patch);
+        let asked = |run: &Run| -> Vec<_> {
+            let of = |call: &Call| {
+                (
+                    call.prompt.clone(),
+                    call.options.clone(),
+                    call.label.clone(),
+                )
+            };
+            run.calls.iter().map(of).collect()
+        };
+        assert_eq!(
+            asked(&patched),
+            asked(&plain),
+            "{patch}: {:?}",
+            patched.status
+        );
+        assert_eq!(patched.text(), plain.text(), "{patch}");
     }
 }
