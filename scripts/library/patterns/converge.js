@@ -121,7 +121,8 @@ const converge = async (options) => {
       entry.change = state.change = done.change;
       entry.worktree = state.worktree = done.worktree;
     }
-    const made = claimFrom({ claim: given.claim, task, change: state.change, worktree: state.worktree });
+    const { files } = own(state.worktree ?? {});
+    const made = claimFrom({ claim: given.claim, task, change: state.change, files, worktree: state.worktree });
     let found;
     if (checks.length > 0) {
       found = await examine(made, checks, checking);

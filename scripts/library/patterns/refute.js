@@ -25,6 +25,7 @@ const ANSWER = `Answer with
 
 const nullable = (type) => ({ type: [type, 'null'] });
 const VERDICT = {
+  __proto__: null,
   verdict: { enum: ['stands', 'refuted'] },
   evidence: {
     type: 'array',
@@ -59,10 +60,10 @@ const reviewerFrom = (pattern, given, index) => {
 };
 
 // So many unnamed ones.
-const unnamed = (pattern, most, least) => {
+const unnamed = (pattern, count, least) => {
   const reviewers = [];
-  number(pattern, 'reviewers', most, least, REVIEWERS_MAX);
-  for (let i = 0; i < most; i++) {
+  number(pattern, 'reviewers', count, least, REVIEWERS_MAX);
+  for (let i = 0; i < count; i++) {
     const { name, focus } = LENSES[i % LENSES.length];
     const turn = (i - i % LENSES.length) / LENSES.length + 1;
     add(reviewers, { __proto__: null, name: turn === 1 ? name : `${name} ${turn}`, focus, options: {} });
@@ -195,13 +196,22 @@ const examine = async (claim, reviewers, settings) => {
   };
 };
 
+const extraFrom = (pattern, given) => {
+  const extra = objectOr(pattern, 'extra', given);
+  const names = ownKeys(VERDICT);
+  for (let i = 0; i < names.length; i++) {
+    if (extra[names[i]] !== undefined) throw wrong('OPTIONS', `${pattern}: extra.${names[i]} is part of every verdict; give another name`);
+  }
+  return extra;
+};
+
 // How many of `count` reviewers decide, and what they are asked with. More than half must have looked and found nothing.
 const settingsFrom = (pattern, label, count, { quorum = 1, approvals = (count - count % 2) / 2 + 1, agentOptions, extra }) => ({
   quorum: count === 0 ? 0 : number(pattern, 'quorum', quorum, 1, count),
   approvals: count === 0 ? 0 : number(pattern, 'approvals', approvals, 1, count),
   label,
   agentOptions: objectOr(pattern, 'agentOptions', agentOptions),
-  extra: objectOr(pattern, 'extra', extra),
+  extra: extraFrom(pattern, extra),
 });
 
 const refute = async (claim, options) => {

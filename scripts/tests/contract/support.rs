@@ -12,6 +12,23 @@ use bellwether_scripts::{
 
 pub(crate) const HEADER: &str = "export const meta = { name: 'test', description: 'A test' };\n";
 
+/// What a script may do to its own world.
+pub(crate) const PATCHES: [&str; 13] = [
+    "Array.prototype.map = Array.prototype.push = Array.prototype[Symbol.iterator] = () => { throw 1 }",
+    "Promise.prototype.then = function () { throw 1 }",
+    "Object.defineProperty(Object.prototype, '0', { set() { throw 1 }, get() { throw 2 } })",
+    "Object.prototype.label = 'stolen'; Object.prototype.get = Object.prototype.set = () => { throw 1 }",
+    "Object.prototype.value = 1; Object.prototype.writable = false; Object.prototype.toJSON = undefined",
+    "JSON.parse = JSON.stringify = () => { throw 1 }; Reflect.apply = Object.freeze = null; String.prototype.trim = null",
+    "Promise.resolve = Promise.all = null; globalThis.Promise = undefined",
+    "Object.defineProperty(Promise, Symbol.species, { get() { throw 1 } })",
+    "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = null; globalThis.Array = globalThis.Object = null",
+    "Error.prepareStackTrace = () => { throw 1 }; Error.stackTraceLimit = -1; Error.captureStackTrace = null",
+    "Map.prototype.get = Map.prototype.set = WeakSet.prototype.has = () => { throw 1 }; Object.defineProperty(Map.prototype, 'size', { get() { throw 1 } })",
+    "Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
+    "delete globalThis.globalThis; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
+];
+
 /// A script of this body. Its first line is the author's line 2.
 pub(crate) fn script(body: &str) -> Script {
     script_of(&format!("{HEADER}{body}"))
