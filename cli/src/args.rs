@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::duration;
 use crate::config::file::Layer;
-use crate::config::key::{AGENT_INPUTS, Key, Value};
+use crate::config::key::{AGENT_INPUTS, ISOLATES, Key, Value};
 use crate::error::{CommandError, Result};
 use crate::output::ColorChoice;
 
@@ -139,6 +139,9 @@ pub(crate) struct AgentFlags {
     /// What that program is given: one JSON object, the prompt alone, or one JSON object a line
     #[arg(long, value_name = "FORM", value_parser = clap::builder::PossibleValuesParser::new(AGENT_INPUTS))]
     pub(crate) agent_input: Option<String>,
+    /// Which agents work in a git worktree of their own: those that ask for it, or all that may write
+    #[arg(long, value_name = "WHICH", value_parser = clap::builder::PossibleValuesParser::new(ISOLATES))]
+    pub(crate) isolate: Option<String>,
     /// How long the run may take before it is stopped, such as 90s or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
@@ -392,6 +395,7 @@ pub(crate) fn layer(
             (Key::Backend, &agents.backend),
             (Key::AgentCommand, &agents.agent_command),
             (Key::AgentInput, &agents.agent_input),
+            (Key::Isolate, &agents.isolate),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
         }

@@ -137,6 +137,9 @@ struct File {
     /// How that program is given its task: one JSON object (`task`), the prompt alone (`prompt`), or
     /// one process for many tasks, one JSON object a line (`lines`). Default: `task`.
     agent_input: Option<AgentInput>,
+    /// Which agents work in a git worktree of their own: those whose call or agent type asks for it (`asked`), or all
+    /// whose tools are not limited to reading ones (`always`). Default: `asked`.
+    isolate: Option<Isolate>,
     /// Agents of a run at once; 0 is no limit.
     #[schemars(range(min = 0, max = 4_294_967_295_u64))]
     concurrency: Option<u32>,
@@ -245,6 +248,17 @@ enum AgentInput {
     Lines,
 }
 
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum Isolate {
+    Asked,
+    Always,
+}
+
 /// The JSON Schema of a settings file.
 pub(crate) fn schema() -> serde_json::Value {
     schemars::schema_for!(File).to_value()
@@ -270,6 +284,7 @@ mod tests {
             backend = "dry"
             agent_command = "claude -p 'a b'"
             agent_input = "prompt"
+            isolate = "always"
             concurrency = 0
             max_agents = 0x10
             max_items = 5

@@ -16,6 +16,8 @@ pub(crate) enum Key {
     AgentCommand,
     /// How that program is given its task.
     AgentInput,
+    /// Which agents work in a worktree of their own.
+    Isolate,
     /// Agents of a run at once.
     Concurrency,
     /// Agents of a run in all.
@@ -100,6 +102,9 @@ pub(crate) const AGENT_INPUTS: &[&str] = &["task", "prompt", "lines"];
 /// What becomes of uncommitted changes when agents are isolated.
 const UNCOMMITTED: &[&str] = &["refuse", "include"];
 
+/// Which agents work in a worktree of their own.
+pub(crate) const ISOLATES: &[&str] = &["asked", "always"];
+
 impl Key {
     /// All settings, in the order in which they are shown.
     pub(crate) const ALL: &[Self] = &[
@@ -107,6 +112,7 @@ impl Key {
         Self::Backend,
         Self::AgentCommand,
         Self::AgentInput,
+        Self::Isolate,
         Self::Concurrency,
         Self::MaxAgents,
         Self::MaxItems,
@@ -134,6 +140,7 @@ impl Key {
             Self::Backend => "backend",
             Self::AgentCommand => "agent_command",
             Self::AgentInput => "agent_input",
+            Self::Isolate => "isolate",
             Self::Concurrency => "concurrency",
             Self::MaxAgents => "max_agents",
             Self::MaxItems => "max_items",
@@ -209,6 +216,7 @@ impl Key {
             },
             Self::AgentCommand => Kind::Words,
             Self::AgentInput => Kind::Choice(AGENT_INPUTS),
+            Self::Isolate => Kind::Choice(ISOLATES),
             Self::Concurrency => Kind::Count {
                 min: 0,
                 max: u32::MAX as u64,

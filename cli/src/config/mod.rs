@@ -12,7 +12,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::{AgentInput, Permissions, ScriptLimits, WorktreeOptions, default_concurrency};
+use bellwether::agent_type::Home;
+use bellwether::{
+    AgentInput, Isolate, Permissions, ScriptLimits, WorktreeOptions, default_concurrency,
+};
 
 use crate::error::{CommandError, Result};
 use file::Layer;
@@ -113,6 +116,8 @@ pub(crate) enum Agents {
 pub(crate) struct Config {
     /// The project's root.
     pub(crate) root: PathBuf,
+    /// The person's folders.
+    pub(crate) home: Home,
     effective: Vec<Effective>,
     overruled: Vec<String>,
 }
@@ -132,8 +137,9 @@ impl Config {
         } = sources;
         let root = project::root(directory);
         let mut effective = defaults(&root, cpus);
-        if let Some(path) = person_file(&environment) {
-            let base = path.parent().unwrap_or(directory).to_path_buf();
+        let home = home(&environment);
+        if let Some(base) = home.bellwether.clone() {
+            let path = base.join("config.toml");
             apply(&mut effective, file::read(&path, &base)?, |_| {
                 Source::Person(path.clone())
             });
@@ -170,6 +176,7 @@ impl Config {
         });
         Ok(Self {
             root,
+            home,
             effective,
             overruled,
         })
@@ -252,6 +259,14 @@ impl Config {
             Some(Value::Text(word)) if word == "prompt" => AgentInput::Prompt,
             Some(Value::Text(word)) if word == "lines" => AgentInput::Lines,
             _ => AgentInput::Task,
+        }
+    }
+
+    /// Which agents work in a worktree of their own.
+    pub(crate) fn isolate(&self) -> Isolate {
+        match self.set(Key::Isolate) {
+            Some(Value::Text(word)) if word == "always" => Isolate::Always,
+            _ => Isolate::Asked,
         }
     }
 
@@ -364,6 +379,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
             let value = match key {
                 Key::Journal => Some(Value::Path(project::journal(root))),
                 Key::AgentInput => Some(Value::Text("task".to_owned())),
+                Key::Isolate => Some(Value::Text("asked".to_owned())),
                 Key::Concurrency => Some(Value::Count(default_concurrency(cpus) as u64)),
                 Key::MaxAgents => Some(Value::Count(1_000)),
                 Key::MaxItems => Some(Value::Count(4_096)),
@@ -403,17 +419,22 @@ fn apply(effective: &mut [Effective], layer: Layer, source: impl Fn(Key) -> Sour
     }
 }
 
-/// The personal settings: `$XDG_CONFIG_HOME/bellwether/config.toml`, or under `~/.config`.
-fn person_file(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+/// The person's folders: `$XDG_CONFIG_HOME/bellwether`, or under `~/.config`; `$CLAUDE_CONFIG_DIR`, or `~/.claude`.
+fn home(environment: &[(OsString, OsString)]) -> Home {
     let variable = |name: &str| {
         let (_, value) = environment.iter().find(|(key, _)| key == name)?;
         let path = PathBuf::from(value);
         // The XDG specification: a relative path is to be ignored.
         path.is_absolute().then_some(path)
     };
-    variable("XDG_CONFIG_HOME")
-        .or_else(|| Some(variable("HOME")?.join(".config")))
-        .map(|folder| folder.join("bellwether").join("config.toml"))
+    let mut home = variable("HOME").map_or_else(Home::default, |home| Home::at(&home));
+    if let Some(folder) = variable("XDG_CONFIG_HOME") {
+        home.bellwether = Some(folder.join("bellwether"));
+    }
+    if let Some(folder) = variable("CLAUDE_CONFIG_DIR") {
+        home.claude = Some(folder);
+    }
+    home
 }
 
 /// The environment's layer. A variable of ours that is no setting is an error only when its name is
