@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Print what a run's isolated agents changed, as patches
     Diff(Diff),
+    /// Land the branches that a run's agents left, one at a time
+    Land(Land),
     /// Print a run's result
     Result(OneRun),
     /// Print a run's log
@@ -281,6 +283,38 @@ pub(crate) struct Diff {
     /// Print the files and the lines that were added and removed, not the patches
     #[arg(long)]
     pub(crate) stat: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `land`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether land last --verify 'npm test'
+  bellwether land r-7k2m --into migration
+  bellwether land last a-3 a-17            two agents' branches only
+
+Each branch is merged with all that landed before it, verified in a worktree at
+that very commit, and only then the target moves. A branch in conflict, or one
+that does not verify, is left out and the target untouched by it. Landing again
+is safe: what is in the target stays as it is.
+
+Exit code: 0 all landed, 4 some were left out, 1 all were.")]
+pub(crate) struct Land {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// Agents of it, by id or label, whose branches to land [default: all that left one]
+    pub(crate) agents: Vec<String>,
+    /// The branch to land in; made at the run's base when it is not there [default: what is checked out]
+    #[arg(long, value_name = "BRANCH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) into: Option<String>,
+    /// A command for the shell that must end with exit code 0 for each branch
+    #[arg(long, value_name = "COMMAND", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) verify: Option<String>,
+    /// How long that command may take [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,

@@ -70,31 +70,31 @@ pub(crate) async fn pin(
     let Some(worktrees) = ground.worktrees.as_deref().filter(|_| wanted) else {
         return;
     };
-    let settings = settings(&options.worktree);
+    let settings = Settings::from(&options.worktree);
     match Base::pin(folder, &settings, run, worktrees).await {
         Ok(base) => options.base_commit = Some(base.commit().to_owned()),
         Err(error) => options.isolation_refused = Some(error.to_string()),
     }
 }
 
-/// The settings of the pool.
-#[must_use]
-pub(crate) fn settings(options: &WorktreeOptions) -> Settings {
-    let paths = |paths: &[String]| paths.iter().map(PathBuf::from).collect();
-    let mut settings = Settings::default();
-    settings.base.clone_from(&options.base);
-    if options.include_uncommitted {
-        settings.uncommitted = Uncommitted::Include;
+impl From<&WorktreeOptions> for Settings {
+    fn from(options: &WorktreeOptions) -> Self {
+        let paths = |paths: &[String]| paths.iter().map(PathBuf::from).collect();
+        let mut settings = Self::default();
+        settings.base.clone_from(&options.base);
+        if options.include_uncommitted {
+            settings.uncommitted = Uncommitted::Include;
+        }
+        settings.link = paths(&options.link);
+        settings.copy = paths(&options.copy);
+        settings.setup.clone_from(&options.setup);
+        settings.setup_inputs = paths(&options.setup_inputs);
+        if let Some(milliseconds) = options.setup_timeout_ms {
+            settings.setup_timeout = Duration::from_millis(milliseconds);
+        }
+        settings.disk_limit = options.disk_limit;
+        settings
     }
-    settings.link = paths(&options.link);
-    settings.copy = paths(&options.copy);
-    settings.setup.clone_from(&options.setup);
-    settings.setup_inputs = paths(&options.setup_inputs);
-    if let Some(milliseconds) = options.setup_timeout_ms {
-        settings.setup_timeout = Duration::from_millis(milliseconds);
-    }
-    settings.disk_limit = options.disk_limit;
-    settings
 }
 
 impl Isolation {
@@ -155,7 +155,7 @@ impl Isolation {
                     .to_owned(),
             );
         };
-        let settings = settings(&self.options);
+        let settings = Settings::from(&self.options);
         let base = match &self.commit {
             Some(commit) => Base::again(&self.folder, &settings.git, commit).await,
             // Nothing was pinned, and so there is nothing: this says why.

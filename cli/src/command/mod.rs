@@ -4,6 +4,7 @@ mod attach;
 mod config;
 mod diff;
 mod journal;
+mod land;
 mod logs;
 mod ps;
 mod result;
@@ -33,6 +34,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,
         Command::Diff(flags) => diff::execute(flags, screen).await,
+        Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
         Command::Logs(flags) => logs::execute(flags, screen).await,
         Command::Stop(flags) => stop::execute(flags, screen).await,

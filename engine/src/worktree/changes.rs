@@ -222,7 +222,10 @@ pub(super) async fn make_branch(
     for (end, _) in branch.match_indices('/') {
         let shorter = &branch[..end];
         let name = format!("refs/heads/{shorter}");
-        if super::base::commit_of(git, &slot.tree, &name).await?.is_some() {
+        if super::base::commit_of(git, &slot.tree, &name)
+            .await?
+            .is_some()
+        {
             return Err(WorktreeError::BranchInTheWay(shorter.to_owned()));
         }
     }
