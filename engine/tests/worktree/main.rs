@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bed;
+mod crash;
+mod disk;
+mod extras;
 mod hostile;
 mod places;
 mod work;
