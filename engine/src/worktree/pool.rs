@@ -508,7 +508,11 @@ impl Shared {
             return Ok(None);
         }
         if let Some(limit) = self.settings.disk_limit {
-            let needed = slots.bytes.values().sum::<u64>() + slots.largest;
+            // This one, those that are being made, and the template, if there is to be one.
+            let known = |number: &&u32| slots.bytes.contains_key(number);
+            let others = slots.numbers.iter().chain((!alone).then_some(&TEMPLATE));
+            let to_come = 1 + others.filter(|number| !known(number)).count() as u64;
+            let needed = slots.bytes.values().sum::<u64>() + to_come * slots.largest;
             match needed > limit {
                 true if alone => return Err(WorktreeError::DiskLimit { limit, needed }),
                 true => return Ok(None),

@@ -62,12 +62,13 @@ async fn t01_a_full_disk_is_named_and_what_was_half_made_is_gone() {
     assert_eq!(usage(&disk.0), before, "what there was of it is gone");
     assert_eq!(bed.worktrees_of_git(), 1 + 2 + 1);
 
-    // An agent that fills the disk: what it did is kept, since commits lie elsewhere.
+    // An agent that fills the disk.
     let [first, second] = held;
     sh(first.path(), "echo mine > mine.txt; cat /dev/zero > filler.log");
-    let changes = first.keep("x").await.unwrap().changes.unwrap();
-    assert_eq!(changes.files.len(), 1);
+    let error = first.keep("x").await.unwrap_err();
+    assert!(error.is_disk_full(), "{error}");
     second.release().await.unwrap();
+    assert_eq!(usage(&disk.0), before);
     acquire(&pool, &base, 3).await.release().await.unwrap();
 }
 
