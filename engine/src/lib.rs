@@ -23,6 +23,8 @@
 //! ```
 
 pub mod backend;
+#[cfg(feature = "worktree")]
+pub mod landing;
 pub mod store;
 pub mod view;
 #[cfg(feature = "worktree")]

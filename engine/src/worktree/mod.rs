@@ -19,8 +19,8 @@
 //! [`Base`] says where work begins, [`Pool::acquire`] gives a [`Worktree`], and its `keep`, `discard` or `release` takes it
 //! back; [`Isolated`] does all of that around a backend.
 
-mod base;
-mod changes;
+pub(crate) mod base;
+pub(crate) mod changes;
 mod clean;
 mod create;
 mod disk;

@@ -97,7 +97,7 @@ pub(super) struct Shared {
     copying: Semaphore,
     extras: tokio::sync::Mutex<HashMap<(PathBuf, String), Arc<Extras>>>,
     /// One landing at a time; between processes see [`crate::landing`].
-    pub(crate) landing: tokio::sync::Mutex<()>,
+    landing: tokio::sync::Mutex<()>,
     /// Held as long as the pool is open.
     _lock: Lock,
 }
@@ -229,6 +229,11 @@ impl Pool {
 
     pub(crate) fn launcher(&self) -> &Arc<Launcher> {
         &self.0.launcher
+    }
+
+    /// Whether a worktree is one of any pool of the project.
+    pub(crate) fn owns(&self, worktree: &Path) -> bool {
+        worktree.starts_with(&self.0.own)
     }
 
     /// The name that processes of an attempt carry.
