@@ -312,7 +312,7 @@ pub(crate) struct Land {
     /// A command for the shell that must end with exit code 0 for each branch
     #[arg(long, value_name = "COMMAND", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) verify: Option<String>,
-    /// How long that command may take [default: 10m]
+    /// How long that command may take [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
     /// Journal and form.

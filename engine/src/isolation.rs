@@ -222,12 +222,10 @@ impl AgentBackend for Merges {
                     return Ended::failed(FailureKind::Other, format!("merge(): {reason}"));
                 }
             };
-            let folder = isolation.folder.clone();
             let step = MergeStep {
                 options,
                 pool,
                 base,
-                folder,
             };
             step.run(task, context).await
         }

@@ -24,6 +24,8 @@
 
 pub mod agent_type;
 pub mod backend;
+#[cfg(feature = "worktree")]
+pub mod landing;
 pub mod store;
 pub mod view;
 #[cfg(feature = "worktree")]
@@ -40,8 +42,6 @@ mod git;
 mod handle;
 #[cfg(feature = "worktree")]
 mod isolation;
-#[cfg(feature = "worktree")]
-pub mod landing;
 mod observe;
 mod options;
 #[cfg(feature = "command")]

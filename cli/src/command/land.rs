@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bellwether::landing::{Landing, LandingError, LandingOrder, LeftBranch, land};
+use bellwether::landing::{Branch, LandError, Landed, Landing, LeftBranch, Verify, land};
 use bellwether::view::{ChangesView, RunView};
 use bellwether::worktree::{Base, Pool, PoolOptions, Settings};
-use bellwether::{Digest, Epoch};
+use bellwether::{Attempt, CallNumber, Digest, Epoch, FencingToken, Generation};
 
 use super::source::{Question, Source};
 use super::{Place, proposal};
@@ -53,24 +53,40 @@ pub(super) async fn execute(flags: Land, screen: Screen) -> Result<ExitCode> {
     let pool = Pool::open(options).await;
     let pool = pool.map_err(|error| CommandError::host(error.to_string()))?;
 
-    let mut whole = Landing::default();
+    let token = FencingToken {
+        epoch: Epoch(0),
+        run: view.run_id,
+        generation: Generation(0),
+        call: CallNumber(0),
+        attempt: Attempt(0),
+    };
+    let mut whole: Option<Landed> = None;
+    // One by one, so that each is told of when it has landed.
     for changes in &branches {
-        let branch = changes.branch.clone().unwrap_or_default();
-        let mut order = LandingOrder::new(vec![branch], &into);
-        if let Some(verify) = &flags.verify {
-            order = order.verify(verify, flags.timeout);
-        }
-        let landing = land(&pool, &base, &folder, view.run_id, &order).await;
-        let landing = landing.map_err(|error| refused(&error))?;
-        tell(screen, changes, &landing);
-        if whole.into.is_empty() {
-            whole.into.clone_from(&landing.into);
-            whole.before.clone_from(&landing.before);
-        }
-        whole.after.clone_from(&landing.after);
-        whole.landed.extend(landing.landed);
-        whole.left.extend(landing.left);
+        let mut branch = Branch::named(changes.branch.clone().unwrap_or_default());
+        branch.label = changes.label.as_deref().map(str::to_owned);
+        let mut landing = Landing::new(vec![branch], &into, base.clone(), token);
+        landing.verify = flags.verify.clone().map(|command| {
+            let mut verify = Verify::new(command);
+            verify.timeout = flags.timeout.unwrap_or(verify.timeout);
+            verify
+        });
+        let landed = land(&pool, &landing, &[], None).await;
+        let landed = landed.map_err(|error| refused(&error))?;
+        tell(screen, changes, &landed);
+        whole = Some(match whole {
+            None => landed,
+            Some(mut whole) => {
+                whole.after = landed.after;
+                whole.landed.extend(landed.landed);
+                whole.left.extend(landed.left);
+                whole
+            }
+        });
     }
+    let Some(whole) = whole else {
+        return Ok(ExitCode::Success);
+    };
     let (landed, left) = (whole.landed.len(), whole.left.len());
     if flags.common.json {
         output::line(&json(&whole)?);
@@ -153,24 +169,20 @@ fn checked_out(folder: &Path) -> Option<String> {
     (output.status.success() && !branch.is_empty()).then(|| branch.to_owned())
 }
 
-fn refused(error: &LandingError) -> CommandError {
-    let refusal = CommandError::usage(error.to_string());
+fn refused(error: &LandError) -> CommandError {
     match error {
-        LandingError::Worktree(_) | LandingError::Contended(_) | LandingError::Verify(_) => {
-            CommandError::host(error.to_string())
-        }
-        LandingError::Dirty { .. } => {
-            refusal.help("what has landed until here stays; land again when it is clean")
-        }
-        _ => refusal,
+        LandError::Git(_) | LandError::Target { .. } => CommandError::usage(error.to_string()),
+        LandError::CheckedOut { .. } => CommandError::usage(error.to_string())
+            .help("what has landed until here stays; land again when that is done"),
+        _ => CommandError::host(error.to_string()),
     }
 }
 
-fn tell(screen: Screen, changes: &ChangesView, landing: &Landing) {
+fn tell(screen: Screen, changes: &ChangesView, landed: &Landed) {
     let label = changes.label.as_deref().unwrap_or_default();
     let name = format!("{} {}", changes.agent_id, one_line(label, 40));
-    for landed in &landing.landed {
-        let what = match landed.files.len() {
+    for branch in &landed.landed {
+        let what = match branch.files.len() {
             0 => "was there already".to_owned(),
             1 => "landed, 1 file".to_owned(),
             files => format!("landed, {files} files"),
@@ -182,10 +194,10 @@ fn tell(screen: Screen, changes: &ChangesView, landing: &Landing) {
         files,
         output,
         ..
-    } in &landing.left
+    } in &landed.left
     {
         let mut why = message.clone();
-        if !files.is_empty() {
+        if let Some(files) = files {
             why = format!("{why}: {}", files.join(", "));
         }
         let name = screen.err.yellow(name.trim_end());

@@ -1,471 +1,400 @@
-//! Landing (T03): kept branches go into a target branch one at a time, each merged without a checkout, verified at the very
-//! commit that would land, and only then there.
+//! Landing (T03): kept branches go into a target branch, one at a time, each verified before it does.
 //!
-//! ```text
-//! for each branch:   merge-tree ──conflict──► left out
-//!                        │ commit
-//!                    verify in a worktree ──fails──► left out
-//!                        │ note {branch, before, after}: durable
-//!                    the target moves from `before` to `after`, or somebody else moved it: again
-//! ```
+//! Nothing is merged in anybody's checkout: `git merge-tree` makes the merged tree, the commit is made from that, a
+//! worktree of the pool shows whether it holds, and only then the target's ref moves, if it still is what it was. A branch
+//! that conflicts or does not hold is left out with its reason, and the target knows nothing of it.
 //!
-//! A branch that is left out has not touched the target. What is noted before the target moves tells a repeated attempt
-//! whether it did: a landing that a crash cuts off goes on with the next branch and lands none twice.
+//! **Before the ref moves, a note says so**, durably. A merge commit depends on nothing but what it merges, so that a
+//! landing that was cut off goes on like this:
+//!
+//! | the last note | the target | then |
+//! |---|---|---|
+//! | `before` → `after` | is `before` | it is moved now |
+//! | | is `after`, or has it behind it | that branch has landed |
+//! | | is anything else | an error: somebody has moved it elsewhere |
+//! | a branch was left | | it stays left |
 
 mod merge;
+mod note;
 mod step;
 mod target;
-#[cfg(test)]
-mod tests;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::Notes;
-use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
+use bellwether_actors::backend::{NoteError, Notes};
+use bellwether_journal::id::FencingToken;
+use bellwether_journal::record::ChangedFile;
 use serde::{Deserialize, Serialize};
 
+use self::merge::{Merged, merge};
+use self::note::{Note, Past};
 pub(crate) use self::step::{MergeOptions, MergeStep};
 use self::target::{Moved, Target};
 use crate::git::{Git, GitError};
-use crate::worktree::{Base, Pool, WorktreeError, files_between, shell};
+use crate::worktree::{Base, Pool, WorktreeError, changes::files_between, shell};
 
-/// How long a verification may take where nothing is said.
-pub(crate) const VERIFY_TIMEOUT: Duration = Duration::from_mins(10);
-/// How often a branch is tried anew because somebody else moved the target meanwhile.
-const TRIES: u32 = 5;
-/// How much of a message, of file names and of output is kept in a note, in bytes: a note has 2,048 in all.
-const NOTED_BYTES: usize = 1_200;
+/// A target that moves on under one branch so often is somebody else's.
+const TRIES: usize = 10;
+const VERIFY_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// What to land, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is to land, and where.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct LandingOrder {
-    /// The branches, in the order in which they land.
-    pub branches: Vec<String>,
-    /// The branch that they go into. It is made, at the run's base, when it is not there.
+pub struct Landing {
+    /// The branches, in the order in which they go in.
+    pub branches: Vec<Branch>,
+    /// The target branch. Made at `base` where there is none.
     pub into: String,
-    /// A command for the shell, run in a worktree at each commit that would land; anything but exit code 0 leaves the
-    /// branch out.
-    pub verify: Option<String>,
-    /// How long the command may take.
-    pub verify_timeout: Duration,
+    /// Where the run that made the branches began.
+    pub base: Base,
+    /// What must hold of each merged commit.
+    pub verify: Option<Verify>,
+    /// The attempt that does it.
+    pub token: FencingToken,
 }
 
-impl LandingOrder {
-    /// Lands `branches` in `into`, unverified.
+impl Landing {
+    /// Puts `branches` into the branch `into`, without verifying anything.
     #[must_use]
-    pub fn new(branches: Vec<String>, into: impl Into<String>) -> Self {
+    pub fn new(
+        branches: Vec<Branch>,
+        into: impl Into<String>,
+        base: Base,
+        token: FencingToken,
+    ) -> Self {
         Self {
             branches,
             into: into.into(),
+            base,
             verify: None,
-            verify_timeout: VERIFY_TIMEOUT,
+            token,
         }
-    }
-
-    /// Verifies each by a command for the shell.
-    #[must_use]
-    pub fn verify(mut self, command: impl Into<String>, timeout: Option<Duration>) -> Self {
-        self.verify = Some(command.into());
-        self.verify_timeout = timeout.unwrap_or(VERIFY_TIMEOUT);
-        self
     }
 }
 
-/// What came of a landing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A branch that is to land.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its name, without `refs/heads/`.
+    pub name: String,
+    /// What the merge calls it; else its commit's own subject.
+    pub label: Option<String>,
+}
+
+impl Branch {
+    /// The branch of this name.
+    pub fn named(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { name, label: None }
+    }
+}
+
+/// A shell command that must end with exit code 0 in a worktree at the merged commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verify {
+    /// The command.
+    pub command: String,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Verify {
+    /// Half an hour for this command.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            timeout: VERIFY_TIMEOUT,
+        }
+    }
+}
+
+/// What has landed, and what has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct Landing {
+pub struct Landed {
     /// The target branch.
     pub into: String,
-    /// Its tip before; the run's base when it was made here.
+    /// Its tip before.
     pub before: String,
-    /// Its tip afterwards.
+    /// Its tip now.
     pub after: String,
-    /// The branches that are in it now.
+    /// What is in it.
     pub landed: Vec<LandedBranch>,
-    /// Those that were left out, and why.
+    /// What is not.
     pub left: Vec<LeftBranch>,
 }
 
-/// A branch that has landed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A branch that is in the target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[non_exhaustive]
 pub struct LandedBranch {
     /// Its name.
     pub branch: String,
-    /// The target's tip with it.
+    /// The merge, or the branch's own commit where the target had it already.
     pub commit: String,
-    /// The files that this changed in the target; none when all of it was there already.
+    /// The files that the merge changed in the target.
     pub files: Vec<String>,
 }
 
 /// A branch that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[non_exhaustive]
 pub struct LeftBranch {
     /// Its name.
     pub branch: String,
     /// Why.
-    pub reason: LeftReason,
-    /// The same for a person.
+    pub reason: Reason,
+    /// Why, for people.
     pub message: String,
     /// The files in conflict.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
     /// The end of what the verification wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
 
 /// Why a branch was left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub enum LeftReason {
+pub enum Reason {
     /// It and the target changed the same lines.
     Conflict,
-    /// The verification failed.
+    /// The merged commit does not hold.
     Verify,
     /// There is no such branch.
     Missing,
+    /// It has no commit in common with the target.
+    Unrelated,
+    /// No worktree at the merged commit could be made ready.
+    Setup,
 }
 
-/// Why a landing could not go on. What has landed until then stays.
+/// Why nothing (more) has landed. What has landed before stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LandingError {
+pub enum LandError {
     /// Git, or the repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// There is no worktree to verify in.
-    #[error("no worktree to verify in: {0}")]
+    /// A worktree for verifying.
+    #[error(transparent)]
     Worktree(#[from] WorktreeError),
-    /// The target is no name for a branch, or that of a kept one.
-    #[error("`into`: `{name}` {problem}")]
+    /// That cannot be the target.
+    #[error("`{into}` cannot be the target: {problem}")]
     Target {
-        /// What was asked for.
-        name: String,
+        /// What was named.
+        into: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
-    /// The target is checked out and has changes of its own there.
-    #[error(
-        "`{into}` is checked out in {} with uncommitted changes ({files}): commit or stash them, or land into another branch",
-        .checkout.display()
-    )]
-    Dirty {
+    /// The target is checked out, and what is there cannot be moved on.
+    #[error("the target `{into}` is checked out in {folder}, {problem}")]
+    CheckedOut {
         /// The target.
         into: String,
-        /// The checkout.
-        checkout: PathBuf,
-        /// Some of the changed files.
-        files: String,
+        /// Where.
+        folder: String,
+        /// What is in the way, and what to do.
+        problem: String,
+    },
+    /// Somebody else has moved the target since the landing that this one goes on with.
+    #[error(
+        "`{into}` is at {tip}, and was to go from {before} to {after} when this was cut off: somebody else has moved it; \
+         look whether {after} is missing, and merge the rest in a new run"
+    )]
+    Moved {
+        /// The target.
+        into: String,
+        /// What it is.
+        tip: String,
+        /// What it was.
+        before: String,
+        /// What it was to be.
+        after: String,
     },
     /// Somebody else moves the target all the time.
     #[error(
-        "`{0}` was moved by somebody else {TRIES} times while a branch was to land: try again when it rests"
+        "`{into}` was moved by somebody else {TRIES} times while `{branch}` was to land: try again later"
     )]
-    Contended(String),
-    /// The verification could not be started.
-    #[error("the verification could not be started: {0}")]
-    Verify(String),
-    /// The attempt is not the one to do it any more.
-    #[error("the landing was taken over by another attempt")]
-    Superseded,
+    Contended {
+        /// The target.
+        into: String,
+        /// The branch.
+        branch: String,
+    },
+    /// What is about to be done could not be noted, so it is not done.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// A note of an earlier attempt makes no sense.
+    #[error("a note of an earlier attempt cannot be read: {0}")]
+    UnreadableNote(String),
 }
 
-/// Lands branches that no run is landing: what `bellwether land` does. Nothing is journaled; what has landed is found in the
-/// target when this is done again.
+/// Lands what `landing` says. `earlier` are the notes of attempts of the same landing that were cut off; `notes` takes
+/// those of this one, and without it none are made, for a landing that nobody goes on with.
 ///
-/// `folder` is where commands are run, in a worktree of `pool`; `base` is where a target that is not there yet begins.
+/// One at a time in a repository: another one waits for this. May be dropped at any time: what it started ends, and what
+/// has landed stays.
 ///
 /// # Errors
-/// [`LandingError`]; what has landed stays.
+/// [`LandError`]. A branch that does not land is none.
 pub async fn land(
     pool: &Pool,
-    base: &Base,
-    folder: &Path,
-    run: RunId,
-    order: &LandingOrder,
-) -> Result<Landing, LandingError> {
-    let lander = Lander {
-        pool,
-        base,
-        folder,
-        token: FencingToken {
-            epoch: Epoch(0),
-            run,
-            generation: Generation(0),
-            call: CallNumber(0),
-            attempt: Attempt(0),
-        },
-        notes: None,
+    landing: &Landing,
+    earlier: &[Arc<str>],
+    notes: Option<&Notes>,
+) -> Result<Landed, LandError> {
+    let git = &pool.settings().git;
+    let _only_here = pool.landing().await;
+    let _only_one = target::lock(&landing.base.place().common).await?;
+    let earlier = note::read(earlier)?;
+    let target = Target::open(git, pool, landing).await?;
+    let now = target.tip().await?;
+    let mut landed = Landed {
+        into: landing.into.clone(),
+        before: note::first_before(&earlier).unwrap_or_else(|| now.clone()),
+        after: now,
+        landed: Vec::new(),
+        left: Vec::new(),
     };
-    lander.land(order, &[]).await
+    let past = Past::of(&earlier, &target).await?;
+    let lander = Lander {
+        git,
+        pool,
+        landing,
+        target: &target,
+        notes,
+    };
+    let mut seen = HashSet::new();
+    for branch in &landing.branches {
+        if seen.insert(&branch.name) {
+            match lander.one(branch, past.of_branch(&branch.name)).await? {
+                One::Landed(branch) => landed.landed.push(branch),
+                One::Left(branch) => landed.left.push(branch),
+            }
+        }
+    }
+    landed.after = target.tip().await?;
+    Ok(landed)
 }
 
-/// Lands branches in one repository.
-pub(crate) struct Lander<'a> {
-    /// Where worktrees to verify in come from.
-    pub(crate) pool: &'a Pool,
-    /// Where the run began, and its repository.
-    pub(crate) base: &'a Base,
-    /// The folder of the caller's checkout that commands are run in, in a worktree.
-    pub(crate) folder: &'a Path,
-    /// Names what is started and held for this.
-    pub(crate) token: FencingToken,
-    /// Where to note what is about to be done; `None` where nothing is journaled.
-    pub(crate) notes: Option<&'a Notes>,
+struct Lander<'a> {
+    git: &'a Git,
+    pool: &'a Pool,
+    landing: &'a Landing,
+    target: &'a Target<'a>,
+    notes: Option<&'a Notes>,
 }
 
-/// A note: what became of a branch, or is about to.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Note {
-    Lands(Lands),
+enum One {
+    Landed(LandedBranch),
     Left(LeftBranch),
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Lands {
-    branch: String,
-    before: String,
-    after: String,
-}
-
 impl Lander<'_> {
-    /// Lands what `order` says, but for what the notes of earlier attempts say of.
-    ///
-    /// # Errors
-    /// [`LandingError`]; what has landed stays.
-    pub(crate) async fn land(
-        &self,
-        order: &LandingOrder,
-        noted: &[Arc<str>],
-    ) -> Result<Landing, LandingError> {
-        let _turn = self.pool.landing().await;
-        let target = Target::find(self.git(), self.base, &order.into).await?;
-        let noted: Vec<Note> = noted
-            .iter()
-            .filter_map(|note| serde_json::from_str(note).ok())
-            .collect();
-        let first = noted.iter().find_map(|note| match note {
-            Note::Lands(lands) => Some(lands.before.clone()),
-            Note::Left(_) => None,
-        });
-        let tip = target.tip().await?;
-        let mut landing = Landing {
-            into: order.into.clone(),
-            before: first
-                .or(tip)
-                .unwrap_or_else(|| self.base.commit().to_owned()),
-            ..Landing::default()
-        };
-        let mut known: BTreeMap<String, Note> = noted
-            .into_iter()
-            .map(|note| match note {
-                Note::Lands(lands) => (lands.branch.clone(), Note::Lands(lands)),
-                Note::Left(left) => (left.branch.clone(), Note::Left(left)),
-            })
-            .collect();
-        for branch in &order.branches {
-            match known.remove(branch) {
-                Some(Note::Left(left)) => {
-                    landing.left.push(left);
-                    continue;
-                }
-                Some(Note::Lands(lands)) => {
-                    if let Some(landed) = self.finish(&target, &lands).await? {
-                        landing.landed.push(landed);
-                        continue;
-                    }
-                }
-                None => {}
+    async fn one(&self, branch: &Branch, past: Option<&Note>) -> Result<One, LandError> {
+        match past {
+            Some(Note::Left { left }) => return Ok(One::Left(left.clone())),
+            Some(Note::Move { before, after, .. }) => {
+                return self.landed(&branch.name, before, after).await;
             }
-            match self.land_one(&target, branch, order).await? {
-                Ok(landed) => landing.landed.push(landed),
-                Err(left) => {
-                    let mut note = left.clone();
-                    cut(&mut note);
-                    self.note(&Note::Left(note)).await?;
-                    landing.left.push(left);
-                }
-            }
+            None => {}
         }
-        let tip = target.tip().await?;
-        landing.after = tip.unwrap_or_else(|| landing.before.clone());
-        Ok(landing)
-    }
-
-    fn git(&self) -> &Git {
-        &self.pool.settings().git
-    }
-
-    /// A branch of which an earlier attempt noted that it lands: it has, or does now. `None` when the target has gone
-    /// another way since, so that it has to be merged anew.
-    async fn finish(
-        &self,
-        target: &Target<'_>,
-        lands: &Lands,
-    ) -> Result<Option<LandedBranch>, LandingError> {
-        let tip = target.tip().await?;
-        let here = tip.as_deref().unwrap_or_else(|| self.base.commit());
-        let landed = if target.contains(here, &lands.after).await? {
-            true
-        } else if here == lands.before {
-            target.advance(tip.as_deref(), &lands.after).await? == Moved::There
-        } else {
-            false
-        };
-        if !landed {
-            return Ok(None);
-        }
-        let landed = self.landed(&lands.branch, &lands.before, &lands.after);
-        landed.await.map(Some)
-    }
-
-    async fn land_one(
-        &self,
-        target: &Target<'_>,
-        branch: &str,
-        order: &LandingOrder,
-    ) -> Result<Result<LandedBranch, LeftBranch>, LandingError> {
         for _ in 0..TRIES {
-            let left = |reason, message: String, files, output| {
-                Ok(Err(LeftBranch {
-                    branch: branch.to_owned(),
-                    reason,
-                    message,
-                    files,
-                    output,
-                }))
-            };
-            let tip = target.tip().await?;
-            let before = tip.clone().unwrap_or_else(|| self.base.commit().to_owned());
-            let Some(commit) = target.branch(branch).await? else {
-                let message = format!("there is no branch `{branch}`");
-                return left(LeftReason::Missing, message, Vec::new(), None);
-            };
-            let after = if target.contains(&before, &commit).await? {
-                before.clone()
-            } else {
-                match merge::merge(self.git(), self.base.top(), &before, branch, &commit).await? {
-                    merge::Merged::Commit(commit) => commit,
-                    merge::Merged::Conflict(files) => {
-                        let message = "it and the target have changed the same lines".to_owned();
-                        return left(LeftReason::Conflict, message, files, None);
-                    }
+            let tip = self.target.tip().await?;
+            let merged = merge(self.git, self.landing.base.top(), &tip, branch).await?;
+            let after = match merged {
+                Merged::Commit(commit) => commit,
+                Merged::Already(commit) => {
+                    return Ok(One::Landed(LandedBranch {
+                        branch: branch.name.clone(),
+                        commit,
+                        files: Vec::new(),
+                    }));
                 }
+                Merged::Not(left) => return self.left(left).await,
             };
-            if after != before
-                && let Some(verify) = &order.verify
-                && let Some((message, output)) =
-                    self.verify(verify, order.verify_timeout, &after).await?
-            {
-                return left(LeftReason::Verify, message, Vec::new(), Some(output));
+            if let Some(left) = self.verify(branch, &after).await? {
+                return self.left(left).await;
             }
-            if tip.as_deref() != Some(after.as_str()) {
-                target.check_clean().await?;
-                let lands = Lands {
-                    branch: branch.to_owned(),
-                    before: before.clone(),
-                    after: after.clone(),
-                };
-                self.note(&Note::Lands(lands)).await?;
-                if target.advance(tip.as_deref(), &after).await? == Moved::Elsewhere {
-                    continue;
-                }
+            // What can be known to be in the way is, before a note says that nothing is.
+            self.target.check().await?;
+            self.note(&Note::Move {
+                branch: branch.name.clone(),
+                before: tip.clone(),
+                after: after.clone(),
+            })
+            .await?;
+            match self.target.go(&tip, &after).await? {
+                Moved::Yes => return self.landed(&branch.name, &tip, &after).await,
+                // Then what was verified is not what the target would be.
+                Moved::BySomebodyElse => {}
             }
-            return Ok(Ok(self.landed(branch, &before, &after).await?));
         }
-        Err(LandingError::Contended(order.into.clone()))
-    }
-
-    /// Why a commit may not land, and the end of what the command wrote; `None` when it may.
-    async fn verify(
-        &self,
-        command: &str,
-        timeout: Duration,
-        commit: &str,
-    ) -> Result<Option<(String, String)>, LandingError> {
-        let base = self.base.at(commit);
-        let worktree = self.pool.borrow_at(&base, self.token).await?;
-        let folder = worktree.folder(self.folder);
-        let marker = self.pool.marker(self.token);
-        let ran = shell::run(self.pool.launcher(), command, &folder, marker, timeout).await;
-        if let Err(error) = worktree.release().await {
-            tracing::warn!(%error, "the worktree of a verification is not clean");
-        }
-        let ran = ran.map_err(LandingError::Verify)?;
-        if ran.success {
-            return Ok(None);
-        }
-        let message = format!("the verification `{command}` {}", ran.ended);
-        Ok(Some((message, ran.output)))
-    }
-
-    async fn landed(
-        &self,
-        branch: &str,
-        before: &str,
-        after: &str,
-    ) -> Result<LandedBranch, LandingError> {
-        let files = if before == after {
-            Vec::new()
-        } else {
-            files_between(self.git(), self.base.top(), before, after).await?
-        };
-        Ok(LandedBranch {
-            branch: branch.to_owned(),
-            commit: after.to_owned(),
-            files: files.into_iter().map(|file| file.path).collect(),
+        Err(LandError::Contended {
+            into: self.landing.into.clone(),
+            branch: branch.name.clone(),
         })
     }
 
-    async fn note(&self, note: &Note) -> Result<(), LandingError> {
-        let Some(notes) = self.notes else {
-            return Ok(());
-        };
-        let text = serde_json::to_string(note).unwrap_or_default();
-        let noted = notes.note(text).await;
-        noted.map_err(|_| LandingError::Superseded)
+    async fn landed(&self, branch: &str, before: &str, after: &str) -> Result<One, LandError> {
+        let top = self.landing.base.top();
+        let files: Vec<ChangedFile> = files_between(self.git, top, before, after).await?;
+        Ok(One::Landed(LandedBranch {
+            branch: branch.to_owned(),
+            commit: after.to_owned(),
+            files: files.into_iter().map(|file| file.path).collect(),
+        }))
     }
-}
 
-/// As much of why a branch was left out as a note has room for.
-fn cut(left: &mut LeftBranch) {
-    let mut room = NOTED_BYTES;
-    let mut shorten = |text: &mut String, from_end: bool| {
-        let over = text.len().saturating_sub(room / 2);
-        if over > 0 {
-            let mut place = if from_end { over } else { text.len() - over };
-            while !text.is_char_boundary(place) {
-                place += 1;
-            }
-            *text = if from_end {
-                text.split_off(place)
-            } else {
-                text[..place].to_owned()
-            };
-        }
-        room -= text.len();
-    };
-    shorten(&mut left.message, false);
-    if let Some(output) = &mut left.output {
-        shorten(output, true);
+    async fn left(&self, left: LeftBranch) -> Result<One, LandError> {
+        self.note(&Note::Left { left: left.clone() }).await?;
+        Ok(One::Left(left))
     }
-    let mut files = std::mem::take(&mut left.files);
-    files.retain(|file| {
-        let fits = file.len() + 4 <= room;
-        room -= if fits { file.len() + 4 } else { room };
-        fits
-    });
-    left.files = files;
+
+    async fn note(&self, note: &Note) -> Result<(), LandError> {
+        if let Some(notes) = self.notes {
+            notes.note(note.text()).await?;
+        }
+        Ok(())
+    }
+
+    /// Why the merged commit does not hold; `None` when it does.
+    async fn verify(&self, branch: &Branch, commit: &str) -> Result<Option<LeftBranch>, LandError> {
+        let Some(verify) = &self.landing.verify else {
+            return Ok(None);
+        };
+        let left = |reason, message, output: String| LeftBranch {
+            branch: branch.name.clone(),
+            reason,
+            message,
+            files: None,
+            output: (!output.is_empty()).then_some(output),
+        };
+        let base = self.landing.base.at(commit);
+        let worktree = match self.pool.borrow_at(&base, self.landing.token).await {
+            Ok(worktree) => worktree,
+            Err(error @ (WorktreeError::Setup { .. } | WorktreeError::Path { .. })) => {
+                let output = error.evidence().unwrap_or_default().to_owned();
+                return Ok(Some(left(Reason::Setup, error.to_string(), output)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let folder = base.place().within(worktree.path());
+        let marker = self.pool.marker(self.landing.token);
+        let launcher = self.pool.launcher();
+        let ran = shell::run(launcher, &verify.command, &folder, marker, verify.timeout).await;
+        worktree.release().await?;
+        let ran = ran.map_err(WorktreeError::Launcher)?;
+        Ok((!ran.success).then(|| {
+            let message = format!("`{}` {}", verify.command, ran.ended);
+            left(Reason::Verify, message, ran.output)
+        }))
+    }
 }

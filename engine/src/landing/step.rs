@@ -1,6 +1,5 @@
 //! `merge(…)` of a script: a step that the engine does, journaled branch by branch (X06, T03).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
-use super::target::is_kept;
-use super::{Lander, LandingOrder, VERIFY_TIMEOUT};
+use super::{Branch, Landing, Verify, land};
 use crate::worktree::{Base, Pool};
 
 /// The options of `merge`, as the VM writes them.
@@ -33,8 +31,6 @@ pub(crate) struct MergeStep {
     pub(crate) pool: Pool,
     /// Where the run began.
     pub(crate) base: Base,
-    /// The run's working directory.
-    pub(crate) folder: PathBuf,
 }
 
 impl AgentBackend for MergeStep {
@@ -58,13 +54,19 @@ impl AgentBackend for MergeStep {
             verify,
             timeout,
         } = self.options.clone();
-        let order = LandingOrder {
-            branches,
+        let landing = Landing {
+            branches: branches.into_iter().map(Branch::named).collect(),
             into: into.unwrap_or_else(|| landed_branch(&task)),
-            verify,
-            verify_timeout: timeout.map_or(VERIFY_TIMEOUT, Duration::from_millis),
+            base,
+            verify: verify.map(|command| {
+                let mut verify = Verify::new(command);
+                if let Some(milliseconds) = timeout {
+                    verify.timeout = Duration::from_millis(milliseconds);
+                }
+                verify
+            }),
+            token: task.token,
         };
-        let folder = self.folder.clone();
         async move {
             let AttemptContext {
                 cancelled,
@@ -72,19 +74,12 @@ impl AgentBackend for MergeStep {
                 notes,
                 ..
             } = context;
-            let lander = Lander {
-                pool: &pool,
-                base: &base,
-                folder: &folder,
-                token: task.token,
-                notes: Some(&notes),
-            };
             tokio::select! {
                 biased;
                 () = killed.cancelled() => Ended::cancelled(),
                 () = cancelled.cancelled() => Ended::cancelled(),
-                landed = lander.land(&order, &task.notes) => match landed {
-                    Ok(landing) => match serde_json::to_string(&landing) {
+                landed = land(&pool, &landing, &task.notes, Some(&notes)) => match landed {
+                    Ok(landed) => match serde_json::to_string(&landed) {
                         Ok(value) => Ended::completed(value),
                         Err(error) => Ended::failed(FailureKind::Other, error.to_string()),
                     },
@@ -98,4 +93,31 @@ impl AgentBackend for MergeStep {
 
 fn landed_branch(task: &Task) -> String {
     format!("bellwether/{}/landed", task.token.run)
+}
+
+/// Whether a name is one that the engine gives to an agent's work: `bellwether/<run>/a-…`, `bellwether/<run>/g2/a-…`.
+fn is_kept(name: &str) -> bool {
+    let mut parts = name.split('/');
+    parts.next() == Some("bellwether")
+        && parts.next().is_some_and(|run| run.starts_with("r-"))
+        && parts.any(|part| part.starts_with("a-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_branches_are_known_by_their_names() {
+        for (name, kept) in [
+            ("bellwether/r-7k2m9q4d/a-3", true),
+            ("bellwether/r-7k2m9q4d/g2/a-3-2", true),
+            ("bellwether/r-7k2m9q4d/landed", false),
+            ("bellwether/notes/a-3", false),
+            ("main", false),
+            ("feature/a-3", false),
+        ] {
+            assert_eq!(is_kept(name), kept, "{name}");
+        }
+    }
 }

@@ -1,187 +1,212 @@
-//! The branch that others land in.
+//! The branch that others land in: found or made, and moved only from what it is known to be.
 
 use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::LandingError;
+use super::{LandError, Landing};
 use crate::git::{Git, GitError};
-use crate::worktree::{Base, commit_of, uncommitted};
+use crate::worktree::base::{commit_of, uncommitted};
+use crate::worktree::{Pool, WorktreeError};
 
-/// So many changed files are named in an error.
-const FILES_NAMED: usize = 5;
+/// How often another process's landing is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// The target branch of a landing.
 pub(super) struct Target<'a> {
-    git: &'a Git,
-    base: &'a Base,
+    pub(super) git: &'a Git,
+    pool: &'a Pool,
+    /// Some checkout of the repository.
+    pub(super) top: &'a Path,
+    pub(super) into: &'a str,
     name: String,
-    /// Where it is checked out.
-    checkout: Option<PathBuf>,
 }
 
-/// Where a branch is after somebody tried to move it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who moved the target.
 pub(super) enum Moved {
-    /// Where it was to go.
-    There,
-    /// Somebody else has moved it.
-    Elsewhere,
+    Yes,
+    BySomebodyElse,
+}
+
+/// The repository's landing lock, held. Nothing is written for it: it is git's own folder that is locked.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would not do: a process that is just being started still has it, too.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Waits until no other process lands anything in the repository.
+pub(super) async fn lock(common: &Path) -> Result<Lock, LandError> {
+    let folder = File::open(common).map_err(|error| WorktreeError::io(common, error))?;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Lock(folder)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK).await,
+            Err(TryLockError::Error(error)) => return Err(WorktreeError::io(common, error).into()),
+        }
+    }
 }
 
 impl<'a> Target<'a> {
-    /// The branch `name` of the repository of `base`, which need not be there yet.
-    ///
-    /// # Errors
-    /// The name is no name for a branch, or that of a kept one.
-    pub(super) async fn find(
+    /// Finds the target, or makes it at the base.
+    pub(super) async fn open(
         git: &'a Git,
-        base: &'a Base,
-        name: &str,
-    ) -> Result<Self, LandingError> {
-        let problem = |problem| LandingError::Target {
-            name: name.to_owned(),
-            problem,
-        };
-        if is_kept(name) {
-            return Err(problem("is a branch that an agent's work is kept on"));
-        }
-        let call = git.call(base.top());
-        let checked = call.args(["check-ref-format", "--branch", name]).output();
-        let checked = checked.await?;
-        // `@{-1}` and the like are names for other branches.
-        if !checked.success() || checked.stdout.trim_ascii() != name.as_bytes() {
-            return Err(problem("is no name for a branch"));
-        }
-        Ok(Self {
+        pool: &'a Pool,
+        landing: &'a Landing,
+    ) -> Result<Self, LandError> {
+        let target = Self {
             git,
-            base,
-            name: name.to_owned(),
-            checkout: checkout_of(git, base.top(), name).await?,
-        })
-    }
-
-    /// Its commit; `None` when there is none yet.
-    pub(super) async fn tip(&self) -> Result<Option<String>, GitError> {
-        self.branch(&self.name).await
-    }
-
-    /// The commit of a branch; `None` when there is none of this name.
-    pub(super) async fn branch(&self, name: &str) -> Result<Option<String>, GitError> {
-        commit_of(self.git, self.base.top(), &format!("refs/heads/{name}")).await
-    }
-
-    /// Whether `commit` is `tip` or one of its ancestors.
-    pub(super) async fn contains(&self, tip: &str, commit: &str) -> Result<bool, GitError> {
-        if tip == commit {
-            return Ok(true);
-        }
-        let call = self.git.call(self.base.top());
-        let call = call.args(["merge-base", "--is-ancestor", commit, tip]);
-        let output = call.output().await?;
-        match output.code() {
-            Some(0) => Ok(true),
-            Some(1) => Ok(false),
-            _ => Err(output.error()),
-        }
-    }
-
-    /// Makes sure that moving it destroys nobody's work.
-    ///
-    /// # Errors
-    /// It is checked out with uncommitted changes.
-    pub(super) async fn check_clean(&self) -> Result<(), LandingError> {
-        let Some(checkout) = &self.checkout else {
-            return Ok(());
+            pool,
+            top: landing.base.top(),
+            into: &landing.into,
+            name: format!("refs/heads/{}", landing.into),
         };
-        let changed = uncommitted(self.git, checkout).await?;
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let mut files = changed[..changed.len().min(FILES_NAMED)].join(", ");
-        if changed.len() > FILES_NAMED {
-            files.push_str(", …");
-        }
-        Err(LandingError::Dirty {
-            into: self.name.clone(),
-            checkout: checkout.clone(),
-            files,
-        })
-    }
-
-    /// Moves it from `before` (`None`: it is not there yet) to `after`, if it still is there. Where it is checked out, the
-    /// files move with it.
-    pub(super) async fn advance(
-        &self,
-        before: Option<&str>,
-        after: &str,
-    ) -> Result<Moved, LandingError> {
-        let output = match &self.checkout {
-            Some(checkout) => {
-                let call = self.git.call(checkout).durable();
-                call.args(["merge", "--ff-only", "--quiet", after]).output()
-            }
-            None => {
-                let zeros = "0".repeat(after.len());
-                let name = format!("refs/heads/{}", self.name);
-                let call = self.git.call(self.base.top()).durable();
-                let call = call.args(["update-ref", "-m", "bellwether: land", &name]);
-                call.args([after, before.unwrap_or(&zeros)]).output()
+        target.check_name(landing).await?;
+        if commit_of(git, target.top, &target.name).await?.is_none() {
+            let made = target.update(landing.base.commit(), "").await;
+            if let Err(error) = made {
+                let problem = error.to_string();
+                return Err(target.cannot_be(problem));
             }
         }
-        .await?;
-        if output.success() {
-            return Ok(Moved::There);
-        }
-        // Who moved it has won; anything else is an error.
-        if self.tip().await?.as_deref() == before {
-            return Err(output.error().into());
-        }
-        Ok(Moved::Elsewhere)
+        target.check().await?;
+        Ok(target)
     }
-}
 
-/// Whether a name is one that the engine gives to an agent's work: `bellwether/<run>/a-…`, `bellwether/<run>/g2/a-…`.
-pub(super) fn is_kept(name: &str) -> bool {
-    let mut parts = name.split('/');
-    let kept = |part: &str| part.starts_with("a-");
-    parts.next() == Some("bellwether")
-        && parts.next().is_some_and(|run| run.starts_with("r-"))
-        && parts.any(kept)
-}
-
-/// The checkout that a branch is checked out in.
-async fn checkout_of(git: &Git, top: &Path, name: &str) -> Result<Option<PathBuf>, GitError> {
-    let call = git.call(top);
-    let list = call.args(["worktree", "list", "--porcelain", "-z"]).run();
-    let list = list.await?;
-    let wanted = format!("branch refs/heads/{name}");
-    let mut checkout = None;
-    for line in list.split(|byte| *byte == 0) {
-        if let Some(path) = line.strip_prefix(b"worktree ") {
-            checkout = Some(Path::new(OsStr::from_bytes(path)).to_owned());
-        } else if line == wanted.as_bytes() {
-            return Ok(checkout);
+    fn cannot_be(&self, problem: impl Into<String>) -> LandError {
+        LandError::Target {
+            into: self.into.to_owned(),
+            problem: problem.into(),
         }
     }
-    Ok(None)
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    async fn check_name(&self, landing: &Landing) -> Result<(), LandError> {
+        let is_odd = self.into.starts_with('-') || self.into == "HEAD";
+        let call = self
+            .git
+            .call(self.top)
+            .args(["check-ref-format", &self.name]);
+        if is_odd || self.into.starts_with("refs/") || !call.output().await?.success() {
+            return Err(self.cannot_be("name a branch, as in `main` or `migration/landed`"));
+        }
+        if landing
+            .branches
+            .iter()
+            .any(|branch| branch.name == self.into)
+        {
+            return Err(self.cannot_be("it is one of the branches that are to land"));
+        }
+        let call = self
+            .git
+            .call(self.top)
+            .args(["symbolic-ref", "--quiet", &self.name]);
+        if call.output().await?.success() {
+            return Err(self.cannot_be("it is another name of some other branch: name that one"));
+        }
+        Ok(())
+    }
 
-    #[test]
-    fn kept_branches_are_known_by_their_names() {
-        for (name, kept) in [
-            ("bellwether/r-7k2m9q4d/a-3", true),
-            ("bellwether/r-7k2m9q4d/g2/a-3-2", true),
-            ("bellwether/r-7k2m9q4d/landed", false),
-            ("bellwether/notes/a-3", false),
-            ("main", false),
-            ("feature/a-3", false),
-        ] {
-            assert_eq!(is_kept(name), kept, "{name}");
+    /// What it is.
+    pub(super) async fn tip(&self) -> Result<String, LandError> {
+        let tip = commit_of(self.git, self.top, &self.name).await?;
+        tip.ok_or_else(|| self.cannot_be("it was removed while branches landed in it"))
+    }
+
+    /// Makes sure that it can be moved, as far as that can be seen.
+    pub(super) async fn check(&self) -> Result<(), LandError> {
+        match self.checkout().await? {
+            Some(folder) => self.check_out_is_clean(&folder).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Moves it from `before` to `after`, a commit that has `before` behind it. Where it is checked out, the files there
+    /// move with it.
+    pub(super) async fn go(&self, before: &str, after: &str) -> Result<Moved, LandError> {
+        let failed = match self.checkout().await? {
+            None => match self.update(after, before).await {
+                Ok(()) => return Ok(Moved::Yes),
+                Err(error) => LandError::Git(error),
+            },
+            Some(folder) => {
+                self.check_out_is_clean(&folder).await?;
+                let call = self.git.call(&folder).durable().identity();
+                let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
+                let output = call
+                    .args(["--no-verify-signatures", after])
+                    .output()
+                    .await?;
+                match output.success() {
+                    true => return Ok(Moved::Yes),
+                    false => self.checked_out(
+                        &folder,
+                        format!("and cannot be moved on: {}", output.stderr()),
+                    ),
+                }
+            }
+        };
+        match self.tip().await? == before {
+            true => Err(failed),
+            false => Ok(Moved::BySomebodyElse),
+        }
+    }
+
+    /// Moves the ref alone, if it is `old`; made new where that is empty.
+    async fn update(&self, new: &str, old: &str) -> Result<(), GitError> {
+        let call = self.git.call(self.top).durable().identity();
+        let call = call.args(["update-ref", "--create-reflog", "-m", "bellwether: landed"]);
+        call.args([&self.name, new, old]).run().await.map(drop)
+    }
+
+    /// The checkout that is on the target, if there is one. Worktrees of agents do not count: they are cleaned anyway.
+    async fn checkout(&self) -> Result<Option<PathBuf>, LandError> {
+        let call = self
+            .git
+            .call(self.top)
+            .args(["worktree", "list", "--porcelain", "-z"]);
+        let listing = call.run().await?;
+        let branch = format!("branch {}", self.name);
+        let mut folder = None;
+        for record in listing.split(|byte| *byte == 0) {
+            if let Some(path) = record.strip_prefix(b"worktree ") {
+                folder = Some(PathBuf::from(OsStr::from_bytes(path)));
+            } else if record == branch.as_bytes()
+                && let Some(folder) = &folder
+                && !self.pool.owns(folder)
+            {
+                return Ok(Some(folder.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn check_out_is_clean(&self, folder: &Path) -> Result<(), LandError> {
+        let changed = match uncommitted(self.git, folder).await {
+            Ok(files) => files,
+            Err(WorktreeError::Unmerged { files, .. }) => files,
+            Err(error) => return Err(error.into()),
+        };
+        match changed.first() {
+            None => Ok(()),
+            Some(first) => Err(self.checked_out(
+                folder,
+                format!(
+                    "with uncommitted changes ({first}{}): commit or stash them",
+                    if changed.len() > 1 { ", …" } else { "" }
+                ),
+            )),
+        }
+    }
+
+    fn checked_out(&self, folder: &Path, problem: String) -> LandError {
+        LandError::CheckedOut {
+            into: self.into.to_owned(),
+            folder: folder.display().to_string(),
+            problem,
         }
     }
 }

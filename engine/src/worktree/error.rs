@@ -132,7 +132,7 @@ fn files_in_all(count: usize) -> String {
 }
 
 impl WorktreeError {
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         if is_disk_full(&source) {
             return Self::DiskFull(path.to_owned());
         }

@@ -19,8 +19,8 @@
 //! [`Base`] says where work begins, [`Pool::acquire`] gives a [`Worktree`], and its `keep`, `discard` or `release` takes it
 //! back; [`Isolated`] does all of that around a backend.
 
-mod base;
-mod changes;
+pub(crate) mod base;
+pub(crate) mod changes;
 mod clean;
 mod create;
 mod disk;
@@ -38,8 +38,6 @@ mod slot;
 mod submodule;
 
 pub use self::base::Base;
-pub(crate) use self::base::{commit_of, uncommitted};
-pub(crate) use self::changes::files_between;
 pub use self::error::WorktreeError;
 pub use self::isolated::Isolated;
 pub use self::lease::{Kept, Worktree};

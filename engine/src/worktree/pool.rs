@@ -97,7 +97,7 @@ pub(super) struct Shared {
     copying: Semaphore,
     extras: tokio::sync::Mutex<HashMap<(PathBuf, String), Arc<Extras>>>,
     /// One landing at a time; between processes see [`crate::landing`].
-    pub(crate) landing: tokio::sync::Mutex<()>,
+    landing: tokio::sync::Mutex<()>,
     /// Held as long as the pool is open.
     _lock: Lock,
 }
@@ -229,6 +229,11 @@ impl Pool {
 
     pub(crate) fn launcher(&self) -> &Arc<Launcher> {
         &self.0.launcher
+    }
+
+    /// Whether a worktree is one of any pool of the project.
+    pub(crate) fn owns(&self, worktree: &Path) -> bool {
+        worktree.starts_with(&self.0.own)
     }
 
     /// The name that processes of an attempt carry.
@@ -526,7 +531,11 @@ impl Shared {
             return Ok(None);
         }
         if let Some(limit) = self.settings.disk_limit {
-            let needed = slots.bytes.values().sum::<u64>() + slots.largest;
+            // This one, those that are being made, and the template, if there is to be one.
+            let known = |number: &&u32| slots.bytes.contains_key(number);
+            let others = slots.numbers.iter().chain((!alone).then_some(&TEMPLATE));
+            let to_come = 1 + others.filter(|number| !known(number)).count() as u64;
+            let needed = slots.bytes.values().sum::<u64>() + to_come * slots.largest;
             match needed > limit {
                 true if alone => return Err(WorktreeError::DiskLimit { limit, needed }),
                 true => return Ok(None),

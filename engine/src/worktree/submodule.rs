@@ -56,6 +56,10 @@ async fn fill_one(
     commit: &str,
     name: &str,
 ) -> Result<(), WorktreeError> {
+    let is_at = |head: String| head.trim_end() == commit;
+    if std::fs::read_to_string(target.join(".git/HEAD")).is_ok_and(is_at) {
+        return Ok(());
+    }
     let wanted = format!("{commit}^{{commit}}");
     let call = git.call(source).args(["cat-file", "-e", &wanted]);
     if !call.output().await?.success() {

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bed;
+mod crash;
+mod disk;
+mod extras;
 mod hostile;
+mod landing;
 mod places;
 mod work;
 
