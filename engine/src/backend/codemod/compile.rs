@@ -7,7 +7,7 @@ use ast_grep_config::{
     GlobalRules, RuleConfig, RuleConfigError, RuleCoreError, SerializableRuleConfig, parse_selector,
 };
 use ast_grep_core::Language as _;
-use ast_grep_core::matcher::{KindMatcher, Pattern, RegexMatcher};
+use ast_grep_core::matcher::{Pattern, PatternNode, RegexMatcher, kind_utils};
 use ast_grep_language::SupportLang;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use super::imports::Import;
 use super::language::Language;
 use super::place::{Place, TaskError};
 use super::replacement::Template;
-use super::rules::{Rule, Rules, Scope};
+use super::rules::{Rule, Rules, Scope, captured};
 use super::syntax::{parse, survey};
 use super::vocabulary::Word;
 
@@ -91,6 +91,13 @@ fn compile(rule: &Rule, language: Language) -> Result<Compiled, TaskError> {
         .map_err(|error| rule.place.wrong(error.to_string()))?;
     let config = RuleConfig::try_from(config, &GlobalRules::default())
         .map_err(|error| refused(rule, &error))?;
+    let template = Template::of(&rule.config);
+    if let Some((name, list)) = template.mistaken(&captured(&rule.words)) {
+        let (used, known) = if list { ("$$$", "$") } else { ("$", "$$$") };
+        return Err(rule.place.field(rule.replacement).wrong(format!(
+            "`{used}{name}` is captured as `{known}{name}`: write it the same way in both"
+        )));
+    }
     let imports = rule.imports.iter();
     let imports = imports.map(|(place, value)| Import::read(value, place, language));
     let imports: Vec<Vec<Import>> = imports.collect::<Result<_, _>>()?;
@@ -98,7 +105,7 @@ fn compile(rule: &Rule, language: Language) -> Result<Compiled, TaskError> {
         id: rule.id.clone(),
         scope: rule.scope.clone(),
         config,
-        template: Template::of(&rule.config),
+        template,
         imports: imports.into_iter().flatten().collect(),
     })
 }
@@ -123,39 +130,45 @@ fn try_pattern(text: &str, selector: Option<&str>, language: Language) -> Result
     let grammar = language.grammar();
     let code = grammar.pre_process_pattern(text);
     let tree = parse(&code, language).ok_or("the parser gave up")?;
-    let survey = survey(&tree);
-    if survey.depth > PATTERN_DEPTH_MAX {
+    if survey(&tree).depth > PATTERN_DEPTH_MAX {
         return Err(format!(
             "the pattern is nested more than {PATTERN_DEPTH_MAX} deep"
         ));
     }
-    let root = tree.root();
-    let selected = match selector {
-        None => root.range(),
-        Some(selector) => {
-            let kind = KindMatcher::try_new(selector, grammar)
-                .map_err(|_| format!("`{selector}` is no kind of node in {language}"))?;
-            let found = root.find(&kind).ok_or_else(|| {
-                format!("there is no `{selector}` in the context `{text}`, read as {language}")
-            })?;
-            found.range()
-        }
+    let pattern = match selector {
+        None => Pattern::try_new(text, grammar),
+        Some(selector) => Pattern::contextual(text, selector, grammar),
     };
-    // What is only missing is made up for, such as the semicolon behind a statement.
-    let broken = survey.errors.iter();
-    let mut broken = broken.filter(|error| error.missing.is_none());
-    if broken.any(|error| selected.contains(&error.offset)) {
+    let pattern =
+        pattern.map_err(|error| format!("no pattern of {language}: {}", chain(&error)))?;
+    if has_error(&pattern) {
         return Err(format!(
             "`{text}` is not {language} that stands by itself: give it as {{context, selector}}, the context being \
              whole code and the selector the kind of node in it that is meant"
         ));
     }
-    match selector {
-        None => Pattern::try_new(text, grammar),
-        Some(selector) => Pattern::contextual(text, selector, grammar),
+    Ok(())
+}
+
+/// Whether a pattern has something in it that is not understood, and would match only what is not understood either.
+///
+/// What a grammar does not expect in a place, such as a lone expression, is no error in the pattern if it is whole.
+fn has_error(pattern: &Pattern) -> bool {
+    let mut left = vec![&pattern.node];
+    while let Some(node) = left.pop() {
+        let kind = match node {
+            PatternNode::MetaVar { .. } => continue,
+            PatternNode::Terminal { kind_id, .. } => kind_id,
+            PatternNode::Internal { kind_id, children } => {
+                left.extend(children);
+                kind_id
+            }
+        };
+        if kind_utils::is_error_kind(*kind) {
+            return true;
+        }
     }
-    .map(|_| ())
-    .map_err(|error| format!("no pattern of {language}: {}", chain(&error)))
+    false
 }
 
 /// What ast-grep has against a rule, at the place where it stands.
@@ -168,12 +181,13 @@ fn refused(rule: &Rule, error: &RuleConfigError) -> TaskError {
                 part
             };
             rule.place.field(key).wrong(format!(
-                "`${name}` is captured by no pattern of the rule (`$$${name}` would be another)"
+                "`${name}` is captured by no pattern of the rule"
             ))
         }
-        RuleConfigError::Core(RuleCoreError::Transform(_)) => {
+        RuleConfigError::Core(RuleCoreError::Transform(error)) => {
             rule.place.field("transform").wrong(chain(error))
         }
+        RuleConfigError::Core(error) => rule.place.wrong(chain(error)),
         RuleConfigError::MissingPotentialKinds => rule.place.wrong(
             "it would be asked of every node: give a `pattern` or a `kind` besides what else narrows it",
         ),
@@ -188,6 +202,7 @@ fn chain(error: &dyn Error) -> String {
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {
+            text.truncate(text.trim_end_matches('.').len());
             text.push_str(": ");
             text.push_str(&more);
         }

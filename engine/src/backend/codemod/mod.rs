@@ -23,6 +23,7 @@ mod rules;
 mod syntax;
 mod task;
 mod text;
+mod variables;
 mod vocabulary;
 mod work;
 mod write;

@@ -1,6 +1,7 @@
 //! What takes the place of a match: ast-grep's template, and what lists of captured nodes need besides.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ast_grep_config::Rule;
@@ -16,10 +17,13 @@ use super::compile::Compiled;
 use super::layout::{with_line_breaks, with_string, without_blank_ends};
 use super::syntax::Node;
 use super::text::Splice;
+use super::variables::variables;
 
 /// A match of a rule, with what it has captured.
 pub(super) type Match<'t> = NodeMatch<'t, StrDoc<SupportLang>>;
 type Captured<'t> = MetaVarEnv<'t, StrDoc<SupportLang>>;
+/// The name of a list and its nodes.
+type List<'t> = (String, Vec<Node<'t>>);
 
 /// How comments begin that end with their line.
 const LINE_COMMENTS: &[&str] = &["//", "#", "--"];
@@ -32,6 +36,18 @@ pub(super) struct Template {
 }
 
 impl Template {
+    /// The name of a variable that is a list here and a single node in the patterns, or the other way round: ast-grep
+    /// would put nothing in its place.
+    pub(super) fn mistaken(&self, captured: &BTreeSet<(&str, bool)>) -> Option<(String, bool)> {
+        let used = variables(&self.text).into_iter();
+        let mut mistaken = used.filter(|&(name, list)| {
+            !self.made.iter().any(|made| made == name)
+                && captured.contains(&(name, !list))
+                && !captured.contains(&(name, list))
+        });
+        mistaken.next().map(|(name, list)| (name.to_owned(), list))
+    }
+
     /// That of a rule in ast-grep's form.
     pub(super) fn of(config: &serde_json::Map<String, Value>) -> Self {
         let fix = config.get("fix");
@@ -55,17 +71,19 @@ pub(super) fn replacement(rule: &Compiled, found: &Match<'_>, code: &str) -> Spl
         |fixer| fixer.get_replaced_range(found, Extent(&rule.config.matcher)),
     );
     let range = range.start..range.end.min(code.len());
-    let lists = lists(found.get_env());
-    let (empty, filled): (Vec<_>, Vec<_>) =
-        lists.into_iter().partition(|(_, nodes)| nodes.is_empty());
-    let captured = without_last_commas(found.get_env(), &filled, &rule.template);
-    let template = empty.iter().fold(
+    let (lists, trimmed) = lists(found.get_env(), &rule.template);
+    let empty = lists.iter().filter(|(_, nodes)| nodes.is_empty());
+    let template = empty.fold(
         Cow::Borrowed(rule.template.text.as_str()),
         |text, (name, _)| without_empty(text, name),
     );
     let fix = TemplateFix::with_transform(&template, found.lang(), &rule.template.made);
-    let captured = captured.unwrap_or_else(|| found.get_env().clone());
-    let text = fix.generate_replacement(&Match::new(found.get_node().clone(), captured));
+    let text = if trimmed {
+        let captured = with_lists(found.get_env(), &lists, &rule.template.made);
+        fix.generate_replacement(&Match::new(found.get_node().clone(), captured))
+    } else {
+        fix.generate_replacement(found)
+    };
     let text = String::from_utf8_lossy(&text).into_owned();
     if text.is_empty() && range.start == whole.start {
         return deletion(found, range, code);
@@ -137,37 +155,32 @@ fn needs_statement(block: &Node<'_>) -> bool {
         && statements.next().is_none()
 }
 
-/// What `$$$NAME` has captured, for each of them.
-fn lists<'t>(captured: &Captured<'t>) -> Vec<(String, Vec<Node<'t>>)> {
-    let lists = captured
-        .get_matched_variables()
-        .filter_map(|variable| match variable {
-            MetaVariable::MultiCapture(name) => Some(name),
-            _ => None,
-        });
-    lists
-        .map(|name| {
-            let nodes = captured.get_multiple_matches(&name);
-            (name, nodes)
-        })
-        .collect()
+/// What `$$$NAME` has captured, for each of them; and whether that is less than ast-grep says.
+///
+/// Where the template goes on with a comma, the list's own last comma would be one too many, and a comment behind it
+/// would swallow the other.
+fn lists<'t>(captured: &Captured<'t>, template: &Template) -> (Vec<List<'t>>, bool) {
+    let mut trimmed = false;
+    let mut lists = Vec::new();
+    for variable in captured.get_matched_variables() {
+        let MetaVariable::MultiCapture(name) = variable else {
+            continue;
+        };
+        let mut nodes = captured.get_multiple_matches(&name);
+        let goes_on = around(&template.text, &name)
+            .is_some_and(|(_, after)| after.trim_start().starts_with(','));
+        let is_last =
+            |node: &mut Node<'t>| node.is_extra() || !node.is_named() && node.text() == ",";
+        while goes_on && nodes.pop_if(is_last).is_some() {
+            trimmed = true;
+        }
+        lists.push((name, nodes));
+    }
+    (lists, trimmed)
 }
 
-/// The captured nodes without a comma at the end of a list that the template has one behind. None: there is none.
-fn without_last_commas<'t>(
-    captured: &Captured<'t>,
-    lists: &[(String, Vec<Node<'t>>)],
-    template: &Template,
-) -> Option<Captured<'t>> {
-    let is_comma = |node: &Node<'t>| !node.is_named() && node.text() == ",";
-    let doubled = |name: &str, nodes: &[Node<'t>]| {
-        nodes.last().is_some_and(is_comma)
-            && around(&template.text, name)
-                .is_some_and(|(_, after)| after.trim_start().starts_with(','))
-    };
-    if !lists.iter().any(|(name, nodes)| doubled(name, nodes)) {
-        return None;
-    }
+/// What was captured, with other lists.
+fn with_lists<'t>(captured: &Captured<'t>, lists: &[List<'t>], made: &[String]) -> Captured<'t> {
     let mut copy = Captured::new();
     for variable in captured.get_matched_variables() {
         if let MetaVariable::Capture(name, _) = variable
@@ -177,15 +190,14 @@ fn without_last_commas<'t>(
         }
     }
     for (name, nodes) in lists {
-        let count = nodes.len() - usize::from(doubled(name, nodes));
-        copy.insert_multi(name, nodes[..count].to_vec());
+        copy.insert_multi(name, nodes.clone());
     }
-    for name in &template.made {
+    for name in made {
         if let Some(text) = captured.get_transformed(name) {
             copy.insert_transformation(&MetaVariable::Multiple, name, text.clone());
         }
     }
-    Some(copy)
+    copy
 }
 
 /// What a template has before and behind `$$$name`.

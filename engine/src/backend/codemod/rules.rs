@@ -1,6 +1,6 @@
 //! Rules as they are written, checked as far as no language is needed, and put into ast-grep's form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use globset::GlobSet;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::globs;
 use super::language::Language;
 use super::place::{Place, TaskError};
+use super::variables::variables;
 use super::vocabulary::{RULE_KEYS, Reach, Shape, Walk, Word, check_names};
 
 /// Keys of a rule besides those that say what matches.
@@ -335,24 +336,17 @@ fn without_not_inside(
 
 /// Whether `name` is captured, and only ever as `$$$NAME`.
 fn only_captures_lists(name: &str, words: &[(Place, Word)]) -> bool {
-    let mut lists = false;
-    for (_, word) in words {
-        let Word::Pattern { text, .. } = word else {
-            continue;
-        };
-        for (at, _) in text.match_indices(name) {
-            let (before, after) = (&text[..at], &text[at + name.len()..]);
-            let longer = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            if !before.ends_with('$') || after.starts_with(longer) {
-                continue;
-            }
-            if !before.ends_with("$$$") {
-                return false;
-            }
-            lists = true;
-        }
-    }
-    lists
+    let captured = captured(words);
+    captured.contains(&(name, true)) && !captured.contains(&(name, false))
+}
+
+/// What patterns capture, and whether as lists.
+pub(super) fn captured(words: &[(Place, Word)]) -> BTreeSet<(&str, bool)> {
+    let patterns = words.iter().filter_map(|(_, word)| match word {
+        Word::Pattern { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    patterns.flat_map(variables).collect()
 }
 
 fn transforms(value: &Value, place: &Place) -> Result<Value, TaskError> {

@@ -6,6 +6,7 @@ mod backend;
 mod imports;
 mod languages;
 mod properties;
+mod script_imports;
 mod tasks;
 
 use std::path::Path;
