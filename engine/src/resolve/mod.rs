@@ -43,6 +43,9 @@ const WITHOUT_EFFECT: [&str; 7] = [
 pub(crate) type Isolated =
     Arc<dyn Fn(Arc<dyn AgentBackend>) -> Arc<dyn AgentBackend> + Send + Sync>;
 
+/// The backend of a type's own command; why there is none.
+pub(crate) type Made = Result<Arc<dyn AgentBackend>, String>;
+
 /// A run's rules. One value serves the run from its start to its end in this engine, so that processes which an agent
 /// type's own command keeps are the same for all its calls.
 pub(crate) struct Rules {
@@ -57,7 +60,7 @@ struct Known {
     definition: AgentType,
     is_built_in: bool,
     /// What its own command makes, if it has one; or why it makes nothing.
-    own: Option<Result<Arc<dyn AgentBackend>, String>>,
+    own: Option<Made>,
 }
 
 impl Rules {
@@ -68,7 +71,7 @@ impl Rules {
         types: &[AgentType],
         isolate: Isolate,
         isolated: Option<Isolated>,
-        make: &dyn Fn(&AgentType, &[String]) -> Result<Arc<dyn AgentBackend>, String>,
+        make: &dyn Fn(&AgentType, &[String]) -> Made,
     ) -> Self {
         let mut known = HashMap::new();
         let given = types.iter().cloned().map(|definition| (definition, false));
@@ -122,7 +125,7 @@ impl Rules {
         options.isolation = self.isolation(&given, definition, &disallowed)?;
         options.disallowed_tools = disallowed;
         options.max_turns = given.max_turns.or(definition.max_turns);
-        options.system_prompt = definition.system_prompt.clone();
+        options.system_prompt.clone_from(&definition.system_prompt);
         options.agent_type.clone_from(&given.agent_type);
         let (name, backend) = self.backend(&given, known)?;
         options.backend.clone_from(&given.backend);
@@ -247,14 +250,15 @@ impl Rules {
                 .unwrap_or_default();
             let more = names.len().saturating_sub(NAMES_LISTED_MAX);
             names.truncate(NAMES_LISTED_MAX);
-            let mut list = names.join(", ");
-            if more > 0 {
-                list.push_str(&format!(" and {more} more"));
-            }
+            let list = names.join(", ");
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
             let message = format!(
                 "agent(): there is no agent type `{name}`{near}\n\
-                 there is: {list}\n\
+                 there is: {list}{more}\n\
                  they come from .bellwether/agents/*.md and .claude/agents/*.md, from the working directory up to the \
                  repository's root, and from the personal folders ~/.config/bellwether/agents and ~/.claude/agents"
             );
