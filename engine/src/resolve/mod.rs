@@ -7,7 +7,7 @@
 mod given;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_actors::backend::{AgentBackend, AgentOptions};
 use bellwether_actors::run::keys::{Backends, Refusal, Resolution, Resolve, options_of_content};
@@ -19,8 +19,10 @@ use crate::agent_type::{AgentType, built_in, may_write};
 use crate::options::Isolate;
 use crate::schema::{Checked, Schema};
 
-/// So many names of agent types are listed in an error.
+/// So many names of agent types are listed in an error, and of fields in a notice.
 const NAMES_LISTED_MAX: usize = 20;
+/// So many different schemas are kept; a script that has more pays for compiling them again.
+const REMEMBERED_SCHEMAS_MAX: usize = 64;
 /// Names are near from this likeness on (Jaro-Winkler, 0 to 1).
 const LIKENESS_MIN: f64 = 0.8;
 /// As much of a name that nobody knows is repeated, in characters.
@@ -53,6 +55,7 @@ pub(crate) struct Rules {
     types: HashMap<String, Known>,
     isolate: Isolate,
     isolated: Option<Isolated>,
+    schemas: Mutex<HashMap<String, Arc<Schema>>>,
 }
 
 /// An agent type of the run.
@@ -92,6 +95,7 @@ impl Rules {
             types: known,
             isolate,
             isolated,
+            schemas: Mutex::default(),
         }
     }
 
@@ -157,11 +161,7 @@ impl Rules {
 
         let mut backend = backend;
         if let Some(schema) = &given.schema {
-            let schema = Schema::compile(schema).map_err(|malformed| {
-                let message = format!("agent(): the schema is malformed {malformed}");
-                Refusal::new("SCHEMA_MALFORMED", message)
-            })?;
-            backend = Arc::new(Checked::new(backend, schema));
+            backend = Arc::new(Checked::new(backend, self.schema(schema)?));
         }
         if options.isolation.is_some() {
             let isolated = self.isolated.as_ref().ok_or_else(|| {
@@ -176,6 +176,25 @@ impl Rules {
             backend: Ok(backend),
             notices,
         })
+    }
+
+    /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
+    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
+        let text = schema.to_string();
+        let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&text) {
+            return Ok(Arc::clone(known));
+        }
+        let schema = Schema::compile(schema).map_err(|malformed| {
+            let message = format!("agent(): the schema is malformed {malformed}");
+            Refusal::new("SCHEMA_MALFORMED", message)
+        })?;
+        if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
+            compiled.clear();
+        }
+        let schema = Arc::new(schema);
+        compiled.insert(text, Arc::clone(&schema));
+        Ok(schema)
     }
 
     /// Who does it: what the call names, else what its type is carried out by, else the run's own.
@@ -318,12 +337,14 @@ fn notices_of_options(all: &Map<String, Value>) -> Vec<String> {
 /// What of a type reaches no agent.
 fn notice_of_type(known: &Known) -> Option<String> {
     let definition = &known.definition;
-    let mut idle: Vec<&str> = definition.unread.iter().map(String::as_str).collect();
+    let short = |name: &String| name.chars().take(NAME_SHOWN_MAX).collect();
+    let unread = definition.unread.iter().take(NAMES_LISTED_MAX);
+    let mut idle: Vec<String> = unread.map(short).collect();
     if definition.permission_mode.is_some() {
-        idle.push("permissionMode");
+        idle.push("permissionMode".to_owned());
     }
     if definition.mcp_servers.is_some() {
-        idle.push("mcpServers");
+        idle.push("mcpServers".to_owned());
     }
     (!idle.is_empty()).then(|| {
         let verb = if idle.len() == 1 { "has" } else { "have" };

@@ -65,7 +65,7 @@ async fn ask(schema: Value, answers: impl IntoIterator<Item = Ended>, notes: &[&
     });
     let checked = Checked::new(
         Arc::clone(&inner) as Arc<_>,
-        Schema::compile(&schema).unwrap(),
+        Arc::new(Schema::compile(&schema).unwrap()),
     );
     assert_eq!(checked.fingerprint(), "in turn");
     let (context, kept) = noting();
@@ -211,8 +211,8 @@ async fn s02_an_attempt_that_is_cancelled_or_replaced_asks_no_more() {
         .lock()
         .unwrap()
         .extend([value("1"), value("2")]);
-    let schema = || Schema::compile(&count()).unwrap();
-    let checked = Checked::new(Arc::clone(&inner) as Arc<_>, schema());
+    let schema = Arc::new(Schema::compile(&count()).unwrap());
+    let checked = Checked::new(Arc::clone(&inner) as Arc<_>, schema);
     let ended = checked.run(task(0, None), context()).await;
     assert_eq!(ended.outcome, AgentOutcome::Cancelled);
     assert_eq!(inner.tasks.lock().unwrap().len(), 1);
