@@ -165,6 +165,25 @@ async fn s02_only_answers_are_checked() {
 }
 
 #[tokio::test]
+async fn s02_what_every_answer_changed_is_told() {
+    let changing = |answer: &str, base: &str| Ended {
+        changes: vec![Changes {
+            attempt: task(0, None).token.attempt,
+            branch: None,
+            base: base.to_owned(),
+            commit: None,
+            files: Vec::new(),
+            diff: "".into(),
+        }],
+        ..value(answer)
+    };
+    let answers = [changing("1", "one"), changing("{\"n\": 1}", "two")];
+    let ended = ask(count(), answers, &[]).await.ended;
+    let bases: Vec<&str> = ended.changes.iter().map(|changes| &*changes.base).collect();
+    assert_eq!(bases, ["one", "two"]);
+}
+
+#[tokio::test]
 async fn s02_a_text_that_is_json_is_the_json() {
     let text = |text: &str| value(&Value::from(text).to_string());
     for (schema, answer, expected) in [
