@@ -51,11 +51,11 @@ pub(crate) type Made = Result<Arc<dyn AgentBackend>, String>;
 /// A run's rules. One value serves the run from its start to its end in this engine, so that processes which an agent
 /// type's own command keeps are the same for all its calls.
 pub(crate) struct Rules {
+    schemas: Mutex<HashMap<String, Arc<Schema>>>,
     backends: Backends,
     types: HashMap<String, Known>,
     isolate: Isolate,
     isolated: Option<Isolated>,
-    schemas: Mutex<HashMap<String, Arc<Schema>>>,
 }
 
 /// An agent type of the run.
@@ -91,11 +91,11 @@ impl Rules {
                 });
         }
         Self {
+            schemas: Mutex::default(),
             backends,
             types: known,
             isolate,
             isolated,
-            schemas: Mutex::default(),
         }
     }
 
@@ -178,25 +178,6 @@ impl Rules {
         })
     }
 
-    /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
-    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
-        let text = schema.to_string();
-        let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = compiled.get(&text) {
-            return Ok(Arc::clone(known));
-        }
-        let schema = Schema::compile(schema).map_err(|malformed| {
-            let message = format!("agent(): the schema is malformed {malformed}");
-            Refusal::new("SCHEMA_MALFORMED", message)
-        })?;
-        if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
-            compiled.clear();
-        }
-        let schema = Arc::new(schema);
-        compiled.insert(text, Arc::clone(&schema));
-        Ok(schema)
-    }
-
     /// Who does it: what the call names, else what its type is carried out by, else the run's own.
     fn backend(
         &self,
@@ -257,6 +238,25 @@ impl Rules {
                 Ok(isolate.then(|| WORKTREE.to_owned()))
             }
         }
+    }
+
+    /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
+    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
+        let text = schema.to_string();
+        let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&text) {
+            return Ok(Arc::clone(known));
+        }
+        let schema = Schema::compile(schema).map_err(|malformed| {
+            let message = format!("agent(): the schema is malformed {malformed}");
+            Refusal::new("SCHEMA_MALFORMED", message)
+        })?;
+        if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
+            compiled.clear();
+        }
+        let schema = Arc::new(schema);
+        compiled.insert(text, Arc::clone(&schema));
+        Ok(schema)
     }
 
     /// The type of this name.
