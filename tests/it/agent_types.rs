@@ -124,6 +124,8 @@ fn a03_what_cannot_be_meant_throws_before_an_agent_starts() -> anyhow::Result<()
         "const refused = async options => {
           try { return await agent(does(note('started')), options) } catch (error) { return [error.name, error.code, error.message] }
         }
+        let deep = {}
+        for (let i = 0; i < 200; i++) deep = { not: deep }
         const slots = await parallel([() => agent(does(note('started')), { effort: 'ultra' }), () => agent(does({ answer: 1 }))])
         return [
           await refused({ agentType: 'Explorer' }),
@@ -131,6 +133,7 @@ fn a03_what_cannot_be_meant_throws_before_an_agent_starts() -> anyhow::Result<()
           await refused({ effort: 'ultra' }),
           await refused({ model: 5 }),
           await refused({ backend: 'nowhere' }),
+          await refused({ schema: deep }),
           slots,
         ]",
     )?;
@@ -150,6 +153,7 @@ fn a03_what_cannot_be_meant_throws_before_an_agent_starts() -> anyhow::Result<()
         ),
         ("OptionsError", "OPTIONS", "`model` is 5"),
         ("UnknownBackendError", "UNKNOWN_BACKEND", "`nowhere`"),
+        ("OptionsError", "OPTIONS", "nest them less deeply"),
     ];
     for (refused, (name, code, message)) in result.iter().zip(expected) {
         assert_eq!((&refused[0], &refused[1]), (&json!(name), &json!(code)));

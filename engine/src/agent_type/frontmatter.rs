@@ -3,6 +3,8 @@
 //! One file in twenty is no strict YAML: a `: ` in an unquoted description, a tab, a quotation mark too many. Such a head is
 //! read line by line into one that is.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// Fields that an agent's file may have, whoever reads them. In a head that is no strict YAML only these end a text that
@@ -164,7 +166,8 @@ fn close(field: Option<Field<'_>>, out: &mut String) {
     if let Some(Field { name, text }) = field {
         // A JSON string is a quoted text of YAML.
         let quoted = Value::from(text.trim());
-        out.push_str(&format!("{name}: {quoted}\n"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name}: {quoted}");
     }
 }
 

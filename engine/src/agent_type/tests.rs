@@ -141,6 +141,20 @@ fn y01_wild_files_are_agents_are_none_or_say_what_is_wrong() {
 }
 
 #[test]
+fn y01_a_file_that_is_cut_anywhere_is_read_or_refused() {
+    let text = "\u{feff}---\r\nname: é: a\ndescription: \"x\" 'y\n\ttools: [a, {b: c\nmodel: |\n  z\n---\nbody — ü\n";
+    for (cut, _) in text.char_indices() {
+        for part in [text[..cut].to_owned(), format!("---\n{}", &text[cut..])] {
+            // It is an agent with a name, none, or says what is wrong: in no case does it panic.
+            match file(&part) {
+                Ok(found) => assert!(found.is_none_or(|found| !found.name.is_empty())),
+                Err(error) => assert!(!error.is_empty(), "{part:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn y01_reading_tools_write_nothing() {
     for (tools, disallowed, writes) in [
         (None, &[][..], true),

@@ -7,7 +7,7 @@
 mod given;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_actors::backend::{AgentBackend, AgentOptions};
 use bellwether_actors::run::keys::{Backends, Refusal, Resolution, Resolve, options_of_content};
@@ -19,8 +19,10 @@ use crate::agent_type::{AgentType, built_in, may_write};
 use crate::options::Isolate;
 use crate::schema::{Checked, Schema};
 
-/// So many names of agent types are listed in an error.
+/// So many names of agent types are listed in an error, and of fields in a notice.
 const NAMES_LISTED_MAX: usize = 20;
+/// So many different schemas are kept; a script that has more pays for compiling them again.
+const REMEMBERED_SCHEMAS_MAX: usize = 64;
 /// Names are near from this likeness on (Jaro-Winkler, 0 to 1).
 const LIKENESS_MIN: f64 = 0.8;
 /// As much of a name that nobody knows is repeated, in characters.
@@ -43,9 +45,13 @@ const WITHOUT_EFFECT: [&str; 7] = [
 pub(crate) type Isolated =
     Arc<dyn Fn(Arc<dyn AgentBackend>) -> Arc<dyn AgentBackend> + Send + Sync>;
 
+/// The backend of a type's own command; why there is none.
+pub(crate) type Made = Result<Arc<dyn AgentBackend>, String>;
+
 /// A run's rules. One value serves the run from its start to its end in this engine, so that processes which an agent
 /// type's own command keeps are the same for all its calls.
 pub(crate) struct Rules {
+    schemas: Mutex<HashMap<String, Arc<Schema>>>,
     backends: Backends,
     types: HashMap<String, Known>,
     isolate: Isolate,
@@ -72,7 +78,7 @@ struct Known {
     definition: AgentType,
     is_built_in: bool,
     /// What its own command makes, if it has one; or why it makes nothing.
-    own: Option<Result<Arc<dyn AgentBackend>, String>>,
+    own: Option<Made>,
 }
 
 impl Rules {
@@ -83,7 +89,7 @@ impl Rules {
         types: &[AgentType],
         isolate: Isolate,
         steps: Steps,
-        make: &dyn Fn(&AgentType, &[String]) -> Result<Arc<dyn AgentBackend>, String>,
+        make: &dyn Fn(&AgentType, &[String]) -> Made,
     ) -> Self {
         let mut known = HashMap::new();
         let given = types.iter().cloned().map(|definition| (definition, false));
@@ -100,6 +106,7 @@ impl Rules {
                 });
         }
         Self {
+            schemas: Mutex::default(),
             backends,
             types: known,
             isolate,
@@ -137,7 +144,7 @@ impl Rules {
         options.isolation = self.isolation(&given, definition, &disallowed)?;
         options.disallowed_tools = disallowed;
         options.max_turns = given.max_turns.or(definition.max_turns);
-        options.system_prompt = definition.system_prompt.clone();
+        options.system_prompt.clone_from(&definition.system_prompt);
         options.agent_type.clone_from(&given.agent_type);
         let (name, backend) = self.backend(&given, known)?;
         options.backend.clone_from(&given.backend);
@@ -169,11 +176,7 @@ impl Rules {
 
         let mut backend = backend;
         if let Some(schema) = &given.schema {
-            let schema = Schema::compile(schema).map_err(|malformed| {
-                let message = format!("agent(): the schema is malformed {malformed}");
-                Refusal::new("SCHEMA_MALFORMED", message)
-            })?;
-            backend = Arc::new(Checked::new(backend, schema));
+            backend = Arc::new(Checked::new(backend, self.schema(schema)?));
         }
         if options.isolation.is_some() {
             let isolated = self.steps.isolated.as_ref().ok_or_else(|| {
@@ -279,6 +282,25 @@ impl Rules {
         }
     }
 
+    /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
+    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
+        let text = schema.to_string();
+        let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&text) {
+            return Ok(Arc::clone(known));
+        }
+        let schema = Schema::compile(schema).map_err(|malformed| {
+            let message = format!("agent(): the schema is malformed {malformed}");
+            Refusal::new("SCHEMA_MALFORMED", message)
+        })?;
+        if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
+            compiled.clear();
+        }
+        let schema = Arc::new(schema);
+        compiled.insert(text, Arc::clone(&schema));
+        Ok(schema)
+    }
+
     /// The type of this name.
     fn known(&self, name: &str) -> Result<&Known, Refusal> {
         self.types.get(name).ok_or_else(|| {
@@ -289,14 +311,15 @@ impl Rules {
                 .unwrap_or_default();
             let more = names.len().saturating_sub(NAMES_LISTED_MAX);
             names.truncate(NAMES_LISTED_MAX);
-            let mut list = names.join(", ");
-            if more > 0 {
-                list.push_str(&format!(" and {more} more"));
-            }
+            let list = names.join(", ");
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
             let message = format!(
                 "agent(): there is no agent type `{name}`{near}\n\
-                 there is: {list}\n\
+                 there is: {list}{more}\n\
                  they come from .bellwether/agents/*.md and .claude/agents/*.md, from the working directory up to the \
                  repository's root, and from the personal folders ~/.config/bellwether/agents and ~/.claude/agents"
             );
@@ -357,12 +380,14 @@ fn notices_of_options(all: &Map<String, Value>) -> Vec<String> {
 /// What of a type reaches no agent.
 fn notice_of_type(known: &Known) -> Option<String> {
     let definition = &known.definition;
-    let mut idle: Vec<&str> = definition.unread.iter().map(String::as_str).collect();
+    let short = |name: &String| name.chars().take(NAME_SHOWN_MAX).collect();
+    let unread = definition.unread.iter().take(NAMES_LISTED_MAX);
+    let mut idle: Vec<String> = unread.map(short).collect();
     if definition.permission_mode.is_some() {
-        idle.push("permissionMode");
+        idle.push("permissionMode".to_owned());
     }
     if definition.mcp_servers.is_some() {
-        idle.push("mcpServers");
+        idle.push("mcpServers".to_owned());
     }
     (!idle.is_empty()).then(|| {
         let verb = if idle.len() == 1 { "has" } else { "have" };

@@ -30,11 +30,8 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    pub(crate) fn new(inner: Arc<dyn AgentBackend>, schema: Schema) -> Self {
-        Self {
-            inner,
-            schema: Arc::new(schema),
-        }
+    pub(crate) const fn new(inner: Arc<dyn AgentBackend>, schema: Arc<Schema>) -> Self {
+        Self { inner, schema }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What is a schema, and what does not fit one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use serde_json::json;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use regex_syntax::Parser;
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 /// No text is longer, in bytes, however often an expression repeats a part.
 const BYTES_MAX: usize = 10_000;
@@ -78,7 +78,7 @@ fn member(class: &Class) -> Option<char> {
         .into_iter()
         .find(|letter| holds(*letter))
         .or_else(|| match class {
-            Class::Unicode(class) => class.iter().next().map(|range| range.start()),
+            Class::Unicode(class) => class.iter().next().map(ClassUnicodeRange::start),
             Class::Bytes(class) => class.iter().next().map(|range| char::from(range.start())),
         })
 }

@@ -65,7 +65,7 @@ async fn ask(schema: Value, answers: impl IntoIterator<Item = Ended>, notes: &[&
     });
     let checked = Checked::new(
         Arc::clone(&inner) as Arc<_>,
-        Schema::compile(&schema).unwrap(),
+        Arc::new(Schema::compile(&schema).unwrap()),
     );
     assert_eq!(checked.fingerprint(), "in turn");
     let (context, kept) = noting();
@@ -165,6 +165,25 @@ async fn s02_only_answers_are_checked() {
 }
 
 #[tokio::test]
+async fn s02_what_every_answer_changed_is_told() {
+    let changing = |answer: &str, base: &str| Ended {
+        changes: vec![Changes {
+            attempt: task(0, None).token.attempt,
+            branch: None,
+            base: base.to_owned(),
+            commit: None,
+            files: Vec::new(),
+            diff: "".into(),
+        }],
+        ..value(answer)
+    };
+    let answers = [changing("1", "one"), changing("{\"n\": 1}", "two")];
+    let ended = ask(count(), answers, &[]).await.ended;
+    let bases: Vec<&str> = ended.changes.iter().map(|changes| &*changes.base).collect();
+    assert_eq!(bases, ["one", "two"]);
+}
+
+#[tokio::test]
 async fn s02_a_text_that_is_json_is_the_json() {
     let text = |text: &str| value(&Value::from(text).to_string());
     for (schema, answer, expected) in [
@@ -211,8 +230,8 @@ async fn s02_an_attempt_that_is_cancelled_or_replaced_asks_no_more() {
         .lock()
         .unwrap()
         .extend([value("1"), value("2")]);
-    let schema = || Schema::compile(&count()).unwrap();
-    let checked = Checked::new(Arc::clone(&inner) as Arc<_>, schema());
+    let schema = Arc::new(Schema::compile(&count()).unwrap());
+    let checked = Checked::new(Arc::clone(&inner) as Arc<_>, schema);
     let ended = checked.run(task(0, None), context()).await;
     assert_eq!(ended.outcome, AgentOutcome::Cancelled);
     assert_eq!(inner.tasks.lock().unwrap().len(), 1);
