@@ -19,7 +19,10 @@ pub enum GitError {
         program: PathBuf,
     },
     /// It is too old.
-    #[error("this is {said}: isolated agents and merging need git {} or later", oldest())]
+    #[error(
+        "this is {said}: isolated agents and merging need git {} or later",
+        oldest()
+    )]
     TooOld {
         /// What it says of itself.
         said: String,
@@ -43,7 +46,9 @@ pub enum GitError {
         revision: String,
     },
     /// There is no room for what git writes.
-    #[error("no space is left on the disk for `git {command}`: make room, or set `[worktree] disk_limit`")]
+    #[error(
+        "no space is left on the disk for `git {command}`: make room, or set `[worktree] disk_limit`"
+    )]
     DiskFull {
         /// What git was doing.
         command: String,

@@ -24,9 +24,7 @@ pub(crate) enum State {
     /// In conflict.
     Unmerged,
     /// Not in the index. A repository of its own is listed as one folder.
-    Untracked {
-        folder: bool,
-    },
+    Untracked { folder: bool },
     /// Not in the index, and ignored.
     Ignored,
 }
@@ -101,7 +99,9 @@ pub(crate) fn diff(bytes: &[u8]) -> Result<(Vec<ChangedFile>, &[u8]), GitError> 
     let mut reader = Reader(bytes);
     let mut files = Vec::new();
     while reader.0.first() == Some(&b':') {
-        let file = reader.raw().ok_or_else(|| GitError::unreadable("diff-tree"))?;
+        let file = reader
+            .raw()
+            .ok_or_else(|| GitError::unreadable("diff-tree"))?;
         files.push(file);
     }
     for file in &mut files {

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_path_is_within_folders_not_within_beginnings_of_names() {
-        let within = |path: &str, folder: &str| RepoPath::new(path).is_within(&RepoPath::new(folder));
+        let within =
+            |path: &str, folder: &str| RepoPath::new(path).is_within(&RepoPath::new(folder));
         assert!(within("a/b", "a/") && within("a", "a"));
         assert!(!within("ab", "a") && !within("a", "a/b"));
     }

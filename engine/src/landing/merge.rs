@@ -41,7 +41,11 @@ pub(super) async fn merge(
         }))
     };
     let Some(commit) = commit_of(git, folder, &format!("refs/heads/{name}")).await? else {
-        return not(Reason::Missing, format!("there is no branch `{name}`"), None);
+        return not(
+            Reason::Missing,
+            format!("there is no branch `{name}`"),
+            None,
+        );
     };
     if is_behind(git, folder, &commit, tip).await? {
         return Ok(Merged::Already(commit));
@@ -57,10 +61,18 @@ pub(super) async fn merge(
         _ => return Err(common.error()),
     }
     let call = git.call(folder).durable();
-    let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
+    let call = call.args([
+        "merge-tree",
+        "--write-tree",
+        "-z",
+        "--name-only",
+        "--no-messages",
+    ]);
     let output = call.args([tip, &commit]).output().await?;
     let mut records = parse::records(&output.stdout);
-    let tree = records.next().and_then(|tree| std::str::from_utf8(tree).ok());
+    let tree = records
+        .next()
+        .and_then(|tree| std::str::from_utf8(tree).ok());
     match (output.code(), tree) {
         (Some(0), Some(tree)) => {
             let commit = make_commit(git, folder, tree, tip, &commit, branch).await?;
@@ -70,7 +82,10 @@ pub(super) async fn merge(
             let mut files: Vec<String> = records.map(|path| RepoPath::new(path).text()).collect();
             let message = match files.as_slice() {
                 [file] => format!("`{file}` is in conflict with what is in the target"),
-                files => format!("{} files are in conflict with what is in the target", files.len()),
+                files => format!(
+                    "{} files are in conflict with what is in the target",
+                    files.len()
+                ),
             };
             files.truncate(FILES_MAX);
             not(Reason::Conflict, message, Some(files))
@@ -90,7 +105,9 @@ pub(super) async fn is_behind(
     commit: &str,
     tip: &str,
 ) -> Result<bool, GitError> {
-    let call = git.call(folder).args(["merge-base", "--is-ancestor", commit, tip]);
+    let call = git
+        .call(folder)
+        .args(["merge-base", "--is-ancestor", commit, tip]);
     let output = call.output().await?;
     match output.code() {
         Some(0) => Ok(true),
@@ -125,14 +142,20 @@ async fn make_commit(
     let label = branch.label.as_deref().unwrap_or(subject);
     let label = label.lines().next().unwrap_or_default();
     let call = git.call(folder).durable().identity();
-    let call = call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
+    let call = call
+        .env("GIT_AUTHOR_DATE", &date)
+        .env("GIT_COMMITTER_DATE", &date);
     let call = call.args(["commit-tree", tree, "-p", tip, "-p", commit, "-F", "-"]);
-    call.input(format!("Merge {}: {label}\n", short(&branch.name))).text().await
+    call.input(format!("Merge {}: {label}\n", short(&branch.name)))
+        .text()
+        .await
 }
 
 /// An agent's own name in its branch's; any other branch's is whole.
 fn short(branch: &str) -> &str {
-    let agent = branch.strip_prefix("bellwether/").and_then(|rest| rest.rsplit('/').next());
+    let agent = branch
+        .strip_prefix("bellwether/")
+        .and_then(|rest| rest.rsplit('/').next());
     agent.unwrap_or(branch)
 }
 

@@ -217,7 +217,9 @@ pub enum LandError {
         after: String,
     },
     /// Somebody else moves the target all the time.
-    #[error("`{into}` was moved by somebody else {TRIES} times while `{branch}` was to land: try again later")]
+    #[error(
+        "`{into}` was moved by somebody else {TRIES} times while `{branch}` was to land: try again later"
+    )]
     Contended {
         /// The target.
         into: String,

@@ -111,9 +111,10 @@ impl Past {
         });
         if let Some((before, after)) = last {
             let tip = target.tip().await?;
-            let is_done = match tip == *before {
-                true => matches!(target.go(before, after).await?, Moved::Yes),
-                false => tip == *after || is_behind(target.git, target.top, after, &tip).await?,
+            let is_done = if tip == *before {
+                matches!(target.go(before, after).await?, Moved::Yes)
+            } else {
+                is_behind(target.git, target.top, after, &tip).await?
             };
             if !is_done {
                 return Err(LandError::Moved {
@@ -160,7 +161,10 @@ mod tests {
             after: "1".repeat(64),
         };
         let text = note.text();
-        assert!(text.starts_with(r#"{"branch":"bellwether/r/a-1","before":"000"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"branch":"bellwether/r/a-1","before":"000"#),
+            "{text}"
+        );
         let short = left("all of it", vec!["a".to_owned()]);
         let texts = [text, short.text()].map(Arc::from);
         assert_eq!(read(&texts).unwrap(), [note, short]);
@@ -170,9 +174,15 @@ mod tests {
     #[test]
     fn a_long_note_keeps_the_end_of_the_output_and_the_first_files() {
         for output in ["é\u{1}\n".repeat(4000), "x".repeat(4000)] {
-            let files = (0..500).map(|number| format!("some/path/{number}")).collect();
+            let files = (0..500)
+                .map(|number| format!("some/path/{number}"))
+                .collect();
             let text = left(&format!("{output}the end"), files).text();
-            assert!(text.len() <= NOTE_BYTES_MAX && text.len() > NOTE_BYTES_MAX / 8, "{}", text.len());
+            assert!(
+                text.len() <= NOTE_BYTES_MAX && text.len() > NOTE_BYTES_MAX / 8,
+                "{}",
+                text.len()
+            );
             let Note::Left { left } = serde_json::from_str(&text).unwrap() else {
                 panic!("{text}");
             };

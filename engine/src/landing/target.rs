@@ -86,14 +86,24 @@ impl<'a> Target<'a> {
 
     async fn check_name(&self, landing: &Landing) -> Result<(), LandError> {
         let is_odd = self.into.starts_with('-') || self.into == "HEAD";
-        let call = self.git.call(self.top).args(["check-ref-format", &self.name]);
+        let call = self
+            .git
+            .call(self.top)
+            .args(["check-ref-format", &self.name]);
         if is_odd || self.into.starts_with("refs/") || !call.output().await?.success() {
             return Err(self.cannot_be("name a branch, as in `main` or `migration/landed`"));
         }
-        if landing.branches.iter().any(|branch| branch.name == self.into) {
+        if landing
+            .branches
+            .iter()
+            .any(|branch| branch.name == self.into)
+        {
             return Err(self.cannot_be("it is one of the branches that are to land"));
         }
-        let call = self.git.call(self.top).args(["symbolic-ref", "--quiet", &self.name]);
+        let call = self
+            .git
+            .call(self.top)
+            .args(["symbolic-ref", "--quiet", &self.name]);
         if call.output().await?.success() {
             return Err(self.cannot_be("it is another name of some other branch: name that one"));
         }
@@ -122,21 +132,31 @@ impl<'a> Target<'a> {
                 Ok(()) => return Ok(Moved::Yes),
                 Err(error) => LandError::Git(error),
             },
-            Some(folder) => {
-                self.check_out_is_clean(&folder).await?;
-                let call = self.git.call(&folder).durable().identity();
-                let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
-                let output = call.args(["--no-verify-signatures", after]).output().await?;
-                match output.success() {
-                    true => return Ok(Moved::Yes),
-                    false => self.checked_out(&folder, format!("and cannot be moved on: {}", output.stderr())),
-                }
-            }
+            Some(folder) => match self.fast_forward(&folder, after).await {
+                Ok(()) => return Ok(Moved::Yes),
+                Err(error) => error,
+            },
         };
-        match self.tip().await? == before {
-            true => Err(failed),
-            false => Ok(Moved::BySomebodyElse),
+        if self.tip().await? == before {
+            return Err(failed);
         }
+        Ok(Moved::BySomebodyElse)
+    }
+
+    /// Moves a checkout that is on the target.
+    async fn fast_forward(&self, folder: &Path, after: &str) -> Result<(), LandError> {
+        self.check_out_is_clean(folder).await?;
+        let call = self.git.call(folder).durable().identity();
+        let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
+        let output = call
+            .args(["--no-verify-signatures", after])
+            .output()
+            .await?;
+        if !output.success() {
+            let problem = format!("and cannot be moved on: {}", output.stderr());
+            return Err(self.checked_out(folder, problem));
+        }
+        Ok(())
     }
 
     /// Moves the ref alone, if it is `old`; made new where that is empty.
@@ -148,7 +168,10 @@ impl<'a> Target<'a> {
 
     /// The checkout that is on the target, if there is one. Worktrees of agents do not count: they are cleaned anyway.
     async fn checkout(&self) -> Result<Option<PathBuf>, LandError> {
-        let call = self.git.call(self.top).args(["worktree", "list", "--porcelain", "-z"]);
+        let call = self
+            .git
+            .call(self.top)
+            .args(["worktree", "list", "--porcelain", "-z"]);
         let listing = call.run().await?;
         let branch = format!("branch {}", self.name);
         let mut folder = None;
@@ -167,8 +190,7 @@ impl<'a> Target<'a> {
 
     async fn check_out_is_clean(&self, folder: &Path) -> Result<(), LandError> {
         let changed = match uncommitted(self.git, folder).await {
-            Ok(files) => files,
-            Err(WorktreeError::Unmerged { files, .. }) => files,
+            Ok(files) | Err(WorktreeError::Unmerged { files, .. }) => files,
             Err(error) => return Err(error.into()),
         };
         match changed.first() {

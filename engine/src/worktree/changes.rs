@@ -89,7 +89,10 @@ pub(super) async fn tree(git: &Git, slot: &Slot, found: &Found) -> Result<String
     for (paths, arguments) in steps {
         if !paths.is_empty() {
             let call = call().arg("update-index").args(arguments);
-            call.args(["-z", "--stdin"]).input(names(paths)).run().await?;
+            call.args(["-z", "--stdin"])
+                .input(names(paths))
+                .run()
+                .await?;
         }
     }
     Ok(call().arg("write-tree").text().await?)
@@ -156,7 +159,8 @@ fn text(patch: &[u8], cut: bool) -> Arc<str> {
     let text = String::from_utf8_lossy(kept);
     let mut notes = String::new();
     if matches!(text, std::borrow::Cow::Owned(_)) {
-        notes.push_str("[not all of this patch is UTF-8: it cannot be applied as it stands here]\n");
+        notes
+            .push_str("[not all of this patch is UTF-8: it cannot be applied as it stands here]\n");
     }
     if cut {
         notes.push_str("[this patch is longer than 1 MiB and ends here]\n");
@@ -218,7 +222,10 @@ pub(super) async fn make_branch(
     for (end, _) in branch.match_indices('/') {
         let shorter = &branch[..end];
         let name = format!("refs/heads/{shorter}");
-        if super::base::commit_of(git, &slot.tree, &name).await?.is_some() {
+        if super::base::commit_of(git, &slot.tree, &name)
+            .await?
+            .is_some()
+        {
             return Err(WorktreeError::BranchInTheWay(shorter.to_owned()));
         }
     }
@@ -233,13 +240,17 @@ pub(super) async fn take_back(
     base: &str,
     attempt: Attempt,
 ) -> Result<Option<Changes>, WorktreeError> {
-    let Some(commit) = super::base::commit_of(git, &slot.tree, &format!("refs/heads/{branch}")).await?
+    let Some(commit) =
+        super::base::commit_of(git, &slot.tree, &format!("refs/heads/{branch}")).await?
     else {
         return Ok(None);
     };
     let changes = between(git, slot, base, &commit, attempt).await?;
     let name = format!("refs/heads/{branch}");
-    let call = slot.git(git).durable().args(["update-ref", "-d", &name, &commit]);
+    let call = slot
+        .git(git)
+        .durable()
+        .args(["update-ref", "-d", &name, &commit]);
     match call.run().await {
         Ok(_) => Ok(changes),
         // Somebody has moved it: then it is theirs.
@@ -290,7 +301,9 @@ mod tests {
         let long = b"+line\n".repeat(PATCH_BYTES_MAX / 6 + 10);
         let cut = text(&long, false);
         let note = "\n[this patch is longer than 1 MiB and ends here]\n";
-        assert!(cut.len() <= PATCH_BYTES_MAX + note.len() && cut.ends_with(&format!("+line{note}")));
+        assert!(
+            cut.len() <= PATCH_BYTES_MAX + note.len() && cut.ends_with(&format!("+line{note}"))
+        );
         let latin = text(b"+caf\xe9\n", false);
         assert!(latin.starts_with("+caf\u{fffd}\n[not all"), "{latin}");
         let (first, _) = latin.split_once('\n').unwrap();

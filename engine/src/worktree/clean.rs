@@ -94,7 +94,10 @@ async fn remove_untracked(git: &Git, slot: &Slot) -> Result<(), WorktreeError> {
     if !output.success() {
         return Err(output.error().into());
     }
-    let kept: HashSet<PathBuf> = slot.ours().map(|path| slot.tree.join(path.as_path())).collect();
+    let kept: HashSet<PathBuf> = slot
+        .ours()
+        .map(|path| slot.tree.join(path.as_path()))
+        .collect();
     let tree = slot.tree.clone();
     blocking(move || disk::remove_special(&tree, &|path| kept.contains(path))).await
 }

@@ -25,11 +25,15 @@ pub(super) async fn register(
     fs::create_dir_all(&meta).map_err(|error| WorktreeError::io(&meta, error))?;
     let mut tries = 0;
     loop {
-        let call = git.call(checkout).args(["worktree", "add", "--quiet", "--force"]);
+        let call = git
+            .call(checkout)
+            .args(["worktree", "add", "--quiet", "--force"]);
         let call = call.args(["--detach", "--no-checkout"]).arg(&slot.tree);
         match call.arg(commit).run().await {
             Ok(_) => break,
-            Err(error) if tries + 1 == ADD_TRIES || error.is_disk_full() => return Err(error.into()),
+            Err(error) if tries + 1 == ADD_TRIES || error.is_disk_full() => {
+                return Err(error.into());
+            }
             Err(_) => tries += 1,
         }
         unregister(git, slot, checkout).await?;
@@ -40,9 +44,15 @@ pub(super) async fn register(
 }
 
 /// Takes a worktree away with all that the repository and the engine know of it. What is not there is as good.
-pub(super) async fn unregister(git: &Git, slot: &Slot, checkout: &Path) -> Result<(), WorktreeError> {
+pub(super) async fn unregister(
+    git: &Git,
+    slot: &Slot,
+    checkout: &Path,
+) -> Result<(), WorktreeError> {
     // Refused for one that git does not know (any more), or whose `.git` is not what it was: then by hand.
-    let call = git.call(checkout).args(["worktree", "remove", "--force", "--force"]);
+    let call = git
+        .call(checkout)
+        .args(["worktree", "remove", "--force", "--force"]);
     let _ = call.arg(&slot.tree).output().await?;
     let (tree, admin, meta) = (
         slot.tree.clone(),
@@ -109,7 +119,7 @@ impl Folders {
         if folder != self.0 {
             let absolute = tree.join(crate::git::RepoPath::new(folder).as_path());
             fs::create_dir_all(&absolute).map_err(|error| WorktreeError::io(&absolute, error))?;
-            self.0 = folder.to_owned();
+            folder.clone_into(&mut self.0);
         }
         Ok(())
     }

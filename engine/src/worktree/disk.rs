@@ -41,7 +41,9 @@ pub(super) fn remove(path: &Path) -> Result<(), WorktreeError> {
         Ok(_) => fs::remove_file(path),
     };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WorktreeError::io(path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(WorktreeError::io(path, error))
+        }
         _ => Ok(()),
     }
 }

@@ -104,7 +104,9 @@ pub enum WorktreeError {
     )]
     MadeSparse,
     /// No branch can be made.
-    #[error("a branch named `{0}` is in the way: rename it, so that agents' branches can be made below that name")]
+    #[error(
+        "a branch named `{0}` is in the way: rename it, so that agents' branches can be made below that name"
+    )]
     BranchInTheWay(String),
     /// Another engine has the pool.
     #[error("another engine works in {}", .0.display())]

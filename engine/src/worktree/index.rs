@@ -196,17 +196,35 @@ mod tests {
 
     #[test]
     fn entries_of_every_length_are_found_and_their_numbers_put_in() {
-        let names: Vec<String> = (1..40).chain([0xffe, 0xfff, 0x1000]).map(|n| "n".repeat(n)).collect();
-        let mut entries: Vec<(&str, u32, u16)> =
-            names.iter().map(|name| (name.as_str(), 0o100_644, 0)).collect();
+        let names: Vec<String> = (1..40)
+            .chain([0xffe, 0xfff, 0x1000])
+            .map(|n| "n".repeat(n))
+            .collect();
+        let mut entries: Vec<(&str, u32, u16)> = names
+            .iter()
+            .map(|name| (name.as_str(), 0o100_644, 0))
+            .collect();
         entries.push(("link", 0o120_000, 0));
         entries.push(("lib", 0o160_000, 0));
         entries.push(("sparse", 0o100_755, SKIP_WORKTREE));
         let bytes = index(&entries);
         let mut read = Index::read(bytes.clone(), 20).unwrap();
-        let found: Vec<String> = read.entries().iter().map(|entry| entry.path.text()).collect();
-        assert_eq!(found, entries.iter().map(|entry| entry.0).collect::<Vec<_>>());
-        let kinds: Vec<Kind> = read.entries().iter().rev().take(3).map(|entry| entry.kind).collect();
+        let found: Vec<String> = read
+            .entries()
+            .iter()
+            .map(|entry| entry.path.text())
+            .collect();
+        assert_eq!(
+            found,
+            entries.iter().map(|entry| entry.0).collect::<Vec<_>>()
+        );
+        let kinds: Vec<Kind> = read
+            .entries()
+            .iter()
+            .rev()
+            .take(3)
+            .map(|entry| entry.kind)
+            .collect();
         assert_eq!(kinds, [Kind::Absent, Kind::Submodule, Kind::Link]);
 
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -225,7 +243,10 @@ mod tests {
     fn what_is_no_index_is_refused_wherever_it_is_cut() {
         let bytes = index(&[("a", 0o100_644, 0), ("b", 0o100_755, 0)]);
         for length in 0..bytes.len() - 8 {
-            assert!(Index::read(bytes[..length].to_vec(), 20).is_none(), "{length}");
+            assert!(
+                Index::read(bytes[..length].to_vec(), 20).is_none(),
+                "{length}"
+            );
         }
         let mut newer = bytes;
         newer[7] = 4;

@@ -7,10 +7,10 @@ use bellwether_journal::record::{Failure, FailureKind};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::WorktreeError;
 use super::base::Base;
 use super::lease::{Kept, Worktree};
 use super::pool::Pool;
-use super::WorktreeError;
 
 /// The value of the option `isolation`.
 const WORKTREE: &str = "worktree";
@@ -87,7 +87,13 @@ async fn run_in(
     };
     ended.changes.extend(leftovers);
     match kept {
-        Ok(kept) => ended.changes.extend(kept.changes),
+        Ok(kept) => {
+            if !kept.left_out.is_empty() {
+                let left_out = kept.left_out.join(", ");
+                tracing::warn!(%left_out, "repositories that an agent made in its worktree are not kept");
+            }
+            ended.changes.extend(kept.changes);
+        }
         // Work that is not kept is not done.
         Err(error) if matches!(ended.outcome, AgentOutcome::Completed(_)) => {
             ended.outcome = failed(&error).outcome;
@@ -109,7 +115,11 @@ fn failed(error: &WorktreeError) -> Ended {
 fn message(task: &Task) -> String {
     let name = task.label.as_ref().unwrap_or(&task.prompt);
     let first = name.lines().map(str::trim).find(|line| !line.is_empty());
-    let mut subject: String = first.unwrap_or("An agent's work").chars().take(SUBJECT_CHARS).collect();
+    let mut subject: String = first
+        .unwrap_or("An agent's work")
+        .chars()
+        .take(SUBJECT_CHARS)
+        .collect();
     if first.is_some_and(|first| first.chars().count() > SUBJECT_CHARS) {
         subject.push('…');
     }

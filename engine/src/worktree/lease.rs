@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bellwether_actors::backend::{Changes, PreviousAttempt};
 use bellwether_journal::id::{Attempt, FencingToken};
 
+use super::WorktreeError;
 use super::base::Base;
 use super::changes::{self, Found};
 use super::leftovers::INTERRUPTED;
 use super::pool::{Claim, Shared};
-use super::WorktreeError;
 
 /// A worktree that one attempt has for itself. Ends with [`keep`](Self::keep), [`discard`](Self::discard) or
 /// [`release`](Self::release); one that is dropped is cleaned before anybody else gets it, and what was changed in it is
@@ -25,7 +25,10 @@ pub struct Worktree {
 
 impl std::fmt::Debug for Worktree {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Worktree").field(&self.path()).finish()
+        formatter
+            .debug_tuple("Worktree")
+            .field(&self.path())
+            .finish()
     }
 }
 
@@ -65,7 +68,8 @@ impl Worktree {
     #[must_use]
     pub fn folder(&self, folder: &Path) -> PathBuf {
         let below = folder.canonicalize().ok();
-        let below = below.and_then(|folder| Some(folder.strip_prefix(self.base.top()).ok()?.to_owned()));
+        let below =
+            below.and_then(|folder| Some(folder.strip_prefix(self.base.top()).ok()?.to_owned()));
         match below {
             Some(below) if below.as_os_str().is_empty() => self.path().to_owned(),
             Some(below) => self.path().join(below),
@@ -87,7 +91,8 @@ impl Worktree {
     /// [`WorktreeError`]; then nothing is kept.
     pub async fn keep(self, message: impl Into<String>) -> Result<Kept, WorktreeError> {
         let message = message.into();
-        self.end(|mut worktree| async move { worktree.end_with(Some(message)).await }).await
+        self.end(|mut worktree| async move { worktree.end_with(Some(message)).await })
+            .await
     }
 
     /// Ends the work and keeps what was changed as a patch alone.
@@ -95,7 +100,8 @@ impl Worktree {
     /// # Errors
     /// [`WorktreeError`]; then nothing is kept.
     pub async fn discard(self) -> Result<Kept, WorktreeError> {
-        self.end(|mut worktree| async move { worktree.end_with(None).await }).await
+        self.end(|mut worktree| async move { worktree.end_with(None).await })
+            .await
     }
 
     /// Ends the work and keeps nothing.
@@ -150,7 +156,11 @@ impl Worktree {
         }
         Ok(Kept {
             changes,
-            left_out: found.nested.iter().map(crate::git::RepoPath::text).collect(),
+            left_out: found
+                .nested
+                .iter()
+                .map(crate::git::RepoPath::text)
+                .collect(),
         })
     }
 
@@ -186,7 +196,10 @@ impl Worktree {
     ) -> Result<(), WorktreeError> {
         let mut leftovers = self.shared.leftovers.of_earlier(self.token, earlier);
         let (git, slot) = (&self.shared.settings.git, &self.claim.slot);
-        for attempt in earlier.iter().filter(|attempt| attempt.ended == INTERRUPTED) {
+        for attempt in earlier
+            .iter()
+            .filter(|attempt| attempt.ended == INTERRUPTED)
+        {
             let attempt = Attempt(attempt.attempt);
             let branch = changes::branch_of(FencingToken {
                 attempt,

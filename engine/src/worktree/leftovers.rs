@@ -55,14 +55,18 @@ impl Leftovers {
             diff: Arc::clone(&changes.diff),
         };
         let path = self.file(token);
-        let json = serde_json::to_vec(&kept)
-            .map_err(|error| WorktreeError::io(&path, error.into()))?;
+        let json =
+            serde_json::to_vec(&kept).map_err(|error| WorktreeError::io(&path, error.into()))?;
         slot::write(&path, &json)
     }
 
     /// What earlier attempts of the call left that nobody has journaled yet, oldest first. One that is there already has
     /// gone into the journal with the end of a later attempt, unless that was cut off, too.
-    pub(super) fn of_earlier(&self, token: FencingToken, earlier: &[PreviousAttempt]) -> Vec<Changes> {
+    pub(super) fn of_earlier(
+        &self,
+        token: FencingToken,
+        earlier: &[PreviousAttempt],
+    ) -> Vec<Changes> {
         let last_known = earlier
             .iter()
             .filter(|attempt| attempt.ended != INTERRUPTED)
@@ -145,7 +149,11 @@ mod tests {
         assert_eq!(handed(&[]), [0; 0]);
         assert_eq!(handed(&["interrupted"]), [1]);
         assert_eq!(handed(&["interrupted", "interrupted"]), [1, 2]);
-        assert_eq!(handed(&["interrupted", "crash"]), [2], "1 came with the end of 2");
+        assert_eq!(
+            handed(&["interrupted", "crash"]),
+            [2],
+            "1 came with the end of 2"
+        );
         assert_eq!(handed(&["interrupted", "crash", "interrupted"]), [2, 3]);
         leftovers.forget(token(1).run).unwrap();
         assert_eq!(handed(&["interrupted"]), [0; 0]);

@@ -77,9 +77,7 @@ pub(crate) async fn run(
         Over::Ended { exit, .. } => describe(*exit),
         over => over.reason("sh"),
     };
-    let success = |over: &Over| {
-        matches!(over, Over::Ended { exit: Exit::Code(0), survivors, .. } if survivors.is_empty())
-    };
+    let success = |over: &Over| matches!(over, Over::Ended { exit: Exit::Code(0), survivors, .. } if survivors.is_empty());
     Ok(Ran {
         success: !late && success(&over),
         ended,
@@ -93,7 +91,9 @@ fn keep_end(output: &mut Vec<u8>, max: usize) {
     if surplus > 0 {
         let rest = output.get(surplus..).unwrap_or_default();
         let line = rest.iter().position(|byte| *byte == b'\n');
-        let line = line.filter(|line| *line < max / 2).map_or(0, |line| line + 1);
+        let line = line
+            .filter(|line| *line < max / 2)
+            .map_or(0, |line| line + 1);
         output.drain(..surplus + line);
     }
 }

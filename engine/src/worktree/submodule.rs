@@ -21,7 +21,11 @@ pub(super) async fn fill(git: &Git, slot: &Slot, checkout: &Path) -> Result<(), 
     if !slot.tree.join(".gitmodules").exists() {
         return Ok(());
     }
-    let listing = slot.git(git).args(["ls-files", "--stage", "-z"]).run().await?;
+    let listing = slot
+        .git(git)
+        .args(["ls-files", "--stage", "-z"])
+        .run()
+        .await?;
     let mut todo = vec![(
         listing,
         checkout.to_owned(),
@@ -67,7 +71,9 @@ async fn fill_one(
     if !target.join(".git").exists() {
         let call = git.call(source).args(["rev-parse", "--absolute-git-dir"]);
         let repository = call.path().await?;
-        let call = git.call(source).args(["clone", "--quiet", "--shared", "--no-checkout"]);
+        let call = git
+            .call(source)
+            .args(["clone", "--quiet", "--shared", "--no-checkout"]);
         let call = call.arg("--template=").arg(repository).arg(target);
         call.run().await?;
     }
@@ -81,7 +87,11 @@ pub(super) async fn restore(git: &Git, slot: &Slot) -> Result<(), WorktreeError>
     if !slot.tree.join(".gitmodules").exists() {
         return Ok(());
     }
-    let listing = slot.git(git).args(["ls-files", "--stage", "-z"]).run().await?;
+    let listing = slot
+        .git(git)
+        .args(["ls-files", "--stage", "-z"])
+        .run()
+        .await?;
     let mut todo = vec![(listing, slot.tree.clone())];
     while let Some((listing, tree)) = todo.pop() {
         for Submodule { path, commit } in submodules(&listing) {

@@ -46,7 +46,10 @@ impl Bed {
 
     pub(crate) fn furnished(self) -> Self {
         for (path, text) in [
-            (".gitignore", "/.bellwether/local/\n*.log\n.env\nnode_modules/\n"),
+            (
+                ".gitignore",
+                "/.bellwether/local/\n*.log\n.env\nnode_modules/\n",
+            ),
             ("a.txt", "one\ntwo\nthree\n"),
             ("src/lib.rs", "pub mod deep;\n"),
             ("src/deep/more.rs", "pub fn more() {}\n"),
@@ -107,7 +110,10 @@ impl Bed {
 
     pub(crate) fn worktrees_of_git(&self) -> usize {
         let listing = self.git(&["worktree", "list", "--porcelain"]);
-        listing.lines().filter(|line| line.starts_with("worktree ")).count()
+        listing
+            .lines()
+            .filter(|line| line.starts_with("worktree "))
+            .count()
     }
 }
 
@@ -169,11 +175,15 @@ pub(crate) fn command(folder: &Path) -> Command {
 
 pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = command(folder).args(arguments).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(text(&output.stderr)),
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .trim_end_matches('\n')
+            .to_owned()
+    };
+    if output.status.success() {
+        return Ok(text(&output.stdout));
     }
+    Err(text(&output.stderr))
 }
 
 #[track_caller]
@@ -183,7 +193,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
 
 /// Runs a shell script as an agent would, in a folder. Whatever it ends with.
 pub(crate) fn sh(folder: &Path, script: &str) {
-    let output = Command::new("sh")
+    Command::new("sh")
         .args(["-c", script])
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -191,9 +201,6 @@ pub(crate) fn sh(folder: &Path, script: &str) {
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "agent@example.org")))
         .output()
         .unwrap();
-    if std::env::var_os("SHOW_AGENTS").is_some() {
-        println!("{script}: {output:?}");
-    }
 }
 
 /// Everything in a folder but `.git`: what it is, and what it holds.
@@ -203,7 +210,11 @@ pub(crate) fn listing(folder: &Path) -> BTreeMap<String, String> {
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(folder)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             if name == ".git" {
                 continue;
             }

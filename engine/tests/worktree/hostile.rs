@@ -57,17 +57,41 @@ async fn expect_pristine(pool: &Pool, base: &Base, bed: &Bed, after: &str) {
     let place = worktree.path();
     let fresh = bed.beside("fresh");
     let commit = base.commit();
-    bed.git(&["worktree", "add", "--quiet", "--force", "--detach", fresh.to_str().unwrap(), commit]);
-    assert_eq!(listing(place), listing(&fresh), "after an agent that {after}");
+    bed.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        "--force",
+        "--detach",
+        fresh.to_str().unwrap(),
+        commit,
+    ]);
+    assert_eq!(
+        listing(place),
+        listing(&fresh),
+        "after an agent that {after}"
+    );
     let state = |place: &Path| {
         // The two are registered under different names; everything else git says of them is the same.
         let admin = git(place, &["rev-parse", "--absolute-git-dir"]);
         let mut files: Vec<String> = listing(Path::new(&admin)).into_keys().collect();
-        files.retain(|file| !["index", "ORIG_HEAD", "commondir", "gitdir", "refs"].contains(&file.as_str()));
-        (git(place, &["status", "--porcelain=v2", "--branch", "--ignored"]), git(place, &["ls-files", "-v"]), files)
+        files.retain(|file| {
+            !["index", "ORIG_HEAD", "commondir", "gitdir", "refs"].contains(&file.as_str())
+        });
+        (
+            git(
+                place,
+                &["status", "--porcelain=v2", "--branch", "--ignored"],
+            ),
+            git(place, &["ls-files", "-v"]),
+            files,
+        )
     };
     assert_eq!(state(place), state(&fresh), "after an agent that {after}");
-    assert!(try_git(place, &["symbolic-ref", "HEAD"]).is_err(), "on a branch after an agent that {after}");
+    assert!(
+        try_git(place, &["symbolic-ref", "HEAD"]).is_err(),
+        "on a branch after an agent that {after}"
+    );
     bed.git(&["worktree", "remove", "--force", fresh.to_str().unwrap()]);
     worktree.release().await.unwrap();
 }
@@ -80,9 +104,15 @@ async fn t02_whatever_an_agent_does_its_files_are_kept_and_the_next_one_starts_c
     let mut place = None;
     for (call, (deed, script, wanted)) in (0..).zip(DEEDS) {
         let worktree = acquire(&pool, &base, call).await;
-        assert_eq!(place.get_or_insert_with(|| worktree.path().to_owned()), worktree.path());
+        assert_eq!(
+            place.get_or_insert_with(|| worktree.path().to_owned()),
+            worktree.path()
+        );
         sh(worktree.path(), script);
-        let kept = worktree.keep(*deed).await.unwrap_or_else(|error| panic!("{deed}: {error}"));
+        let kept = worktree
+            .keep(*deed)
+            .await
+            .unwrap_or_else(|error| panic!("{deed}: {error}"));
         let mut files: Vec<String> = Vec::new();
         if let Some(changes) = kept.changes {
             files.extend(changes.files.into_iter().map(|file| file.path));
@@ -93,7 +123,11 @@ async fn t02_whatever_an_agent_does_its_files_are_kept_and_the_next_one_starts_c
         assert_eq!(files, *wanted, "an agent that {deed}");
         expect_pristine(&pool, &base, &bed, deed).await;
     }
-    assert_eq!(bed.git(&["status", "--porcelain"]), "", "the main checkout is as it was");
+    assert_eq!(
+        bed.git(&["status", "--porcelain"]),
+        "",
+        "the main checkout is as it was"
+    );
     bed.git(&["fsck", "--strict"]);
 }
 
@@ -107,7 +141,13 @@ async fn t02_repositories_inside_are_left_out_and_named() {
         "git clone -q . src/dep; git init -q new; echo x > new/x; echo y > kept.txt; mkdir -p node_modules/z; git init -q node_modules/z",
     );
     let kept = worktree.keep("x").await.unwrap();
-    let files: Vec<String> = kept.changes.unwrap().files.into_iter().map(|file| file.path).collect();
+    let files: Vec<String> = kept
+        .changes
+        .unwrap()
+        .files
+        .into_iter()
+        .map(|file| file.path)
+        .collect();
     assert_eq!(files, ["kept.txt"]);
     assert_eq!(kept.left_out, ["new", "src/dep"]);
     expect_pristine(&pool, &base, &bed, "made repositories").await;
@@ -118,10 +158,16 @@ async fn t02_files_that_an_agent_left_out_are_never_taken_for_removed_ones() {
     let bed = Bed::new();
     let (pool, base) = (bed.pool().await, bed.base().await);
     let worktree = acquire(&pool, &base, 0).await;
-    sh(worktree.path(), "git sparse-checkout set --no-cone src; echo x > src/new.rs");
+    sh(
+        worktree.path(),
+        "git sparse-checkout set --no-cone src; echo x > src/new.rs",
+    );
     assert!(!worktree.path().join("a.txt").exists());
     let error = worktree.keep("x").await.unwrap_err().to_string();
-    assert!(error.starts_with("the agent made its worktree sparse"), "{error}");
+    assert!(
+        error.starts_with("the agent made its worktree sparse"),
+        "{error}"
+    );
     assert_eq!(bed.branches(), [""; 0]);
     bed.git(&["config", "--unset", "extensions.worktreeConfig"]);
     expect_pristine(&pool, &base, &bed, "made it sparse").await;
@@ -157,6 +203,9 @@ async fn t02_a_branch_that_is_in_the_way_is_an_error_and_the_worktree_is_clean_a
     let worktree = acquire(&pool, &base, 0).await;
     sh(worktree.path(), "echo x > new.txt");
     let error = worktree.keep("x").await.unwrap_err().to_string();
-    assert!(error.contains("a branch named `bellwether` is in the way: rename it"), "{error}");
+    assert!(
+        error.contains("a branch named `bellwether` is in the way: rename it"),
+        "{error}"
+    );
     expect_pristine(&pool, &base, &bed, "had no branch").await;
 }
