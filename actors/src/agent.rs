@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{
-    AgentBackend, AgentOutcome, AttemptContext, Changes, Ended, Notes, Progress, TakeNote, Task,
+    AgentBackend, AgentOutcome, AttemptContext, Changes, Ended, Notes, Pressure, Progress,
+    TakeNote, Task,
 };
 use crate::pool::{self, End, Kept};
 
@@ -50,6 +51,8 @@ pub struct Arguments {
     pub progress: Progress,
     /// Who takes its notes.
     pub take_note: TakeNote,
+    /// Whether the journal is behind.
+    pub pressure: Pressure,
     /// Who hears how it ended.
     pub pool: ActorRef<pool::Message>,
 }
@@ -89,6 +92,7 @@ impl Actor for Agent {
             grace,
             progress,
             take_note,
+            pressure,
             pool,
         }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
@@ -101,6 +105,7 @@ impl Actor for Agent {
             grace,
             progress,
             notes: Notes::new(token, take_note),
+            pressure,
         };
         let report = pool.clone();
         let work = tokio::spawn(async move {

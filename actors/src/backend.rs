@@ -10,7 +10,7 @@ use bellwether_journal::record::{ChangedFile, Failure, FailureKind, Usage};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
@@ -52,6 +52,20 @@ pub struct Task {
     pub journal: Digest,
     /// What earlier attempts of the call noted by [`Notes::note`], oldest first: JSON texts.
     pub notes: Vec<Arc<str>>,
+    /// Why `previous_answer` was not accepted; empty when the task is given for the first time.
+    pub violations: Vec<Violation>,
+    /// This attempt's last answer, which did not fit the schema: JSON text, as the agent gave it.
+    pub previous_answer: Option<Arc<str>>,
+}
+
+/// One place where an answer does not fit its schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    /// Where in the answer, as a JSON pointer; the root is empty.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
 }
 
 /// An attempt that came before.
@@ -83,6 +97,14 @@ pub struct AgentOptions {
     pub isolation: Option<String>,
     /// The backend's name, when it is not the run's.
     pub backend: Option<String>,
+    /// The tools that the agent may use; `None` is all of them.
+    pub tools: Option<Vec<String>>,
+    /// Of those the ones that it may not use.
+    pub disallowed_tools: Vec<String>,
+    /// How many turns of its own it may take.
+    pub max_turns: Option<u32>,
+    /// What its agent type tells it besides the prompt.
+    pub system_prompt: Option<Arc<str>>,
 }
 
 /// An attempt's way to the engine.
@@ -98,6 +120,34 @@ pub struct AttemptContext {
     pub progress: Progress,
     /// What the attempt wants to be known before it does it.
     pub notes: Notes,
+    /// Whether the journal is behind.
+    pub pressure: Pressure,
+}
+
+/// Back-pressure: while the journal has too many bytes that are not durable yet, results are not read.
+#[derive(Clone, Debug)]
+pub struct Pressure(Option<watch::Receiver<bool>>);
+
+impl Pressure {
+    /// Says what `high` says.
+    #[must_use]
+    pub const fn new(high: watch::Receiver<bool>) -> Self {
+        Self(Some(high))
+    }
+
+    /// There never is any.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Waits until the journal has caught up; at once when it is not behind. May be dropped while it waits.
+    pub async fn relieved(&self) {
+        if let Some(high) = &self.0 {
+            // Without a journal nothing is held back.
+            let _ = high.clone().wait_for(|high| !high).await;
+        }
+    }
 }
 
 /// A note longer than this, in bytes, is refused.

@@ -14,7 +14,7 @@ use crate::agent::{self, Agent};
 use bellwether_journal::record::{ChangesKept, Failure, Usage};
 use bellwether_journal::text::Packed;
 
-use crate::backend::{AgentBackend, Progress, TakeNote, Task};
+use crate::backend::{AgentBackend, Pressure, Progress, TakeNote, Task};
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct Arguments {
     pub progress: Progress,
     /// Who takes agents' notes.
     pub take_note: TakeNote,
+    /// Whether the journal is behind.
+    pub pressure: Pressure,
     /// How long an agent may take to end in order.
     pub grace: Duration,
 }
@@ -84,6 +86,7 @@ pub struct State {
     listener: Listener,
     progress: Progress,
     take_note: TakeNote,
+    pressure: Pressure,
     grace: Duration,
     agents: HashMap<ActorId, (FencingToken, ActorRef<agent::Message>)>,
     tokens: HashMap<FencingToken, ActorId>,
@@ -101,6 +104,7 @@ impl Actor for AgentPool {
             listener,
             progress,
             take_note,
+            pressure,
             grace,
         }: Arguments,
     ) -> Result<State, ActorProcessingErr> {
@@ -108,6 +112,7 @@ impl Actor for AgentPool {
             listener,
             progress,
             take_note,
+            pressure,
             grace,
             agents: HashMap::new(),
             tokens: HashMap::new(),
@@ -191,6 +196,7 @@ fn start(
         grace: state.grace,
         progress: state.progress.clone(),
         take_note: Arc::clone(&state.take_note),
+        pressure: state.pressure.clone(),
         pool: myself.clone(),
     };
     // `instant`: the pool does not wait for the agent's start, so that a thousand starts are a thousand sends.

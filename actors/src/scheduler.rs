@@ -11,6 +11,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_journal::id::RunId;
+use tokio::sync::watch;
+
+use crate::backend::Pressure;
 
 /// Tells a run that a permit is now its own.
 pub type Granted = Box<dyn Fn() + Send + Sync>;
@@ -41,7 +44,7 @@ impl Drop for Permit {
 
 /// A cheap handle on the permits.
 #[derive(Clone)]
-pub struct Scheduler(Arc<Mutex<Permits>>);
+pub struct Scheduler(Arc<Mutex<Permits>>, Arc<watch::Sender<bool>>);
 
 struct Permits {
     limit: Option<usize>,
@@ -56,12 +59,13 @@ impl Scheduler {
     #[must_use]
     pub fn new(limit: Option<usize>) -> Self {
         let waiting = VecDeque::new();
-        Self(Arc::new(Mutex::new(Permits {
+        let permits = Permits {
             limit,
             in_use: 0,
             held_back: false,
             waiting,
-        })))
+        };
+        Self(Arc::new(Mutex::new(permits)), Arc::default())
     }
 
     /// Takes a permit for `run`. If none is free, `granted` is called once when one is the run's own (never from within
@@ -90,9 +94,16 @@ impl Scheduler {
         self.change(|permits| permits.waiting.retain(|(waiting, _)| *waiting != run));
     }
 
-    /// Starts nothing while the journal is behind.
+    /// Starts nothing while the journal is behind, and lets agents that run know it.
     pub fn hold_back(&self, held_back: bool) {
         self.change(|permits| permits.held_back = held_back);
+        self.1.send_replace(held_back);
+    }
+
+    /// Whether the journal is behind, for agents that run.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        Pressure::new(self.1.subscribe())
     }
 
     /// Permits in use now.

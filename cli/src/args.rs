@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::duration;
 use crate::config::file::Layer;
-use crate::config::key::{AGENT_INPUTS, Key, Value};
+use crate::config::key::{AGENT_INPUTS, ISOLATES, Key, Value};
 use crate::error::{CommandError, Result};
 use crate::output::ColorChoice;
 
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Ps(Ps),
     /// Show a run: phases, agents, attempts, time, tokens, failures
     Show(Show),
+    /// Print what a run's isolated agents changed, as patches
+    Diff(Diff),
+    /// Land the branches that a run's agents left, one at a time
+    Land(Land),
     /// Print a run's result
     Result(OneRun),
     /// Print a run's log
@@ -137,9 +141,22 @@ pub(crate) struct AgentFlags {
     /// What that program is given: one JSON object, the prompt alone, or one JSON object a line
     #[arg(long, value_name = "FORM", value_parser = clap::builder::PossibleValuesParser::new(AGENT_INPUTS))]
     pub(crate) agent_input: Option<String>,
+    /// Which agents work in a git worktree of their own: those that ask for it, or all that may write
+    #[arg(long, value_name = "WHICH", value_parser = clap::builder::PossibleValuesParser::new(ISOLATES))]
+    pub(crate) isolate: Option<String>,
     /// How long the run may take before it is stopped, such as 90s or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// Something that scripts may do beside starting agents: `merge` the branches that agents leave
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) allow: Vec<Allowed>,
+}
+
+/// What a script may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Allowed {
+    // No doc comment: it would be help of its own for one word.
+    Merge,
 }
 
 /// How a run is shown while it goes on.
@@ -246,6 +263,58 @@ pub(crate) struct Show {
     pub(crate) run: Option<String>,
     /// One agent of it: its id, or its label
     pub(crate) agent: Option<String>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether diff last              all patches
+  bellwether diff last a-17         those of one agent
+  bellwether diff last --stat       the files only
+  bellwether diff last a-17 | git apply")]
+pub(crate) struct Diff {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// One agent of it: its id, or its label
+    pub(crate) agent: Option<String>,
+    /// Print the files and the lines that were added and removed, not the patches
+    #[arg(long)]
+    pub(crate) stat: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `land`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether land last --verify 'npm test'
+  bellwether land r-7k2m --into migration
+  bellwether land last a-3 a-17            two agents' branches only
+
+Each branch is merged with all that landed before it, verified in a worktree at
+that very commit, and only then the target moves. A branch in conflict, or one
+that does not verify, is left out and the target untouched by it. Landing again
+is safe: what is in the target stays as it is.
+
+Exit code: 0 all landed, 4 some were left out, 1 all were.")]
+pub(crate) struct Land {
+    /// The run: its id, a unique beginning of it, or `last` [default: last]
+    pub(crate) run: Option<String>,
+    /// Agents of it, by id or label, whose branches to land [default: all that left one]
+    pub(crate) agents: Vec<String>,
+    /// The branch to land in; made at the run's base when it is not there [default: what is checked out]
+    #[arg(long, value_name = "BRANCH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) into: Option<String>,
+    /// A command for the shell that must end with exit code 0 for each branch
+    #[arg(long, value_name = "COMMAND", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) verify: Option<String>,
+    /// How long that command may take [default: 30m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
@@ -360,8 +429,14 @@ pub(crate) fn layer(
             (Key::Backend, &agents.backend),
             (Key::AgentCommand, &agents.agent_command),
             (Key::AgentInput, &agents.agent_input),
+            (Key::Isolate, &agents.isolate),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
+        }
+        for allowed in &agents.allow {
+            match allowed {
+                Allowed::Merge => layer.push((Key::PermissionsMerge, Value::Flag(true))),
+            }
         }
         if let (Some(backend), Some(_)) = (&agents.backend, &agents.agent_command)
             && backend != "command"

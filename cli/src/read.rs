@@ -113,6 +113,14 @@ impl Reader {
         json(&self.outcome(run)?)
     }
 
+    /// What a run's isolated agents changed, as a JSON array.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn changes(&self, run: RunId) -> Result<String> {
+        json(&self.0.changes(run)?)
+    }
+
     /// A run's log as a JSON array.
     ///
     /// # Errors

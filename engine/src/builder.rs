@@ -30,6 +30,8 @@ pub struct Builder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) helper: Option<PathBuf>,
+    #[cfg(feature = "worktree")]
+    pub(crate) worktrees: Option<PathBuf>,
     #[cfg(feature = "command")]
     pub(crate) commands: Vec<(String, crate::backend::command::Options)>,
 }
@@ -48,6 +50,8 @@ impl Builder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             helper: None,
+            #[cfg(feature = "worktree")]
+            worktrees: None,
             #[cfg(feature = "command")]
             commands: Vec::new(),
         }
@@ -111,6 +115,14 @@ impl Builder {
     /// Names the program that starts agents' processes, for embedders that do not call `bellwether::child_main`.
     pub fn helper(mut self, program: impl Into<PathBuf>) -> Self {
         self.helper = Some(program.into());
+        self
+    }
+
+    /// Says in which folder the working trees of isolated agents are made (feature `worktree`). Without one, isolated agents
+    /// fail. The folder is made when it is needed.
+    #[cfg(feature = "worktree")]
+    pub fn worktrees(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.worktrees = Some(folder.into());
         self
     }
 

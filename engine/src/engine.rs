@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     #[cfg(feature = "command")]
     pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
+    #[cfg(feature = "worktree")]
+    pub(crate) ground: Arc<crate::isolation::Ground>,
     live: Mutex<HashMap<RunId, RunHandle>>,
     /// Held while a run is being started or taken up, so that the same id is never taken twice.
     pub(crate) entering: tokio::sync::Mutex<()>,
@@ -77,6 +79,14 @@ impl Engine {
         let (identity, epoch) = opening
             .await
             .map_err(|error| BuildError::Setting(error.to_string()))??;
+        #[cfg(feature = "worktree")]
+        let ground = Arc::new(crate::isolation::Ground {
+            worktrees: builder.worktrees,
+            helper: builder.helper.clone(),
+            journal: identity,
+            epoch,
+            pools: tokio::sync::Mutex::default(),
+        });
         #[cfg(feature = "command")]
         let (backends, launcher) = {
             let launcher = crate::processes::launcher(builder.helper);
@@ -108,6 +118,8 @@ impl Engine {
             limits,
             #[cfg(feature = "command")]
             launcher,
+            #[cfg(feature = "worktree")]
+            ground,
             live: Mutex::default(),
             entering: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),

@@ -74,6 +74,9 @@ pub enum ResumeError {
     /// The replay went another way than the journal (R06). The run is as it was.
     #[error("{0}")]
     Diverged(String),
+    /// The script breaks a limit that it kept before (B07): resume it with the limit that it had. The run is as it was.
+    #[error("{0}")]
+    Limit(String),
     /// Its backend is not there.
     #[error("{0}")]
     Backend(String),

@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+pub mod agent_type;
 pub mod backend;
 #[cfg(feature = "worktree")]
 pub mod landing;
@@ -39,17 +40,21 @@ mod event;
 #[cfg(feature = "worktree")]
 mod git;
 mod handle;
+#[cfg(feature = "worktree")]
+mod isolation;
 mod observe;
 mod options;
 #[cfg(feature = "command")]
 mod processes;
+mod resolve;
 mod resume;
 mod run;
+mod schema;
 mod start;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
-    PreviousAttempt, Progress, ProgressEvent, TakeNote, Task,
+    Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
 };
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
@@ -68,7 +73,8 @@ pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{
-    AgentInput, Limits, ResumeOptions, Script, ScriptLimits, StartOptions, default_concurrency,
+    AgentInput, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
+    WorktreeOptions, default_concurrency,
 };
 
 /// The blocks of `docs/embedding.md`, compiled and run.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bellwether_journal::id::RunId;
 use serde::{Deserialize, Serialize};
 
+use crate::agent_type::AgentType;
+
 /// A workflow script, as text with the file that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -81,6 +83,21 @@ pub struct StartOptions {
     pub working_directory: Option<PathBuf>,
     /// The commit checked out there, as the caller knows it.
     pub base_commit: Option<String>,
+    /// Why there is no commit that isolated agents could begin at; set when the run is started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) isolation_refused: Option<String>,
+    /// How the working trees of isolated agents are made (feature `worktree`).
+    #[serde(skip_serializing_if = "WorktreeOptions::is_default")]
+    pub worktree: WorktreeOptions,
+    /// What the script may do beside starting agents.
+    #[serde(skip_serializing_if = "Permissions::is_default")]
+    pub permissions: Permissions,
+    /// The agent types that the script may name, besides those that are built in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agent_types: Vec<AgentType>,
+    /// Which agents work in a worktree of their own.
+    #[serde(skip_serializing_if = "Isolate::is_asked")]
+    pub isolate: Isolate,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the run's first record on.
@@ -113,6 +130,55 @@ impl ScriptLimits {
             stack_bytes: self.stack_bytes.or(other.stack_bytes),
             turn_cpu_ms: self.turn_cpu_ms.or(other.turn_cpu_ms),
         }
+    }
+}
+
+/// How the working trees of isolated agents are made (T01).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct WorktreeOptions {
+    /// The branch, tag or commit that they begin from; what is checked out without one.
+    pub base: Option<String>,
+    /// Whether uncommitted changes to tracked files are part of what they begin from; else isolated agents are refused
+    /// while there are any.
+    pub include_uncommitted: bool,
+    /// What each shares with the checkout by a link, from the repository's top.
+    pub link: Vec<String>,
+    /// What is copied from the checkout into each.
+    pub copy: Vec<String>,
+    /// A command for the shell that makes one ready.
+    pub setup: Option<String>,
+    /// Files on whose content the setup depends.
+    pub setup_inputs: Vec<String>,
+    /// How long a setup may take, in milliseconds; 15 minutes where nothing is said.
+    pub setup_timeout_ms: Option<u64>,
+    /// How much all of them may take on the disk, in bytes.
+    pub disk_limit: Option<u64>,
+}
+
+impl WorktreeOptions {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a script may do beside starting agents (X06). Nothing, where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct Permissions {
+    /// It may merge the branches that agents leave.
+    pub merge: bool,
+}
+
+impl Permissions {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks with a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -214,6 +280,34 @@ impl StartOptions {
         self
     }
 
+    /// Says how the working trees of isolated agents are made.
+    #[must_use]
+    pub fn worktree(mut self, options: WorktreeOptions) -> Self {
+        self.worktree = options;
+        self
+    }
+
+    /// Allows the script to merge the branches that agents leave.
+    #[must_use]
+    pub const fn allow_merge(mut self) -> Self {
+        self.permissions.merge = true;
+        self
+    }
+
+    /// Says which agent types the script may name, besides those that are built in. Of two with one name the first counts.
+    #[must_use]
+    pub fn agent_types(mut self, types: impl IntoIterator<Item = AgentType>) -> Self {
+        self.agent_types = types.into_iter().collect();
+        self
+    }
+
+    /// Says which agents work in a worktree of their own.
+    #[must_use]
+    pub const fn isolate(mut self, isolate: Isolate) -> Self {
+        self.isolate = isolate;
+        self
+    }
+
     /// Says who starts the run, for the record.
     #[must_use]
     pub fn started_by(mut self, who: impl Into<String>) -> Self {
@@ -229,6 +323,28 @@ impl StartOptions {
     }
 }
 
+/// Which agents work in a worktree of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Isolate {
+    /// Those whose call or agent type asks for it.
+    #[default]
+    Asked,
+    /// All whose tools are not limited to reading ones.
+    Always,
+}
+
+impl Isolate {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a field by reference"
+    )]
+    const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked)
+    }
+}
+
 /// How an agent program is given its task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -237,7 +353,7 @@ pub enum AgentInput {
     /// One JSON object on stdin, one process a task.
     #[default]
     Task,
-    /// The prompt alone on stdin, and `{prompt}`, `{model}`, `{cwd}` filled into the command.
+    /// The prompt alone on stdin, and `{prompt}`, `{systemPrompt}`, `{model}`, `{cwd}` filled into the command.
     Prompt,
     /// One JSON object a line on stdin and one answer a line on stdout, a process for many tasks.
     Lines,

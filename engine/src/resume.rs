@@ -72,11 +72,13 @@ pub(crate) async fn resume(
     }
     let started = state.started.as_deref();
     let working_directory = started.map(|started| PathBuf::from(&started.working_directory));
+    let working_directory = working_directory.unwrap_or_default();
     let parts = Parts {
-        backends: run::backends(engine, &options).map_err(ResumeError::Backend)?,
+        rules: run::rules(engine, &options, run, &working_directory)
+            .map_err(ResumeError::Backend)?,
         caps: run::caps(&options, &changed),
         vm_limits: run::vm_limits(&options, &changed),
-        working_directory: working_directory.unwrap_or_default(),
+        working_directory,
         script_path: started
             .and_then(|started| started.script_path.as_ref())
             .map(PathBuf::from),
@@ -141,6 +143,7 @@ async fn recover(
     match recovering.await {
         Ok(Ok(recovered)) => Ok(recovered),
         Ok(Err(ReplayError::Store(error))) => Err(error.into()),
+        Ok(Err(error @ ReplayError::Limit { .. })) => Err(ResumeError::Limit(error.to_string())),
         Ok(Err(error)) => Err(ResumeError::Diverged(error.to_string())),
         Err(panic) => Err(ResumeError::Diverged(format!(
             "the script's VM crashed: {panic}"

@@ -12,16 +12,18 @@ use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Caps, Machine};
 use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeVm};
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::TimerNumber;
+use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
 use bellwether_journal::record::Millis;
 use bellwether_journal::state::RunState;
 use bellwether_scripts::{Limits as VmLimits, Start, Vm};
 use tokio::sync::mpsc;
 
+use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::observe::Watch;
-use crate::options::{ResumeOptions, StartOptions, default_concurrency};
+use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
+use crate::resolve::{Rules, Steps};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -71,16 +73,62 @@ pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLi
     limits
 }
 
+/// What the options of the run's calls mean: its backends, its agent types, and the rules over them.
+///
+/// # Errors
+/// Which backend is missing, and what there is.
+pub(crate) fn rules(
+    engine: &Engine,
+    options: &StartOptions,
+    run: RunId,
+    folder: &Path,
+) -> Result<Arc<Rules>, String> {
+    let make = |definition: &AgentType, command: &[String]| {
+        let input = definition.agent_input.unwrap_or(options.agent_input);
+        command_backend(engine, command, input)
+    };
+    let backends = backends(engine, options)?;
+    let steps = steps(engine, options, run, folder);
+    let rules = Rules::new(
+        backends,
+        &options.agent_types,
+        options.isolate,
+        steps,
+        &make,
+    );
+    Ok(Arc::new(rules))
+}
+
+/// What of a run's rules needs git.
+#[cfg(feature = "worktree")]
+fn steps(engine: &Engine, options: &StartOptions, run: RunId, folder: &Path) -> Steps {
+    let isolation = crate::isolation::Isolation::new(&engine.0.ground, run, folder, options);
+    let merging = Arc::clone(&isolation);
+    Steps {
+        isolated: Some(Arc::new(move |inner| isolation.isolated(inner))),
+        merge: Some(Arc::new(move |options| merging.merge(options))),
+        may_merge: options.permissions.merge,
+    }
+}
+
+#[cfg(not(feature = "worktree"))]
+fn steps(_engine: &Engine, options: &StartOptions, _run: RunId, _folder: &Path) -> Steps {
+    Steps {
+        may_merge: options.permissions.merge,
+        ..Steps::default()
+    }
+}
+
 /// The backends that a run may name, and the one that serves its calls.
 ///
 /// # Errors
 /// Which one is missing, and what there is.
-pub(crate) fn backends(engine: &Engine, options: &StartOptions) -> Result<Backends, String> {
+fn backends(engine: &Engine, options: &StartOptions) -> Result<Backends, String> {
     let mut by_name: HashMap<String, Arc<dyn AgentBackend>> = engine.0.backends.clone();
     let default = match (&options.agent_command, &options.backend) {
         (Some(command), name) => {
             let name = name.clone().unwrap_or_else(|| "command".to_owned());
-            let backend = command_backend(engine, command, options)?;
+            let backend = command_backend(engine, command, options.agent_input)?;
             by_name.insert(name.clone(), backend);
             name
         }
@@ -106,24 +154,24 @@ pub(crate) fn backends(engine: &Engine, options: &StartOptions) -> Result<Backen
 fn command_backend(
     engine: &Engine,
     command: &[String],
-    options: &StartOptions,
+    input: AgentInput,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     let clock = &engine.0.surroundings().clock;
-    crate::processes::command_backend(&engine.0.launcher, clock, command, options.agent_input)
+    crate::processes::command_backend(&engine.0.launcher, clock, command, input)
 }
 
 #[cfg(not(feature = "command"))]
 fn command_backend(
     _engine: &Engine,
     _command: &[String],
-    _options: &StartOptions,
+    _input: AgentInput,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     Err("an agent command needs the engine's feature `command`".to_owned())
 }
 
 /// Everything of a run's arguments that follows from its options.
 pub(crate) struct Parts {
-    pub(crate) backends: Backends,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) caps: Caps,
     pub(crate) vm_limits: VmLimits,
     pub(crate) working_directory: PathBuf,
@@ -135,7 +183,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn keys(&self) -> Keys {
-        Keys::new(Arc::new(self.backends.clone()))
+        Keys::new(Arc::clone(&self.rules) as Arc<_>)
     }
 
     /// The run's arguments for the tree.
@@ -149,13 +197,13 @@ impl Parts {
         beginning: Beginning,
     ) -> Arguments {
         let make_vm = self.make_vm();
-        let backends = self.backends.clone();
+        let rules = Arc::clone(&self.rules);
         Arguments {
             surroundings: engine.0.surroundings().clone(),
             machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers),
             beginning,
             make_vm,
-            make_keys: Arc::new(move || Keys::new(Arc::new(backends.clone()))),
+            make_keys: Arc::new(move || Keys::new(Arc::clone(&rules) as Arc<_>)),
             load_script: load_script(self.working_directory.clone()),
             observer: Arc::clone(watch) as Arc<_>,
             progress: progress(watch),

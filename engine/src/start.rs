@@ -1,6 +1,6 @@
 //! Starting a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -21,17 +21,17 @@ use crate::handle::RunHandle;
 use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::run::{self, Parts};
+use crate::schema::Schema;
 
 pub(crate) async fn start(
     engine: &Engine,
     script: Script,
-    options: StartOptions,
+    mut options: StartOptions,
 ) -> Result<RunHandle, StartError> {
     let Script { source, path } = script;
     let source: Arc<str> = source.into();
     let changed = ResumeOptions::default();
     let vm_limits = run::vm_limits(&options, &changed);
-    let backends = run::backends(engine, &options).map_err(StartError::Backend)?;
     let args = options.args.as_deref().map(checked_args).transpose()?;
 
     // The script sees its path (in stacks, and in those of workflows relative to it), so it is the one that is journaled:
@@ -88,6 +88,9 @@ pub(crate) async fn start(
         Some(folder) => folder.clone(),
         None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
     };
+    pin(engine, &mut options, &working_directory, run, &source).await;
+    let rules = run::rules(engine, &options, run, &working_directory);
+    let rules = rules.map_err(StartError::Backend)?;
     let now = engine.0.surroundings().clock.now();
     let seed = entropy::seed()?;
     let packed_options = text::pack_shared(
@@ -145,7 +148,7 @@ pub(crate) async fn start(
     let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
 
     let parts = Parts {
-        backends,
+        rules,
         caps: run::caps(&options, &changed),
         vm_limits,
         working_directory,
@@ -181,6 +184,22 @@ pub(crate) async fn start(
     }
 }
 
+/// Pins what isolated agents begin at.
+#[cfg(feature = "worktree")]
+async fn pin(engine: &Engine, options: &mut StartOptions, folder: &Path, run: RunId, source: &str) {
+    crate::isolation::pin(&engine.0.ground, options, folder, run, source).await;
+}
+
+#[cfg(not(feature = "worktree"))]
+async fn pin(
+    _engine: &Engine,
+    _options: &mut StartOptions,
+    _folder: &Path,
+    _run: RunId,
+    _source: &str,
+) {
+}
+
 /// The arguments as the journal keeps them: the text as it came, if it is JSON.
 fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
     serde_json::from_str::<serde::de::IgnoredAny>(text)
@@ -190,8 +209,9 @@ fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
 
 /// `meta.args` as a JSON Schema over the arguments (G01); without any they count as an empty object.
 fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
-    let validator = jsonschema::validator_for(schema)
-        .map_err(|error| StartError::Refused(format!("meta.args is no JSON Schema: {error}")))?;
+    let schema = Schema::compile(schema).map_err(|malformed| {
+        StartError::Refused(format!("meta.args is no JSON Schema: {malformed}"))
+    })?;
     let parse = |text: &str| serde_json::from_str::<Value>(text);
     let mut args = args
         .map(parse)
@@ -204,18 +224,10 @@ fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
     {
         args = parsed;
     }
-    let violations: Vec<String> = validator
-        .iter_errors(&args)
-        .take(10)
-        .map(|error| {
-            let path = error.instance_path().to_string();
-            let place = if path.is_empty() {
-                "args".to_owned()
-            } else {
-                format!("args{path}")
-            };
-            format!("{place}: {error}")
-        })
+    let violations: Vec<String> = schema
+        .violations(&args)
+        .iter()
+        .map(|violation| format!("args{}: {}", violation.path, violation.message))
         .collect();
     if violations.is_empty() {
         Ok(())

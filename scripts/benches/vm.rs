@@ -1,4 +1,5 @@
-//! What the VM alone costs: issuing and settling N calls, in one fan-out and in sequence.
+//! What the VM alone costs: its start, with and without a use of `patterns`, and issuing and settling N calls, in one
+//! fan-out and in sequence.
 //!
 //! `cargo bench -p bellwether-scripts -- [N]` prints one line a scenario; it asserts nothing about time.
 
@@ -13,6 +14,7 @@ use bellwether_scripts::{
 };
 
 const CALLS: u64 = 10_000;
+const STARTS: u32 = 1_000;
 
 const SCENARIOS: [(&str, &str); 4] = [
     (
@@ -38,6 +40,17 @@ fn main() {
         .skip(1)
         .find_map(|text| text.parse().ok())
         .unwrap_or(CALLS);
+    for (name, body) in [
+        ("start", "await agent('task')"),
+        ("refute", "await patterns.refute('claim')"),
+    ] {
+        for _ in 0..3 {
+            println!(
+                "{name:9} {:9.1} us a start, up to the first wait",
+                start(body)
+            );
+        }
+    }
     for (name, body) in SCENARIOS {
         // The first of three is the one whose memory is new, the last the one that is warm.
         for _ in 0..3 {
@@ -46,6 +59,32 @@ fn main() {
             }
         }
     }
+}
+
+/// Microseconds that a VM takes from nothing to its first wait.
+fn start(body: &str) -> f64 {
+    let source =
+        format!("export const meta = {{ name: 'bench', description: 'A bench' }};\n{body}");
+    let limits = Limits::default();
+    let Ok(script) = parse(&source, "bench.js", &limits) else {
+        return f64::NAN;
+    };
+    let began = Instant::now();
+    for _ in 0..STARTS {
+        let start = Start {
+            script: &script,
+            args: None,
+            limits: &limits,
+            seed: [0; 32],
+            time: 0,
+            budget_total: None,
+        };
+        let (_, turn) = Vm::start(&start);
+        if turn.status != TurnStatus::Running {
+            return f64::NAN;
+        }
+    }
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(STARTS)
 }
 
 fn scenario(name: &str, body: &str, calls: u64) -> Option<String> {

@@ -8,14 +8,15 @@ use bellwether_journal::record::{CallKind, Level, ScriptError};
 use rquickjs::function::Opt;
 use rquickjs::{Ctx, Function, IntoJs, Module, Object, Value};
 
+use crate::library;
 use crate::limits::Limits;
 use crate::script::parse;
-use crate::state::{End, Issue, State};
+use crate::state::{End, Form, Issue, State};
 use crate::trip::{Limit, Trip};
 use crate::{duration, paths};
 
 /// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
-pub(crate) const TABLE_VERSION: u32 = 1;
+pub(crate) const TABLE_VERSION: u32 = 2;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
 const MODULE: &str = "script:";
@@ -78,54 +79,36 @@ impl Host<'_> {
     }
 
     fn calls<'js>(&self, ctx: &Ctx<'js>, table: &Object<'js>) -> rquickjs::Result<()> {
-        let shared = self.shared.clone();
-        // `true` when it was taken, `false` at a limit, nothing when the prompt is no text.
-        let call = move |slot: u32,
-                         prompt: rquickjs::String<'js>,
-                         options: Option<String>,
-                         label: Option<String>,
-                         phase: Option<String>,
-                         line: f64,
-                         rolling: bool| {
-            let prompt = prompt.to_string().ok()?;
-            let (kind, line) = (CallKind::Agent, whole(line));
-            Some(shared.lock().issue(Issue {
-                kind,
-                slot,
-                prompt,
-                options,
-                label,
-                phase,
-                line,
-                rolling,
-            }))
-        };
-        set(ctx, table, "call", Function::new(ctx.clone(), call)?)?;
-        let shared = self.shared.clone();
-        let workflow = move |slot: u32,
-                             prompt: String,
-                             options: Option<String>,
-                             phase: Option<String>,
-                             line: f64,
-                             rolling: bool| {
-            let (kind, line, label) = (CallKind::Workflow, whole(line), None);
-            shared.lock().issue(Issue {
-                kind,
-                slot,
-                prompt,
-                options,
-                label,
-                phase,
-                line,
-                rolling,
-            })
-        };
-        set(
-            ctx,
-            table,
-            "workflow",
-            Function::new(ctx.clone(), workflow)?,
-        )?;
+        for (name, kind, form) in [
+            ("call", CallKind::Agent, Form::Value),
+            ("attempt", CallKind::Agent, Form::Attempt),
+            ("merge", CallKind::Merge, Form::Landing),
+            ("workflow", CallKind::Workflow, Form::Value),
+        ] {
+            let shared = self.shared.clone();
+            // `true` when it was taken, `false` at a limit, nothing when the prompt is no text.
+            let issue = move |slot: u32,
+                              prompt: rquickjs::String<'js>,
+                              options: Option<String>,
+                              label: Option<String>,
+                              phase: Option<String>,
+                              line: f64,
+                              rolling: bool| {
+                let prompt = prompt.to_string().ok()?;
+                Some(shared.lock().issue(Issue {
+                    kind,
+                    form,
+                    slot,
+                    prompt,
+                    options,
+                    label,
+                    phase,
+                    line: whole(line),
+                    rolling,
+                }))
+            };
+            set(ctx, table, name, Function::new(ctx.clone(), issue)?)?;
+        }
         let shared = self.shared.clone();
         let log = move |level: u32, text: String| {
             let level = [Level::Info, Level::Warning, Level::Error][(level as usize).min(2)];
@@ -255,6 +238,8 @@ impl Host<'_> {
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
         set(ctx, table, "isName", Function::new(ctx.clone(), is_name)?)?;
+        let patterns = |ctx: Ctx<'js>| library::compile(&ctx);
+        set(ctx, table, "library", Function::new(ctx.clone(), patterns)?)?;
         let (shared, limits) = (self.shared.clone(), self.limits.clone());
         let compile = move |ctx: Ctx<'js>, source: String, path: String| {
             let child = Object::new(ctx.clone())?;

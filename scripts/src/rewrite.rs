@@ -11,7 +11,7 @@ use oxc_span::GetSpan;
 use crate::refusal::Lines;
 
 /// What every body is given beyond the globals, so that a nested workflow has its own.
-pub(crate) const OWN_NAMES: &str = "agent,workflow,phase,args";
+pub(crate) const OWN_NAMES: &str = "agent,attempt,merge,patterns,workflow,phase,args";
 
 /// The compiled text and how its places map to the author's.
 #[derive(Debug)]
@@ -129,20 +129,29 @@ impl Rewriter<'_, '_> {
             text,
         });
     }
+
+    /// Whether a call of this takes its line as a third argument.
+    fn wants_line(&self, callee: &Expression<'_>) -> bool {
+        let (name, of) = match callee {
+            Expression::Identifier(name) => {
+                (name, ["agent", "attempt", "merge", "workflow"].as_slice())
+            }
+            Expression::StaticMemberExpression(member) => match &member.object {
+                Expression::Identifier(name) => (name, ["patterns"].as_slice()),
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let reference = self.semantic.scoping().get_reference(name.reference_id());
+        of.contains(&name.name.as_str()) && reference.symbol_id().is_none()
+    }
 }
 
 impl<'a> Visit<'a> for Rewriter<'_, 'a> {
     /// Tells the contract's own functions the author's line as a third argument: nothing else knows where a call stands
     /// without a look at the whole stack.
     fn visit_call_expression(&mut self, it: &CallExpression<'a>) {
-        if let Expression::Identifier(callee) = &it.callee
-            && matches!(callee.name.as_str(), "agent" | "workflow")
-            && self
-                .semantic
-                .scoping()
-                .get_reference(callee.reference_id())
-                .symbol_id()
-                .is_none()
+        if self.wants_line(&it.callee)
             && let [first, rest @ ..] = it.arguments.as_slice()
             && rest.len() < 2
             && !it.arguments.iter().any(Argument::is_spread)

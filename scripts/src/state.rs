@@ -23,11 +23,24 @@ pub(crate) enum End {
     Threw(Box<ScriptError>),
 }
 
+/// In what form the script gets the end of what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The value alone, `null` where there is none (A02).
+    Value,
+    /// A record of how it went, which failures are part of (X02).
+    Attempt,
+    /// The engine's report; an error where there is none (X06).
+    Landing,
+}
+
 /// What waits for a settlement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
     /// Where the prelude keeps its promise.
     pub(crate) slot: u32,
+    /// What the promise is to come to.
+    pub(crate) form: Form,
     /// Whether the code that asked is not followed exactly.
     pub(crate) rolling: bool,
     /// For a timer, the context in which it was armed.
@@ -37,6 +50,7 @@ pub(crate) struct Pending {
 /// A call that the script issues.
 pub(crate) struct Issue {
     pub(crate) kind: CallKind,
+    pub(crate) form: Form,
     pub(crate) slot: u32,
     pub(crate) prompt: String,
     pub(crate) options: Option<String>,
@@ -167,6 +181,7 @@ impl State {
         self.commands.push(Command::Call(Box::new(call)));
         let pending = Pending {
             slot: issue.slot,
+            form: issue.form,
             rolling: issue.rolling,
             armed_in: None,
         };
@@ -221,6 +236,7 @@ impl State {
             timer,
             Pending {
                 slot,
+                form: Form::Value,
                 rolling,
                 armed_in,
             },

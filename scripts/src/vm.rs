@@ -1,20 +1,21 @@
 //! The VM: settlements in, turns out.
 
-use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{FailureKind, Millis, ScriptError};
+use bellwether_journal::record::{Millis, ScriptError};
 use rquickjs::context::{EvalOptions, intrinsic};
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
-use crate::command::{Answer, Nothing, Settlement, Target, Turn, TurnStatus};
+use crate::command::{Settlement, Target, Turn, TurnStatus};
 use crate::host::{self, Host, Shared};
+use crate::library;
 use crate::limits::Limits;
 use crate::script::Script;
+use crate::settle::settle;
 use crate::state::{End, State};
 use crate::trip::{Limit, Trip};
 
@@ -25,8 +26,10 @@ const PRELUDE: &str = concat!(
     include_str!("prelude/3-calls.js"),
     include_str!("prelude/4-fanout.js"),
     include_str!("prelude/5-workflow.js"),
-    include_str!("prelude/6-globals.js"),
-    include_str!("prelude/7-seal.js"),
+    include_str!("prelude/6-merge.js"),
+    include_str!("prelude/7-patterns.js"),
+    include_str!("prelude/8-globals.js"),
+    include_str!("prelude/9-seal.js"),
     "})",
 );
 
@@ -72,7 +75,7 @@ const _: fn() = || {
 /// The prelude's functions for the host, in the order in which it gives them. They live in the runtime's own store, since
 /// nothing outside may hold on to a value of it.
 #[derive(Clone, Copy)]
-enum Entry {
+pub(crate) enum Entry {
     Start,
     Threw,
     Settle,
@@ -91,7 +94,11 @@ fn entry<'js>(ctx: &Ctx<'js>, entry: Entry) -> Option<Function<'js>> {
 }
 
 /// Calls one of the prelude's functions.
-fn call<'js>(ctx: &Ctx<'js>, which: Entry, args: impl IntoArgs<'js>) -> rquickjs::Result<()> {
+pub(crate) fn call<'js>(
+    ctx: &Ctx<'js>,
+    which: Entry,
+    args: impl IntoArgs<'js>,
+) -> rquickjs::Result<()> {
     entry(ctx, which)
         .ok_or(rquickjs::Error::Unknown)?
         .call(args)
@@ -107,11 +114,17 @@ impl std::fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// What recovery needs to be the same: the prelude, the interpreter, the table of host functions.
+    /// What recovery needs to be the same: the prelude, the patterns, the interpreter, the table of host functions.
     #[must_use]
     pub fn identity() -> Digest {
         let table = host::TABLE_VERSION.to_le_bytes();
-        Digest::of("vm", &[PRELUDE.as_bytes(), QUICKJS.as_bytes(), &table])
+        let parts = [
+            PRELUDE.as_bytes(),
+            library::PATTERNS.as_bytes(),
+            QUICKJS.as_bytes(),
+            &table,
+        ];
+        Digest::of("vm", &parts)
     }
 
     /// A new VM, and what the script did before it first waited.
@@ -186,7 +199,7 @@ impl Vm {
         self.trip.begin_turn(self.limits.turn_cpu);
         if let Some(context) = &self.context {
             context.with(|ctx| {
-                if settle(&ctx, pending.slot, &settlement.answer).is_err() {
+                if settle(&ctx, pending, settlement).is_err() {
                     self.broken(&ctx);
                 }
                 self.run_jobs(&ctx);
@@ -341,62 +354,6 @@ fn limit_of(error: &Value<'_>) -> Option<Limit> {
         text if text.starts_with("out of memory") => Some(Limit::Heap),
         _ => None,
     }
-}
-
-/// Settles the promise in `slot`.
-fn settle(ctx: &Ctx<'_>, slot: u32, answer: &Answer) -> rquickjs::Result<()> {
-    match answer {
-        Answer::Value(text) => match plain_string(text) {
-            Some(plain) => call(ctx, Entry::Settle, (slot, plain.as_ref())),
-            None => call(ctx, Entry::SettleJson, (slot, text.as_ref())),
-        },
-        Answer::Nothing(Nothing::Failed {
-            kind: FailureKind::Schema,
-            message,
-        }) => call(
-            ctx,
-            Entry::Refuse,
-            (slot, "SCHEMA", "SchemaError", message.as_ref(), false),
-        ),
-        Answer::Nothing(_) => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
-        Answer::Fired => call(
-            ctx,
-            Entry::Settle,
-            (slot, Value::new_undefined(ctx.clone())),
-        ),
-        Answer::Refused { code, message } => {
-            let is_cap = matches!(code.as_str(), "AGENT_CAP" | "BUDGET");
-            let name = error_name(code);
-            call(
-                ctx,
-                Entry::Refuse,
-                (slot, code.as_str(), name, message.as_str(), is_cap),
-            )
-        }
-    }
-}
-
-/// The text of a JSON string, the most frequent answer, without a way through the interpreter's parser.
-fn plain_string(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner
-        .bytes()
-        .all(|byte| byte != b'\\' && byte != b'"' && byte >= b' ')
-    {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(json).ok().map(Cow::Owned)
-}
-
-/// `AGENT_CAP` -> `AgentCapError`.
-fn error_name(code: &str) -> String {
-    let mut name = String::with_capacity(code.len() + 5);
-    for word in code.split('_') {
-        let mut letters = word.chars();
-        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(&letters.as_str().to_ascii_lowercase());
-    }
-    name + "Error"
 }
 
 /// A script that waits for nothing that could ever come.

@@ -1,11 +1,14 @@
 //! The one binary of all end-to-end tests, and of the tests that keep the house in order. One file a subject, one list here.
 
+mod agent_types;
 mod bed;
 mod campaign;
 mod config;
 mod house;
+mod isolation;
 mod journal;
 mod processes;
 mod resume;
 mod run;
+mod schema;
 mod verbs;

@@ -40,6 +40,14 @@ pub enum Step {
     },
     /// Answers its whole task, so that a test can read it.
     AnswerTask,
+    /// Does the steps whose turn it is and no others: as many lines as the file has, so many turns were taken. A turn leaves
+    /// a line there, with what its task said was wrong with the answer before.
+    InTurn {
+        /// The file.
+        file: PathBuf,
+        /// The steps of each turn.
+        turns: Vec<Vec<Step>>,
+    },
     /// Answers this value, with 5 input and 7 output tokens.
     Answer(Value),
     /// Answers with an error object.

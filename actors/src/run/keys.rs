@@ -190,7 +190,7 @@ impl Keys {
         }
     }
 
-    /// The options that `text` holds, a JSON object. Text that is none counts as an empty one: the VM writes nothing else.
+    /// The options that `text` holds, a JSON object. Text that cannot be read as one is refused.
     pub fn resolve(&mut self, kind: CallKind, text: &Arc<str>) -> Arc<Resolved> {
         let named = (kind, Arc::clone(text));
         if self.options.len() >= REMEMBERED_OPTIONS_MAX && !self.options.contains_key(&named) {
@@ -207,9 +207,18 @@ impl Keys {
 }
 
 fn read(rules: &dyn Resolve, kind: CallKind, text: &Arc<str>) -> Resolved {
-    let all: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let parsed = serde_json::from_str::<Map<String, Value>>(text);
+    // The VM writes JSON and nothing else, but may nest it deeper than a reader goes along.
+    let unread = parsed.as_ref().err().map(|error| {
+        let message = format!("the options cannot be read: {error}; nest them less deeply");
+        Refusal::new("OPTIONS", message)
+    });
+    let all = parsed.unwrap_or_default();
     let key = all.get("key").and_then(Value::as_str).map(str::to_owned);
     let mut resolution = rules.resolve(kind, all);
+    if let Some(refusal) = unread {
+        resolution.backend = Err(refusal);
+    }
     // Schemas are passed on as they were written, so that an agent sees what its author sees.
     resolution.options.schema = schema_of(text);
     if !kind.has_attempts() {

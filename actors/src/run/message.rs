@@ -117,8 +117,8 @@ pub enum Message {
     TimerDue(TimerNumber),
     /// A call's back-off is over.
     RetryDue(CallNumber),
-    /// Another workflow was read.
-    Loaded(CallNumber, Result<String, String>),
+    /// Another workflow was read, or cannot be; or its name could not be read back from the journal.
+    Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
     /// A new VM stands where the journal ends.

@@ -9,6 +9,7 @@ use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Record, Usage};
 use bellwether_journal::store::Store;
+use bellwether_journal::text;
 use ractor::ActorRef;
 
 use super::keys::Resolved;
@@ -100,6 +101,8 @@ impl State {
             working_directory: self.working_directory.clone(),
             journal: self.surroundings.journal_identity,
             notes: start.notes,
+            violations: Vec::new(),
+            previous_answer: None,
         });
         self.send_to_pool(backend, task);
     }
@@ -162,11 +165,11 @@ impl State {
         tokio::task::spawn_blocking(move || {
             let path = match source {
                 Source::Path(path) => Ok(path),
-                Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled)
-                    .map(|(path, _)| path)
-                    .map_err(|error| error.to_string()),
+                Source::InJournal(scheduled) => {
+                    read_work(store.as_ref(), run, scheduled).map(|(path, _)| path)
+                }
             };
-            let script = path.and_then(|path| load_script(&path));
+            let script = path.map(|path| load_script(&path).map(|text| text::pack(text.into())));
             let _ = myself.cast(Message::Loaded(call, script));
         });
     }

@@ -49,6 +49,18 @@ pub enum ReplayError {
         /// What came.
         issued: String,
     },
+    /// The script broke a limit that it kept when the journal was written: today's are tighter (B07).
+    #[error(
+        "the replay of run {run} cannot go on at call a-{call}, which the journal has: {message}; the run is left as it was and can be resumed with the limit that it had"
+    )]
+    Limit {
+        /// The run.
+        run: RunId,
+        /// The first call that is missing.
+        call: CallNumber,
+        /// The limit.
+        message: String,
+    },
     /// The VM crashed on the way.
     #[error("the script's VM crashed in recovery: {0}")]
     Crashed(String),
@@ -121,7 +133,11 @@ pub fn recover(
         };
         fed.and(state)
     })?;
-    replay.finish(state)
+    match replay.finish(state) {
+        // A VM that is told to end looks like one that broke a limit.
+        Err(_) if source.cancelled.load(Ordering::Relaxed) => Err(ReplayError::Cancelled),
+        finished => finished,
+    }
 }
 
 /// What the VM's side needs to know of a record.
@@ -259,6 +275,8 @@ struct Replay {
     recorded: VecDeque<(CallNumber, Digest, Sketch)>,
     last_shown: Option<(u64, u32)>,
     ended: bool,
+    /// The limit that ended the script.
+    limit: Option<String>,
 }
 
 impl Replay {
@@ -274,6 +292,7 @@ impl Replay {
             recorded: VecDeque::new(),
             last_shown: None,
             ended: false,
+            limit: None,
         }
     }
 
@@ -354,6 +373,9 @@ impl Replay {
             }
         }
         self.ended |= turn.status != TurnStatus::Running;
+        if let TurnStatus::LimitReached(error) = &turn.status {
+            self.limit = Some(error.message.clone());
+        }
         self.turns.push_back((index, time, turn));
     }
 
@@ -403,6 +425,10 @@ impl Replay {
 
     fn finish(mut self, state: RunState) -> Result<Recovered, ReplayError> {
         if let Some((call, _, recorded)) = self.recorded.pop_front() {
+            if let Some(message) = self.limit {
+                let run = self.run;
+                return Err(ReplayError::Limit { run, call, message });
+            }
             let issued = "nothing".to_owned();
             return Err(ReplayError::Diverged {
                 run: self.run,

@@ -13,7 +13,6 @@ use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
-use bellwether_journal::text::{self};
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
@@ -23,7 +22,7 @@ use super::machine::{Machine, Permits};
 pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
-use crate::backend::{AgentBackend, Progress, Task};
+use crate::backend::{AgentBackend, Pressure, Progress, Task};
 use crate::child;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
@@ -101,7 +100,8 @@ impl Actor for RunSupervisor {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let pool = spawn_pool(&myself, &arguments.progress, arguments.grace).await?;
+        let pressure = arguments.surroundings.scheduler.pressure();
+        let pool = spawn_pool(&myself, &arguments.progress, pressure, arguments.grace).await?;
         let orchestrator = spawn_orchestrator(&myself).await?;
         let run = arguments.machine.state().id;
         let acknowledged = myself.clone();
@@ -315,8 +315,8 @@ impl State {
                     machine.retry_due(call, now, permits, out);
                 });
             }
-            Message::Loaded(call, script) => {
-                let script = script.map(|script| text::pack(script.into()));
+            Message::Loaded(_, Err(error)) => self.journal_fails(error.to_string()),
+            Message::Loaded(call, Ok(script)) => {
                 self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
                 return Ok(Commit::WithItsTurn);
             }
@@ -335,7 +335,8 @@ impl State {
             Message::Rebuilt(recovered) => self.rebuilt(myself, recovered).await?,
             Message::Gone(child, exit, why) => self.gone(myself, child, exit, &why)?,
             Message::Restart(Child::AgentPool) => {
-                let pool = spawn_pool(myself, &self.progress, self.grace).await?;
+                let pressure = self.surroundings.scheduler.pressure();
+                let pool = spawn_pool(myself, &self.progress, pressure, self.grace).await?;
                 self.pool = Some(pool);
                 self.start_waiting();
             }
@@ -653,6 +654,7 @@ fn report_of(entry: &Entry) -> Option<Report> {
 async fn spawn_pool(
     myself: &ActorRef<Message>,
     progress: &Progress,
+    pressure: Pressure,
     grace: Duration,
 ) -> Result<ActorRef<pool::Message>, ActorProcessingErr> {
     let (listener, noted) = (myself.clone(), myself.clone());
@@ -661,6 +663,7 @@ async fn spawn_pool(
             let _ = listener.cast(Message::Ended(token, end, kept));
         }),
         progress: progress.clone(),
+        pressure,
         take_note: Arc::new(move |token, note, reply| {
             let _ = noted.cast(Message::Noted(token, note, reply));
         }),

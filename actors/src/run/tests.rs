@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod steps;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -2,7 +2,9 @@
 
 mod attach;
 mod config;
+mod diff;
 mod journal;
+mod land;
 mod logs;
 mod ps;
 mod result;
@@ -31,6 +33,8 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Resume(flags) => resume::execute(flags, screen).await,
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,
+        Command::Diff(flags) => diff::execute(flags, screen).await,
+        Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
         Command::Logs(flags) => logs::execute(flags, screen).await,
         Command::Stop(flags) => stop::execute(flags, screen).await,

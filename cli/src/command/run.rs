@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bellwether::agent_type::{AgentType, discover};
+use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
@@ -23,6 +25,8 @@ use crate::signals::Signals;
 
 /// Events that are kept while the terminal or a pipe is slow: a wide fan-out begins with thousands at once.
 const EVENTS: usize = 16_384;
+/// As much of what is wrong with a file is shown.
+const PROBLEM_CHARACTERS: usize = 300;
 
 pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(
@@ -34,7 +38,8 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let config = &place.config;
     let script = Script::file(&flags.script, script::read(&flags.script)?);
     let args = script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?;
-    let options = options(&flags, &place, args)?;
+    let mut options = options(&flags, &place, args)?;
+    options.agent_types = agent_types(&place, screen);
     let journal = prepare(config)?;
 
     let mut signals = listen()?;
@@ -89,6 +94,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.name.clone_from(&flags.name);
     options.args = args;
     options.agent_input = config.agent_input();
+    options.isolate = config.isolate();
     options.concurrency = config.concurrency();
     options.max_agents = config.max_agents();
     options.max_items = config.max_items();
@@ -98,9 +104,23 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     options.base_commit = script::base_commit(&place.directory);
     options.working_directory = Some(place.directory.clone());
+    options.worktree = config.worktree();
+    options.permissions = config.permissions();
     options.started_by = Some(program());
     options.watched = true;
     Ok(options)
+}
+
+/// The agent types of the place where the run is started. A file that cannot be read is told of and left out.
+fn agent_types(place: &Place, screen: Screen) -> Vec<AgentType> {
+    let found = discover(&place.directory, &place.config.home);
+    for problem in &found.problems {
+        let file = problem.file.strip_prefix(&place.directory);
+        let file = file.unwrap_or(&problem.file).display();
+        let line = one_line(&format!("{file}: {}", problem.message), PROBLEM_CHARACTERS);
+        screen.note(&format!("{} {line}", screen.err.yellow("warning:")));
+    }
+    found.types
 }
 
 fn no_agents() -> CommandError {
@@ -162,6 +182,8 @@ pub(super) async fn open(
     let engine = Engine::builder()
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
+        .backend("codemod", Arc::new(Codemod))
+        .worktrees(config.worktrees())
         .limits(limits);
     let engine = starting(signals, engine.build()).await?;
     let live = engine.clone();

@@ -35,6 +35,8 @@ pub(crate) enum Question<'a> {
     Row(&'a str),
     /// How one run ended, or where it stands.
     Outcome(&'a str),
+    /// What the isolated agents of one run changed.
+    Changes(&'a str),
     /// One run's log.
     Logs(&'a str),
 }
@@ -86,6 +88,7 @@ impl Source {
                     Question::View(run) => format!("/v1/runs/{}", segment(run)),
                     Question::Row(run) => format!("/v1/runs/{}/row", segment(run)),
                     Question::Outcome(run) => format!("/v1/runs/{}/outcome", segment(run)),
+                    Question::Changes(run) => format!("/v1/runs/{}/changes", segment(run)),
                     Question::Logs(run) => format!("/v1/runs/{}/logs", segment(run)),
                 };
                 client.get(&path).await
@@ -95,6 +98,7 @@ impl Source {
                 Question::View(run) => reader.view_text(reader.find(run)?),
                 Question::Row(run) => json(&reader.row(reader.find(run)?)?),
                 Question::Outcome(run) => reader.outcome_text(reader.find(run)?),
+                Question::Changes(run) => reader.changes(reader.find(run)?),
                 Question::Logs(run) => reader.logs(reader.find(run)?),
             },
         }

@@ -46,15 +46,28 @@ fn parse(text: &str, file: &Path, base: &Path) -> Result<Layer> {
         let offset = error.span().map_or(0, |span| span.start);
         wrong(offset, error.message().replace('\n', ", "))
     })?;
+    // Settings of a table are read as `table.key`.
+    let settings = table.get_ref().iter().flat_map(|(name, value)| {
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) if Key::is_table(name.get_ref()) => Some(inner),
+            _ => None,
+        };
+        let within = inner.into_iter().flatten().map(move |(key, value)| {
+            (
+                format!("{}.{}", name.get_ref(), key.get_ref()),
+                key.span(),
+                value,
+            )
+        });
+        let alone = (inner.is_none()).then(|| (name.get_ref().to_string(), name.span(), value));
+        within.chain(alone)
+    });
     let mut layer = Layer::new();
-    for (name, value) in table.get_ref() {
-        let Some(key) = Key::named(name.get_ref()) else {
+    for (name, span, value) in settings {
+        let Some(key) = Key::named(&name) else {
             let known = Key::ALL.iter().map(|key| key.name());
-            let error = wrong(
-                name.span().start,
-                format!("unknown key `{}`", name.get_ref()),
-            );
-            return Err(match nearest(name.get_ref(), known.clone()) {
+            let error = wrong(span.start, format!("unknown key `{name}`"));
+            return Err(match nearest(&name, known.clone()) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error.help(format!(
                     "known keys: {}",
@@ -76,6 +89,7 @@ fn raw<'a>(value: &'a DeValue<'a>) -> Raw<'a> {
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).map_or(Raw::Other, Raw::Number)
         }
+        DeValue::Boolean(flag) => Raw::Flag(*flag),
         DeValue::Array(items) => items
             .iter()
             .map(|item| match item.get_ref() {
@@ -123,6 +137,9 @@ struct File {
     /// How that program is given its task: one JSON object (`task`), the prompt alone (`prompt`), or
     /// one process for many tasks, one JSON object a line (`lines`). Default: `task`.
     agent_input: Option<AgentInput>,
+    /// Which agents work in a git worktree of their own: those whose call or agent type asks for it (`asked`), or all
+    /// whose tools are not limited to reading ones (`always`). Default: `asked`.
+    isolate: Option<Isolate>,
     /// Agents of a run at once; 0 is no limit.
     #[schemars(range(min = 0, max = 4_294_967_295_u64))]
     concurrency: Option<u32>,
@@ -147,6 +164,63 @@ struct File {
     script_stack_bytes: Option<u64>,
     /// CPU time of one turn of a script. Default: `30s`.
     script_turn_cpu: Option<String>,
+    /// How the working trees of isolated agents are made.
+    worktree: Option<Worktree>,
+    /// What scripts may do beside starting agents.
+    permissions: Option<Permissions>,
+}
+
+/// How the working trees of isolated agents are made.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+struct Worktree {
+    /// The branch, tag or commit that isolated agents begin from. Default: what is checked out.
+    #[schemars(length(min = 1))]
+    base: Option<String>,
+    /// What becomes of uncommitted changes to tracked files: isolated agents are refused (`refuse`), or the changes are
+    /// part of what they begin from (`include`). Default: `refuse`.
+    uncommitted: Option<Uncommitted>,
+    /// What every worktree shares with the checkout by a link, such as `node_modules`.
+    link: Option<Vec<String>>,
+    /// What is copied from the checkout into every worktree, such as `.env`.
+    copy: Option<Vec<String>>,
+    /// A command for the shell that makes a worktree ready, such as `npm ci`.
+    #[schemars(length(min = 1))]
+    setup: Option<String>,
+    /// Files on whose content the setup depends: it runs again when they change.
+    setup_inputs: Option<Vec<String>>,
+    /// How long a setup may take. Default: `15m`.
+    setup_timeout: Option<String>,
+    /// How much all worktrees may take on the disk, in bytes. Default: no limit.
+    #[schemars(range(min = 1_048_576))]
+    disk_limit: Option<u64>,
+}
+
+/// What scripts may do beside starting agents.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+struct Permissions {
+    /// Whether they may merge the branches that agents leave. Default: false.
+    merge: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum Uncommitted {
+    Refuse,
+    Include,
 }
 
 #[derive(JsonSchema)]
@@ -174,6 +248,17 @@ enum AgentInput {
     Lines,
 }
 
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum Isolate {
+    Asked,
+    Always,
+}
+
 /// The JSON Schema of a settings file.
 pub(crate) fn schema() -> serde_json::Value {
     schemars::schema_for!(File).to_value()
@@ -199,6 +284,7 @@ mod tests {
             backend = "dry"
             agent_command = "claude -p 'a b'"
             agent_input = "prompt"
+            isolate = "always"
             concurrency = 0
             max_agents = 0x10
             max_items = 5
@@ -208,6 +294,19 @@ mod tests {
             script_heap_bytes = 2000
             script_stack_bytes = 100000
             script_turn_cpu = "5s"
+
+            [worktree]
+            base = "main"
+            uncommitted = "include"
+            link = ["node_modules"]
+            copy = [".env", "certificates"]
+            setup = "npm ci && npm run build"
+            setup_inputs = ["package-lock.json"]
+            setup_timeout = "10m"
+            disk_limit = 10000000000
+
+            [permissions]
+            merge = true
             "#,
         )
         .unwrap();
@@ -221,6 +320,15 @@ mod tests {
             (Key::MaxAgents, Value::Count(16)),
             (Key::Timeout, Value::Duration(Duration::from_hours(2))),
             (Key::StopGrace, Value::Duration(Duration::from_secs(5))),
+            (
+                Key::WorktreeSetup,
+                Value::Text("npm ci && npm run build".into()),
+            ),
+            (
+                Key::WorktreeCopy,
+                Value::Paths(vec![".env".into(), "certificates".into()]),
+            ),
+            (Key::PermissionsMerge, Value::Flag(true)),
         ] {
             assert!(layer.contains(&(key, value.clone())), "{key:?} {value:?}");
         }
@@ -241,6 +349,14 @@ mod tests {
                 .starts_with("known keys: journal, backend")
         );
         assert!(read("[agent]\ncommand = 1").is_err());
+        let error = read("[worktree]\nlinks = []").unwrap_err();
+        assert_eq!(
+            error.message(),
+            "config.toml:2:1: unknown key `worktree.links`"
+        );
+        assert_eq!(error.help_text(), Some("did you mean `worktree.link`?"));
+        let error = read("[worktree]\nlink = [\"../other\"]").unwrap_err();
+        assert!(error.message().contains("below the project's root"));
     }
 
     #[test]
@@ -312,15 +428,27 @@ mod tests {
         }
     }
 
+    /// The settings that properties name, those of a table as `table.key`.
+    fn names(schema: &serde_json::Value, properties: &serde_json::Value) -> Vec<String> {
+        let properties = properties.as_object().unwrap();
+        let within = |name: &String, property: &serde_json::Value| {
+            let reference = property["anyOf"][0]["$ref"].as_str()?;
+            let table = schema.pointer(reference.strip_prefix('#')?)?;
+            let keys = table["properties"].as_object()?.keys();
+            Some(keys.map(|key| format!("{name}.{key}")).collect())
+        };
+        properties
+            .iter()
+            .flat_map(|(name, property)| {
+                within(name, property).unwrap_or_else(|| vec![name.clone()])
+            })
+            .collect()
+    }
+
     #[test]
     fn the_schema_says_what_the_reader_does() {
         let schema = schema();
-        let names: Vec<&str> = schema["properties"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let names: Vec<String> = names(&schema, &schema["properties"]);
         let known: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
         assert_eq!(names, known);
         let validator = jsonschema::validator_for(&schema).unwrap();
@@ -341,6 +469,14 @@ mod tests {
             "timeout = 5",
             "timeout = \"5s\"",
             "unknown = 1",
+            "worktree = 1",
+            "worktree.link = [\"node_modules\"]",
+            "worktree.link = \"node_modules\"",
+            "worktree.links = []",
+            "worktree.uncommitted = \"ignore\"",
+            "worktree.disk_limit = 5",
+            "permissions.merge = true",
+            "permissions.merge = \"yes\"",
         ] {
             let value: toml::Value = toml::from_str(text).unwrap();
             let value = serde_json::to_value(value).unwrap();

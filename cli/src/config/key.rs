@@ -1,6 +1,6 @@
 //! The settings that there are: their names, what they hold, and how each is read.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::duration;
@@ -16,6 +16,8 @@ pub(crate) enum Key {
     AgentCommand,
     /// How that program is given its task.
     AgentInput,
+    /// Which agents work in a worktree of their own.
+    Isolate,
     /// Agents of a run at once.
     Concurrency,
     /// Agents of a run in all.
@@ -34,6 +36,24 @@ pub(crate) enum Key {
     ScriptStackBytes,
     /// CPU time of one turn of a script.
     ScriptTurnCpu,
+    /// Where isolated agents begin instead of `HEAD`.
+    WorktreeBase,
+    /// What becomes of uncommitted changes when agents are isolated.
+    WorktreeUncommitted,
+    /// What worktrees share with the checkout by a link.
+    WorktreeLink,
+    /// What is copied into worktrees.
+    WorktreeCopy,
+    /// What makes a worktree ready.
+    WorktreeSetup,
+    /// Files on whose content the setup depends.
+    WorktreeSetupInputs,
+    /// How long a setup may take.
+    WorktreeSetupTimeout,
+    /// How much all worktrees may take on the disk.
+    WorktreeDiskLimit,
+    /// Whether scripts may merge.
+    PermissionsMerge,
 }
 
 /// What a setting holds.
@@ -42,8 +62,18 @@ enum Kind {
     Text,
     Path,
     Words,
-    Count { min: u64, max: u64 },
-    Duration { min: Duration },
+    /// A command that a shell reads.
+    Line,
+    /// Paths below the project's root.
+    Paths,
+    Flag,
+    Count {
+        min: u64,
+        max: u64,
+    },
+    Duration {
+        min: Duration,
+    },
     Choice(&'static [&'static str]),
 }
 
@@ -60,10 +90,20 @@ pub(crate) enum Value {
     Count(u64),
     /// A time span.
     Duration(Duration),
+    /// Paths, as they were written.
+    Paths(Vec<String>),
+    /// Yes or no.
+    Flag(bool),
 }
 
 /// How agent programs are given their task.
 pub(crate) const AGENT_INPUTS: &[&str] = &["task", "prompt", "lines"];
+
+/// What becomes of uncommitted changes when agents are isolated.
+const UNCOMMITTED: &[&str] = &["refuse", "include"];
+
+/// Which agents work in a worktree of their own.
+pub(crate) const ISOLATES: &[&str] = &["asked", "always"];
 
 impl Key {
     /// All settings, in the order in which they are shown.
@@ -72,6 +112,7 @@ impl Key {
         Self::Backend,
         Self::AgentCommand,
         Self::AgentInput,
+        Self::Isolate,
         Self::Concurrency,
         Self::MaxAgents,
         Self::MaxItems,
@@ -81,15 +122,25 @@ impl Key {
         Self::ScriptHeapBytes,
         Self::ScriptStackBytes,
         Self::ScriptTurnCpu,
+        Self::WorktreeBase,
+        Self::WorktreeUncommitted,
+        Self::WorktreeLink,
+        Self::WorktreeCopy,
+        Self::WorktreeSetup,
+        Self::WorktreeSetupInputs,
+        Self::WorktreeSetupTimeout,
+        Self::WorktreeDiskLimit,
+        Self::PermissionsMerge,
     ];
 
-    /// The name in a settings file.
+    /// The name in a settings file; `table.key` for one that stands in a table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Journal => "journal",
             Self::Backend => "backend",
             Self::AgentCommand => "agent_command",
             Self::AgentInput => "agent_input",
+            Self::Isolate => "isolate",
             Self::Concurrency => "concurrency",
             Self::MaxAgents => "max_agents",
             Self::MaxItems => "max_items",
@@ -99,6 +150,15 @@ impl Key {
             Self::ScriptHeapBytes => "script_heap_bytes",
             Self::ScriptStackBytes => "script_stack_bytes",
             Self::ScriptTurnCpu => "script_turn_cpu",
+            Self::WorktreeBase => "worktree.base",
+            Self::WorktreeUncommitted => "worktree.uncommitted",
+            Self::WorktreeLink => "worktree.link",
+            Self::WorktreeCopy => "worktree.copy",
+            Self::WorktreeSetup => "worktree.setup",
+            Self::WorktreeSetupInputs => "worktree.setup_inputs",
+            Self::WorktreeSetupTimeout => "worktree.setup_timeout",
+            Self::WorktreeDiskLimit => "worktree.disk_limit",
+            Self::PermissionsMerge => "permissions.merge",
         }
     }
 
@@ -107,9 +167,18 @@ impl Key {
         Self::ALL.iter().copied().find(|key| key.name() == name)
     }
 
+    /// Whether settings stand in a table of this name.
+    pub(crate) fn is_table(name: &str) -> bool {
+        let mut tables = Self::ALL
+            .iter()
+            .filter_map(|key| key.name().split_once('.'));
+        tables.any(|(table, _)| table == name)
+    }
+
     /// The environment variable.
     pub(crate) fn variable(self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.name().to_ascii_uppercase())
+        let name = self.name().replace('.', "_").to_ascii_uppercase();
+        format!("{VARIABLE_PREFIX}{name}")
     }
 
     /// The flag, if there is one.
@@ -119,7 +188,16 @@ impl Key {
             | Self::ScriptSourceBytes
             | Self::ScriptHeapBytes
             | Self::ScriptStackBytes
-            | Self::ScriptTurnCpu => None,
+            | Self::ScriptTurnCpu
+            | Self::WorktreeBase
+            | Self::WorktreeUncommitted
+            | Self::WorktreeLink
+            | Self::WorktreeCopy
+            | Self::WorktreeSetup
+            | Self::WorktreeSetupInputs
+            | Self::WorktreeSetupTimeout
+            | Self::WorktreeDiskLimit => None,
+            Self::PermissionsMerge => Some("--allow merge".to_owned()),
             _ => Some(format!("--{}", self.name().replace('_', "-"))),
         }
     }
@@ -127,9 +205,18 @@ impl Key {
     const fn kind(self) -> Kind {
         match self {
             Self::Journal => Kind::Path,
-            Self::Backend => Kind::Text,
+            Self::Backend | Self::WorktreeBase => Kind::Text,
+            Self::WorktreeUncommitted => Kind::Choice(UNCOMMITTED),
+            Self::WorktreeLink | Self::WorktreeCopy | Self::WorktreeSetupInputs => Kind::Paths,
+            Self::WorktreeSetup => Kind::Line,
+            Self::PermissionsMerge => Kind::Flag,
+            Self::WorktreeDiskLimit => Kind::Count {
+                min: 1 << 20,
+                max: i64::MAX as u64,
+            },
             Self::AgentCommand => Kind::Words,
             Self::AgentInput => Kind::Choice(AGENT_INPUTS),
+            Self::Isolate => Kind::Choice(ISOLATES),
             Self::Concurrency => Kind::Count {
                 min: 0,
                 max: u32::MAX as u64,
@@ -151,7 +238,7 @@ impl Key {
                 min: 64 << 10,
                 max: 1 << 20,
             },
-            Self::ScriptTurnCpu | Self::Timeout => Kind::Duration {
+            Self::ScriptTurnCpu | Self::Timeout | Self::WorktreeSetupTimeout => Kind::Duration {
                 min: Duration::from_millis(1),
             },
             Self::StopGrace => Kind::Duration {
@@ -170,6 +257,15 @@ impl Key {
                 let number = text.trim().parse().map_err(|_| self.expected())?;
                 self.checked(Value::Count(number))
             }
+            Kind::Flag => match text.trim() {
+                "true" | "1" => Ok(Value::Flag(true)),
+                "false" | "0" => Ok(Value::Flag(false)),
+                _ => Err(self.expected()),
+            },
+            Kind::Paths => {
+                let paths = text.split(':').filter(|path| !path.is_empty());
+                self.checked(Value::Paths(paths.map(str::to_owned).collect()))
+            }
             _ => self.read(Raw::Text(text), base),
         }
     }
@@ -180,7 +276,9 @@ impl Key {
     /// What is expected.
     pub(crate) fn read(self, raw: Raw<'_>, base: &Path) -> Result<Value, String> {
         let value = match (self.kind(), raw) {
-            (Kind::Text | Kind::Choice(_), Raw::Text(text)) => Value::Text(text.trim().to_owned()),
+            (Kind::Text | Kind::Line | Kind::Choice(_), Raw::Text(text)) => {
+                Value::Text(text.trim().to_owned())
+            }
             (Kind::Path, Raw::Text(text)) if !text.is_empty() => Value::Path(base.join(text)),
             (Kind::Words, Raw::Text(text)) => Value::Words(
                 shlex::split(text).ok_or("a quotation mark of the command is not closed")?,
@@ -190,6 +288,8 @@ impl Key {
                 Value::Count(u64::try_from(number).map_err(|_| self.expected())?)
             }
             (Kind::Duration { .. }, Raw::Text(text)) => Value::Duration(duration::parse(text)?),
+            (Kind::Paths, Raw::Texts(paths)) => Value::Paths(paths),
+            (Kind::Flag, Raw::Flag(flag)) => Value::Flag(flag),
             _ => return Err(self.expected()),
         };
         self.checked(value)
@@ -201,9 +301,10 @@ impl Key {
     /// What is expected.
     pub(crate) fn checked(self, value: Value) -> Result<Value, String> {
         let fits = match (self.kind(), &value) {
-            (Kind::Text, Value::Text(text)) => !text.is_empty(),
+            (Kind::Text | Kind::Line, Value::Text(text)) => !text.is_empty(),
+            (Kind::Paths, Value::Paths(paths)) => paths.iter().all(|path| is_below(path)),
             (Kind::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
-            (Kind::Path, Value::Path(_)) => true,
+            (Kind::Path, Value::Path(_)) | (Kind::Flag, Value::Flag(_)) => true,
             (Kind::Words, Value::Words(words)) => {
                 words.first().is_some_and(|program| !program.is_empty())
             }
@@ -223,6 +324,12 @@ impl Key {
         match self.kind() {
             Kind::Text => "expected a name in quotation marks".to_owned(),
             Kind::Path => "expected a path in quotation marks".to_owned(),
+            Kind::Line => "expected a command for a shell, such as \"npm ci\"".to_owned(),
+            Kind::Flag => "expected true or false".to_owned(),
+            Kind::Paths => {
+                "expected a list of paths below the project's root, such as [\"node_modules\"]"
+                    .to_owned()
+            }
             Kind::Words => {
                 "expected a command: a text such as \"claude -p\", or a list of words".to_owned()
             }
@@ -241,6 +348,12 @@ impl Key {
     }
 }
 
+/// Whether a path stays below where it begins.
+fn is_below(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
 /// What environment variables of ours begin with.
 pub(crate) const VARIABLE_PREFIX: &str = "BELLWETHER_";
 
@@ -252,6 +365,8 @@ pub(crate) enum Raw<'a> {
     Texts(Vec<String>),
     /// A whole number.
     Number(i64),
+    /// Yes or no.
+    Flag(bool),
     /// Anything else.
     Other,
 }
@@ -281,6 +396,8 @@ impl Value {
             Self::Words(words) => words.clone().into(),
             Self::Count(number) => (*number).into(),
             Self::Duration(duration) => duration::format(*duration).into(),
+            Self::Paths(paths) => paths.clone().into(),
+            Self::Flag(flag) => (*flag).into(),
         }
     }
 
@@ -293,6 +410,8 @@ impl Value {
             Self::Duration(duration) => duration::format(*duration),
             Self::Text(text) => text.clone(),
             Self::Path(path) => path.display().to_string(),
+            Self::Paths(paths) => paths.join(" "),
+            Self::Flag(flag) => flag.to_string(),
         }
     }
 }

@@ -12,7 +12,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::{AgentInput, ScriptLimits, default_concurrency};
+use bellwether::agent_type::Home;
+use bellwether::{
+    AgentInput, Isolate, Permissions, ScriptLimits, WorktreeOptions, default_concurrency,
+};
 
 use crate::error::{CommandError, Result};
 use file::Layer;
@@ -113,6 +116,8 @@ pub(crate) enum Agents {
 pub(crate) struct Config {
     /// The project's root.
     pub(crate) root: PathBuf,
+    /// The person's folders.
+    pub(crate) home: Home,
     effective: Vec<Effective>,
     overruled: Vec<String>,
 }
@@ -132,8 +137,9 @@ impl Config {
         } = sources;
         let root = project::root(directory);
         let mut effective = defaults(&root, cpus);
-        if let Some(path) = person_file(&environment) {
-            let base = path.parent().unwrap_or(directory).to_path_buf();
+        let home = home(&environment);
+        if let Some(base) = home.bellwether.clone() {
+            let path = base.join("config.toml");
             apply(&mut effective, file::read(&path, &base)?, |_| {
                 Source::Person(path.clone())
             });
@@ -170,6 +176,7 @@ impl Config {
         });
         Ok(Self {
             root,
+            home,
             effective,
             overruled,
         })
@@ -212,6 +219,12 @@ impl Config {
         }
     }
 
+    /// Where the working trees of isolated agents are made.
+    pub(crate) fn worktrees(&self) -> PathBuf {
+        let (journal, is_own) = self.journal();
+        project::worktrees(&self.root, &journal, is_own)
+    }
+
     /// What carries out agents: of backend and agent command the one that was set by the higher
     /// layer; in the same layer the backend, which then may be `command`.
     pub(crate) fn agents(&self) -> Option<Agents> {
@@ -246,6 +259,14 @@ impl Config {
             Some(Value::Text(word)) if word == "prompt" => AgentInput::Prompt,
             Some(Value::Text(word)) if word == "lines" => AgentInput::Lines,
             _ => AgentInput::Task,
+        }
+    }
+
+    /// Which agents work in a worktree of their own.
+    pub(crate) fn isolate(&self) -> Isolate {
+        match self.set(Key::Isolate) {
+            Some(Value::Text(word)) if word == "always" => Isolate::Always,
+            _ => Isolate::Asked,
         }
     }
 
@@ -290,6 +311,38 @@ impl Config {
         limits
     }
 
+    /// How isolated agents' working trees are made.
+    pub(crate) fn worktree(&self) -> WorktreeOptions {
+        let text = |key| match self.set(key) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let paths = |key| match self.set(key) {
+            Some(Value::Paths(paths)) => paths.clone(),
+            _ => Vec::new(),
+        };
+        let mut options = WorktreeOptions::default();
+        options.base = text(Key::WorktreeBase);
+        options.include_uncommitted =
+            text(Key::WorktreeUncommitted).is_some_and(|word| word == "include");
+        options.link = paths(Key::WorktreeLink);
+        options.copy = paths(Key::WorktreeCopy);
+        options.setup = text(Key::WorktreeSetup);
+        options.setup_inputs = paths(Key::WorktreeSetupInputs);
+        if let Some(Value::Duration(duration)) = self.set(Key::WorktreeSetupTimeout) {
+            options.setup_timeout_ms = u64::try_from(duration.as_millis()).ok();
+        }
+        options.disk_limit = self.count(Key::WorktreeDiskLimit);
+        options
+    }
+
+    /// What scripts may do beside starting agents.
+    pub(crate) fn permissions(&self) -> Permissions {
+        let mut permissions = Permissions::default();
+        permissions.merge = matches!(self.set(Key::PermissionsMerge), Some(Value::Flag(true)));
+        permissions
+    }
+
     /// How long agents may take to end when a run is stopped.
     pub(crate) fn stop_grace(&self) -> Duration {
         match self
@@ -326,6 +379,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
             let value = match key {
                 Key::Journal => Some(Value::Path(project::journal(root))),
                 Key::AgentInput => Some(Value::Text("task".to_owned())),
+                Key::Isolate => Some(Value::Text("asked".to_owned())),
                 Key::Concurrency => Some(Value::Count(default_concurrency(cpus) as u64)),
                 Key::MaxAgents => Some(Value::Count(1_000)),
                 Key::MaxItems => Some(Value::Count(4_096)),
@@ -334,7 +388,18 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::ScriptHeapBytes => Some(Value::Count(256 << 20)),
                 Key::ScriptStackBytes => Some(Value::Count(1 << 20)),
                 Key::ScriptTurnCpu => Some(Value::Duration(Duration::from_secs(30))),
-                Key::Backend | Key::AgentCommand | Key::Timeout => None,
+                Key::WorktreeUncommitted => Some(Value::Text("refuse".to_owned())),
+                Key::WorktreeSetupTimeout => Some(Value::Duration(Duration::from_mins(15))),
+                Key::PermissionsMerge => Some(Value::Flag(false)),
+                Key::Backend
+                | Key::AgentCommand
+                | Key::Timeout
+                | Key::WorktreeBase
+                | Key::WorktreeLink
+                | Key::WorktreeCopy
+                | Key::WorktreeSetup
+                | Key::WorktreeSetupInputs
+                | Key::WorktreeDiskLimit => None,
             };
             Effective {
                 key,
@@ -354,17 +419,22 @@ fn apply(effective: &mut [Effective], layer: Layer, source: impl Fn(Key) -> Sour
     }
 }
 
-/// The personal settings: `$XDG_CONFIG_HOME/bellwether/config.toml`, or under `~/.config`.
-fn person_file(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+/// The person's folders: `$XDG_CONFIG_HOME/bellwether`, or under `~/.config`; `$CLAUDE_CONFIG_DIR`, or `~/.claude`.
+fn home(environment: &[(OsString, OsString)]) -> Home {
     let variable = |name: &str| {
         let (_, value) = environment.iter().find(|(key, _)| key == name)?;
         let path = PathBuf::from(value);
         // The XDG specification: a relative path is to be ignored.
         path.is_absolute().then_some(path)
     };
-    variable("XDG_CONFIG_HOME")
-        .or_else(|| Some(variable("HOME")?.join(".config")))
-        .map(|folder| folder.join("bellwether").join("config.toml"))
+    let mut home = variable("HOME").map_or_else(Home::default, |home| Home::at(&home));
+    if let Some(folder) = variable("XDG_CONFIG_HOME") {
+        home.bellwether = Some(folder.join("bellwether"));
+    }
+    if let Some(folder) = variable("CLAUDE_CONFIG_DIR") {
+        home.claude = Some(folder);
+    }
+    home
 }
 
 /// The environment's layer. A variable of ours that is no setting is an error only when its name is

@@ -32,6 +32,15 @@ pub(crate) fn journal(root: &Path) -> PathBuf {
     local(root).join("journal.redb")
 }
 
+/// Where the working trees of isolated agents are made: in the project, or beside a journal that is elsewhere.
+pub(crate) fn worktrees(root: &Path, journal: &Path, is_own: bool) -> PathBuf {
+    if is_own {
+        local(root).join("worktrees")
+    } else {
+        journal.with_extension("worktrees")
+    }
+}
+
 /// Where everything lies that the engine writes.
 fn local(root: &Path) -> PathBuf {
     root.join(FOLDER).join("local")

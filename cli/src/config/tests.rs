@@ -92,6 +92,24 @@ fn xdg_config_home_moves_the_personal_file() {
 }
 
 #[test]
+fn y01_the_persons_folders_are_where_the_environment_says() {
+    let mut place = Place::new();
+    let home = place.folder.path().join("home");
+    assert_eq!(place.load().unwrap().home, Home::at(&home));
+    let elsewhere = place.folder.path().join("elsewhere");
+    for name in ["XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR"] {
+        place
+            .environment
+            .push((name.into(), elsewhere.clone().into()));
+    }
+    let found = place.load().unwrap().home;
+    assert_eq!(found.bellwether, Some(elsewhere.join("bellwether")));
+    assert_eq!(found.claude, Some(elsewhere));
+    place.environment.clear();
+    assert_eq!(place.load().unwrap().home, Home::default());
+}
+
+#[test]
 fn the_environment_is_checked_as_files_are() {
     for (name, value, what) in [
         (

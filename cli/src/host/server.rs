@@ -47,6 +47,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}", get(view))
         .route("/v1/runs/{run}/row", get(row))
         .route("/v1/runs/{run}/outcome", get(outcome))
+        .route("/v1/runs/{run}/changes", get(changes))
         .route("/v1/runs/{run}/logs", get(logs))
         .route("/v1/runs/{run}/journal", get(journal))
         .route("/v1/runs/{run}/stop", post(stop))
@@ -131,6 +132,11 @@ async fn outcome(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> 
         reader.outcome_text(reader.find(&run)?)
     })
     .await?;
+    Ok(json_text(text))
+}
+
+async fn changes(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let text = blocking(&shared, move |reader| reader.changes(reader.find(&run)?)).await?;
     Ok(json_text(text))
 }
 

@@ -1,6 +1,8 @@
 //! Runs in words and tables, for people.
 
-use bellwether::view::{CallView, Counts, FailureGroup, LogLine, PhaseView, RunRow, RunView};
+use bellwether::view::{
+    CallView, ChangesView, Counts, FailureGroup, LogLine, PhaseView, RunRow, RunView,
+};
 use bellwether::{Level, RunId, ScriptError, Status, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -182,6 +184,9 @@ pub(crate) fn agent(call: &CallView, paint: Paint) -> Vec<String> {
             past.attempt, past.kind
         ));
     }
+    for changes in &call.changes {
+        lines.push(kept(changes));
+    }
     if let Some(failure) = &call.failure {
         let text = format!("{}: {}", failure.kind.name(), plain(&failure.message));
         lines.push(paint.red(&text));
@@ -193,6 +198,21 @@ pub(crate) fn agent(call: &CallView, paint: Paint) -> Vec<String> {
         );
     }
     lines
+}
+
+/// What an attempt changed, and where that is.
+pub(crate) fn kept(changes: &ChangesView) -> String {
+    let files = match changes.file_count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    match &changes.branch {
+        Some(branch) => format!("changed {files}, kept on branch {}", plain(branch)),
+        None => format!(
+            "changed {files} in attempt {}, kept as a patch",
+            changes.attempt
+        ),
+    }
 }
 
 /// Whether somebody has to resume the run before it goes on.

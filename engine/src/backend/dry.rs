@@ -5,14 +5,18 @@
 //! | none | `agent text output N`, N being the call's number counted from 1 |
 //! | `const`, `enum` | it, the first of it |
 //! | object | all properties, and those that are only `required` |
-//! | array | 3 items within `minItems` and `maxItems`; none 8 levels deep or deeper, unless `minItems` asks for them |
+//! | array | 3 items within `minItems` and `maxItems`; none 8 levels deep or deeper, unless `minItems` asks for them; `uniqueItems` are |
 //! | boolean | `true` |
 //! | number, integer | 5 within `minimum` and `maximum` (exclusive ones too), on a multiple of `multipleOf` |
-//! | string | where it stands (`findings[0].title`), within `minLength` and `maxLength`; a valid one for a known `format` |
+//! | string | where it stands (`findings[0].title`), within `minLength` and `maxLength`; a valid one for a known `format` or `pattern` |
 //! | null | `null` |
 //!
 //! Of several types the first that is not null is taken, of `oneOf` and `anyOf` the first; `allOf` is merged, a local
-//! `$ref` is followed. A `pattern` is not looked at. The same schema gives the same value, always.
+//! `$ref` is followed. `not`, `if`, `dependentRequired` and other rules about several parts at once are not looked at: where
+//! they matter the value does not fit, and the call fails as that of any agent does whose answers never fit. The same schema
+//! gives the same value, always.
+
+mod pattern;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -205,6 +209,8 @@ impl Maker<'_> {
             (_, Some(Value::Array(prefix))) => (prefix.as_slice(), schema.get("additionalItems")),
             (_, rest) => ([].as_slice(), rest),
         };
+        // Where nothing else is said of the items, what one of them must be does for all.
+        let rest = rest.or(schema.get("contains"));
         let usual = if rest == Some(&Value::Bool(false)) {
             prefix.len() as u64
         } else {
@@ -229,7 +235,43 @@ impl Maker<'_> {
                 break;
             }
         }
+        if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
+            let wanted = limit("minItems").unwrap_or(0);
+            items = self.unlike(items, rest, wanted as usize);
+        }
         Value::Array(items)
+    }
+
+    /// The items without those that are like one before. Where too few are left, other members of an `enum` and higher
+    /// numbers come in their place.
+    fn unlike(&self, items: Vec<Value>, schema: Option<&Value>, wanted: usize) -> Vec<Value> {
+        let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+        for item in items {
+            if !kept.contains(&item) {
+                kept.push(item);
+            }
+        }
+        let empty = Map::new();
+        let schema = schema.and_then(Value::as_object).unwrap_or(&empty);
+        let schema = self.flattened(schema, &mut { FLATTENED_MAX });
+        let members = schema.get("enum").and_then(Value::as_array);
+        let first = kept.first().and_then(Value::as_i64).unwrap_or(0);
+        let numbers = (1..).map(|more| Value::from(first.saturating_add(more)));
+        let is_number = kept.first().is_some_and(Value::is_i64);
+        let others = members
+            .into_iter()
+            .flatten()
+            .cloned()
+            .chain(numbers.take_while(|_| is_number).take(wanted));
+        for other in others {
+            if kept.len() >= wanted {
+                break;
+            }
+            if !kept.contains(&other) {
+                kept.push(other);
+            }
+        }
+        kept
     }
 
     /// The value for a part, one level down and with its step in the path.
@@ -369,6 +411,13 @@ fn text(schema: &Map<String, Value>, path: &str) -> Value {
         return Value::String(example.to_owned());
     }
     let limit = |name| schema.get(name).and_then(Value::as_u64);
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+        let least = limit("minLength").unwrap_or(0) as usize;
+        let most = limit("maxLength").unwrap_or(u64::MAX) as usize;
+        if let Some(text) = pattern::matching(pattern, &(least..=most)) {
+            return Value::String(text);
+        }
+    }
     let place = if path.is_empty() { "value" } else { path };
     let mut text: String = place
         .chars()
@@ -421,118 +470,4 @@ fn percent_decoded(pointer: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::backend::fixtures::{context, task};
-
-    #[test]
-    fn every_rule_has_its_value() {
-        for (schema, value) in [
-            (json!({"type": "string"}), json!("value")),
-            (json!(true), json!("value")),
-            (json!({"const": null}), json!(null)),
-            (
-                json!({"enum": ["low", "high"], "type": "string"}),
-                json!("low"),
-            ),
-            (json!({"type": "boolean"}), json!(true)),
-            (json!({"type": ["null", "integer"]}), json!(5)),
-            (json!({"type": "null"}), json!(null)),
-            (json!({"type": "number", "maximum": 1}), json!(1)),
-            (json!({"type": "number", "minimum": 7.5}), json!(7.5)),
-            (json!({"type": "integer", "minimum": 7.5}), json!(8)),
-            (json!({"type": "integer", "exclusiveMaximum": 5}), json!(4)),
-            (json!({"type": "integer", "exclusiveMinimum": 5}), json!(6)),
-            (
-                json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
-                json!(0.5),
-            ),
-            (
-                json!({"type": "number", "minimum": 0, "maximum": 1}),
-                json!(1),
-            ),
-            (json!({"type": "integer", "multipleOf": 4}), json!(8)),
-            (
-                json!({"type": "integer", "multipleOf": 4, "maximum": 7}),
-                json!(4),
-            ),
-            (json!({"type": "string", "maxLength": 2}), json!("va")),
-            (json!({"type": "string", "minLength": 7}), json!("value..")),
-            (
-                json!({"type": "string", "format": "date"}),
-                json!("2000-01-01"),
-            ),
-            (json!({"type": "array", "maxItems": 1}), json!(["[0]"])),
-            (
-                json!({"items": {"const": 1}, "minItems": 4}),
-                json!([1, 1, 1, 1]),
-            ),
-            (
-                json!({"prefixItems": [{"const": 1}, {"type": "boolean"}], "items": false}),
-                json!([1, true]),
-            ),
-            (
-                json!({"anyOf": [{"type": "null"}, {"type": "boolean"}]}),
-                json!(true),
-            ),
-            (json!({"required": ["a"]}), json!({"a": "a"})),
-        ] {
-            assert_eq!(value_for(&schema), value, "{schema}");
-        }
-    }
-
-    #[test]
-    fn a_value_says_where_it_stands_and_keeps_the_order_of_its_schema() {
-        let schema = json!({
-            "type": "object",
-            "allOf": [{"$ref": "#/$defs/a~1b"}, {"properties": {"zeal": {"maxLength": 3}}}],
-            "properties": {"findings": {"type": "array", "items": {
-                "type": "object", "properties": {"title": {"type": "string"}}
-            }}},
-            "$defs": {"a/b": {"properties": {"zeal": {"type": "string"}, "also": {"$ref": "#/$defs/n"}}},
-                      "n": {"type": "integer"}},
-        });
-        let text = r#"{"zeal":"zea","also":5,"findings":[{"title":"findings[0].title"},{"title":"findings[1].title"},{"title":"findings[2].title"}]}"#;
-        assert_eq!(value_for(&schema).to_string(), text);
-    }
-
-    #[test]
-    fn what_never_ends_is_cut() {
-        let tree = json!({"properties": {"children": {"items": {"$ref": "#"}}}});
-        let text = value_for(&tree).to_string();
-        // Arrays stand at every second level; the one at level 9 is the first that is too deep.
-        assert_eq!(text.matches("[{").count(), 1 + 3 + 9 + 27);
-        for schema in [
-            json!({"$ref": "#"}),
-            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
-            json!({"properties": {"next": {"$ref": "#"}}, "required": ["next"]}),
-            json!({"items": {"$ref": "#"}, "minItems": 10}),
-            json!({"minItems": u64::MAX}),
-            json!({"type": "string", "minLength": u64::MAX}),
-            json!({"type": "number", "multipleOf": 1e-320, "minimum": 1e308}),
-            json!({"$ref": "#/%zz%2"}),
-            json!(7),
-        ] {
-            let _ = value_for(&schema);
-        }
-    }
-
-    #[tokio::test]
-    async fn without_a_schema_the_text_names_the_call() {
-        let ended = Dry.run(task(11, None), context()).await;
-        assert_eq!(ended, Ended::completed("\"agent text output 12\""));
-        let ended = Dry
-            .run(task(0, Some(r#"{"type": "boolean"}"#)), context())
-            .await;
-        assert_eq!(ended, Ended::completed("true"));
-        let ended = Dry
-            .run(task(0, Some(r#"{"maximum": 1e400}"#)), context())
-            .await;
-        assert!(matches!(
-            ended.outcome,
-            bellwether_actors::backend::AgentOutcome::Failed(_)
-        ));
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Progress, Task};
+use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Pressure, Progress, Task};
 use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::key::Digest;
 use serde_json::value::RawValue;
@@ -32,6 +32,8 @@ pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
         working_directory: std::env::temp_dir(),
         journal: Digest::of("journal", &[&std::process::id().to_le_bytes()]),
         notes: Vec::new(),
+        violations: Vec::new(),
+        previous_answer: None,
     })
 }
 
@@ -43,5 +45,6 @@ pub(crate) fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
+        pressure: Pressure::none(),
     }
 }

@@ -1,5 +1,7 @@
 //! The agents that come with the engine.
 
+#[cfg(feature = "codemod")]
+pub mod codemod;
 #[cfg(feature = "command")]
 pub mod command;
 pub mod dry;
@@ -7,4 +9,4 @@ pub mod dry;
 #[cfg(all(test, feature = "command"))]
 mod conformance;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;

@@ -16,6 +16,7 @@
 
 mod merge;
 mod note;
+mod step;
 mod target;
 
 use std::collections::HashSet;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::merge::{Merged, merge};
 use self::note::{Note, Past};
+pub(crate) use self::step::{MergeOptions, MergeStep};
 use self::target::{Moved, Target};
 use crate::git::{Git, GitError};
 use crate::worktree::{Base, Pool, WorktreeError, changes::files_between, shell};

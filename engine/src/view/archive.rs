@@ -10,6 +10,7 @@ use bellwether_journal::record::{Millis, ScriptError, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 
+use super::changes::ChangesView;
 use super::dump::DumpLine;
 use super::logs::{self, LogLine, LogLines};
 use super::rows::{RunRow, shown_status};
@@ -235,6 +236,15 @@ impl Archive {
             result: self.value(&state)?,
             error: state.error,
         })
+    }
+
+    /// What a run's isolated agents changed, in call order, with the patches.
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
+    pub fn changes(&self, run: RunId) -> Result<Vec<ChangesView>, ArchiveError> {
+        let state = self.state(run)?;
+        Ok(ChangesView::of_run(&*self.store, &state)?)
     }
 
     fn value(&self, state: &RunState) -> Result<Option<Arc<str>>, StoreError> {

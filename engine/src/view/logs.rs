@@ -84,7 +84,7 @@ impl LogLines {
                 "generation {} begins, from the script's first line",
                 opened.number
             )),
-            Record::CallScheduled(_) | Record::TimerFired(_) => None,
+            Record::CallScheduled(_) | Record::TimerFired(_) | Record::StepNoted(_) => None,
             Record::AttemptStarted(started) => {
                 let mut text = format!("{} started", self.name(started.call));
                 if started.attempt.0 > 1 {
@@ -133,7 +133,6 @@ impl LogLines {
                 let text = format!("{} changed {files}, kept {place}", self.name(kept.call));
                 Some((Level::Info, Some(kept.call), text))
             }
-            Record::StepNoted(_) => None,
             Record::Noticed(noticed) => Some((Level::Warning, None, noticed.text.clone())),
         }
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `rows` | a list of runs (`ps`) |
 //! | `run` | one run with its phases, agents and failures (`show`) |
+//! | `changes` | what its isolated agents changed (`diff`) |
 //! | `logs` | its log, a line a thing that people care about (`logs`) |
 //! | `dump` | every record (`journal dump`) |
 //! | `archive` | all of these over a store, and runs by prefix or `last` |
@@ -12,6 +13,7 @@
 //! In JSON, names are camelCase, points in time RFC 3339 in UTC, lengths of time milliseconds.
 
 mod archive;
+mod changes;
 mod dump;
 mod logs;
 mod rows;
@@ -21,6 +23,7 @@ mod tests;
 mod time;
 
 pub use self::archive::{Archive, ArchiveError, RunResult};
+pub use self::changes::ChangesView;
 pub use self::dump::DumpLine;
 pub use self::logs::LogLine;
 pub use self::rows::RunRow;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::archive::ArchiveError;
+use super::changes::ChangesView;
 use super::rows::{duration, shown_status};
 use super::time::Timestamp;
 
@@ -92,7 +93,7 @@ pub struct PhaseView {
 pub struct CallView {
     /// `a-` and its number.
     pub agent_id: String,
-    /// `agent` or `workflow`.
+    /// `agent`, `workflow` or `merge`.
     pub kind: String,
     /// Its label.
     pub label: Option<Arc<str>>,
@@ -120,6 +121,9 @@ pub struct CallView {
     /// Attempts that ended without settling it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past_attempts: Vec<PastView>,
+    /// What its attempts changed in isolated working trees, without the patches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangesView>,
 }
 
 /// Why an agent failed.
@@ -180,7 +184,10 @@ impl RunView {
         let calls: Vec<CallView> = (0..)
             .map(CallNumber)
             .zip(&state.calls)
-            .map(|(number, call)| CallView::new(number, call, taken_over, live, now))
+            .map(|(number, call)| {
+                let changes = ChangesView::of_call(state, number);
+                CallView::new(number, call, changes, taken_over, live, now)
+            })
             .collect();
         Self {
             run_id: state.id,
@@ -300,6 +307,7 @@ impl CallView {
     fn new(
         number: CallNumber,
         call: &CallState,
+        changes: Vec<ChangesView>,
         taken_over: Option<Position>,
         live: bool,
         now: Millis,
@@ -340,6 +348,7 @@ impl CallView {
                 evidence: failure.evidence.clone(),
             }),
             past_attempts: past.collect(),
+            changes,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_actors::backend::Pressure;
 use bellwether_launcher::{Exit, Launcher, Marker, Order, Start};
 
 use crate::backend::command::process::{Input, News, Over, Process, describe};
@@ -53,7 +54,7 @@ pub(crate) async fn run(
     let mut process = started.map_err(|error| error.to_string())?;
     let mut input = Input::new(Vec::new(), true);
     let mut output = Vec::new();
-    let mut late = false;
+    let (mut late, pressure) = (false, Pressure::none());
     let time = tokio::time::sleep(timeout);
     tokio::pin!(time);
     let over = loop {
@@ -63,7 +64,7 @@ pub(crate) async fn run(
                 late = true;
                 process.order(Order::Terminate { grace: GRACE }).await;
             }
-            news = process.next(&mut input, &mut output) => match news {
+            news = process.next(&mut input, &mut output, &pressure) => match news {
                 News::Output => keep_end(&mut output, 16 * OUTPUT_BYTES),
                 News::Closed => {}
                 News::Over(over) => break over,

@@ -226,3 +226,42 @@ async fn the_clock_given_is_the_one_in_the_records() {
     assert!(records.len() > 4);
     assert!(records.iter().all(|line| line.at.0 == 1_700_000_000_000));
 }
+
+/// A script that kept its limits once may break tighter ones in a recovery: that is no divergence, and costs nothing.
+#[tokio::test]
+async fn b07_a_recovery_under_tighter_limits_names_the_limit_and_leaves_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.redb");
+    let id = run_id(1);
+    let body = "await agent('one')
+        const large = Array.from({ length: 400000 }, (_, i) => 'item ' + i)
+        await agent('two')
+        await agent('hold three')
+        return large.length";
+
+    let (engine, backend) = reopen(&path).await;
+    let run = engine
+        .start(script(body), options().run_id(id))
+        .await
+        .unwrap();
+    backend.begun(3).await;
+    drop((run, engine));
+    backend.idle().await;
+
+    let (engine, backend) = reopen(&path).await;
+    let mut tighter = ResumeOptions::new();
+    tighter.script_limits.heap_bytes = Some(4 << 20);
+    let error = engine.resume(id, tighter).await.unwrap_err();
+    assert!(matches!(error, ResumeError::Limit(_)), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("call a-1") && message.contains("heap"),
+        "{message}"
+    );
+    assert!(backend.prompts().is_empty());
+
+    backend.release();
+    let run = engine.resume(id, ResumeOptions::new()).await.unwrap();
+    assert_eq!(run.result::<u32>().await.unwrap(), 400_000);
+    assert_eq!(backend.prompts(), ["hold three"]);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether::worktree::Isolated;
 use bellwether::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Digest, Ended, FailureKind, Notes,
-    Progress, Task,
+    Pressure, Progress, Task,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -70,6 +70,8 @@ fn task(bed: &Bed, call: u32, attempt: u32, script: &str) -> Arc<Task> {
         working_directory: bed.repository.join("src"),
         journal: Digest::of("test", &[]),
         notes: Vec::new(),
+        violations: Vec::new(),
+        previous_answer: None,
     })
 }
 
@@ -80,6 +82,7 @@ fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
+        pressure: Pressure::none(),
     }
 }
 

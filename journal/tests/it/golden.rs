@@ -70,11 +70,13 @@ fn describe(rows: &[Row]) -> String {
     text
 }
 
+type History = fn() -> Vec<Record>;
+
 /// Each golden journal, and the history that it was written from: the first records of format 1, and those that came later.
-const GOLDEN: [(&str, fn() -> Vec<Record>); 2] = [("v1", everything), ("v1-migrations", migration)];
+const GOLDEN: [(&str, History); 2] = [("v1", everything), ("v1-migrations", migration)];
 
 /// Golden files are never written over: for new records, write a new file, by running this once without it.
-fn write_if_missing(name: &str, history: fn() -> Vec<Record>) {
+fn write_if_missing(name: &str, history: History) {
     let journal = golden(&format!("{name}.journal"));
     if !journal.exists() {
         let (written, _) = seal(run(5), &history());

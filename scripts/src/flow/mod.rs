@@ -10,14 +10,14 @@ mod names;
 use oxc_ast::ast::{
     Argument, ArrayExpression, ArrayExpressionElement, ArrowFunctionBody, ArrowFunctionExpression,
     BindingPattern, CallExpression, Expression, ExpressionStatement, ForOfStatement, Function,
-    IdentifierReference, LogicalOperator, ObjectProperty, Program, PropertyKey, ReturnStatement,
-    VariableDeclarator,
+    IdentifierReference, LogicalOperator, ObjectExpression, ObjectProperty, ObjectPropertyKind,
+    Program, PropertyKey, PropertyKind, ReturnStatement, VariableDeclarator,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_semantic::Semantic;
 use oxc_syntax::scope::ScopeFlags;
 
-use names::{CHAINS, COMBINATORS, Names, SOURCES};
+use names::{ALONE, CALLBACKS, CHAINS, COMBINATORS, Names, PATTERNS, SOURCES};
 
 pub(crate) fn is_followed(ast: &Program<'_>, semantic: &Semantic<'_>) -> bool {
     let names = Names::of(ast, semantic);
@@ -46,6 +46,15 @@ enum Place {
     Function,
     /// A list of such functions.
     Functions,
+    /// What a pattern is called with: data, and such functions where it takes them.
+    Options,
+}
+
+impl Place {
+    /// Whether a function that gives a promise may stand here.
+    fn takes_function(self) -> bool {
+        matches!(self, Self::Function | Self::Options)
+    }
 }
 
 struct Flows<'s, 'a> {
@@ -84,7 +93,7 @@ impl<'a> Flows<'_, 'a> {
         let callee = call.callee.without_parentheses();
         if let Some(global) = self.names.global(callee) {
             let source = SOURCES.contains(&global);
-            let alone = matches!(global, "agent" | "sleep");
+            let alone = ALONE.contains(&global);
             if source && place != Place::Promise && !(place == Place::Statement && alone) {
                 self.lost = true;
             }
@@ -121,8 +130,12 @@ impl<'a> Flows<'_, 'a> {
         match callee {
             Expression::StaticMemberExpression(member) => {
                 let method = member.property.name.as_str();
-                if self.names.global(&member.object) == Some("Promise") {
+                let global = self.names.global(&member.object);
+                if global == Some("Promise") {
                     self.combinator(place, method, call);
+                } else if global == Some(PATTERNS) {
+                    self.lost |= place != Place::Promise;
+                    self.arguments_at(Place::Options, call);
                 } else if CHAINS.contains(&method) {
                     // The next promise of the chain stands where the chain does, and so does the one before it.
                     let before = if place == Place::Statement {
@@ -175,9 +188,10 @@ impl<'a> Flows<'_, 'a> {
         object: &Expression<'a>,
         call: &CallExpression<'a>,
     ) {
-        let is_list = matches!(place, Place::Functions | Place::Promises);
+        let is_list = matches!(place, Place::Functions | Place::Promises | Place::Options);
         let one = match place {
             Place::Functions => Place::Function,
+            Place::Options => place,
             _ => Place::Promise,
         };
         match method {
@@ -250,10 +264,29 @@ impl<'a> Flows<'_, 'a> {
         self.returns = outer;
     }
 
+    /// What a pattern is called with: functions only where it calls them.
+    fn options(&mut self, object: &ObjectExpression<'a>) {
+        for property in &object.properties {
+            match property {
+                ObjectPropertyKind::ObjectProperty(property)
+                    if property.kind == PropertyKind::Init
+                        && !property.computed
+                        && CALLBACKS
+                            .iter()
+                            .any(|name| property.key.is_specific_static_name(name)) =>
+                {
+                    self.visit_at(Place::Options, &property.value);
+                }
+                _ => self.visit_object_property_kind(property),
+            }
+        }
+    }
+
     fn array(&mut self, place: Place, array: &ArrayExpression<'a>) {
         let (element_place, spread_place) = match place {
             Place::Functions => (Place::Function, place),
             Place::Promises => (Place::Promise, place),
+            Place::Options => (place, place),
             _ => (Place::Plain, Place::Plain),
         };
         for element in &array.elements {
@@ -313,14 +346,17 @@ impl<'a> Visit<'a> for Flows<'_, 'a> {
                 _ => walk::walk_expression(self, it),
             },
             Expression::ArrayExpression(array) => self.array(place, array),
+            Expression::ObjectExpression(object) if place == Place::Options => {
+                self.options(object);
+            }
             Expression::ArrowFunctionExpression(arrow) => {
-                if self.names.arrow_is_promising(arrow) && place != Place::Function {
+                if self.names.arrow_is_promising(arrow) && !place.takes_function() {
                     self.lost = true;
                 }
                 self.arrow_body(arrow, Place::Promise);
             }
             Expression::FunctionExpression(function) => {
-                if self.names.function_is_promising(function) && place != Place::Function {
+                if self.names.function_is_promising(function) && !place.takes_function() {
                     self.lost = true;
                 }
                 self.visit_function(function, ScopeFlags::Function);
@@ -328,7 +364,7 @@ impl<'a> Visit<'a> for Flows<'_, 'a> {
             Expression::Identifier(_) => {
                 if let Some(symbol) = self.names.symbol(it) {
                     let is_function = self.names.is_promising(symbol);
-                    let stands = place == Place::Function && !self.names.is_mutated(symbol);
+                    let stands = place.takes_function() && !self.names.is_mutated(symbol);
                     self.lost |= is_function && !stands;
                 } else {
                     walk::walk_expression(self, it);
@@ -349,7 +385,7 @@ impl<'a> Visit<'a> for Flows<'_, 'a> {
         let known = SOURCES.contains(&it.name.as_str())
             || matches!(
                 it.name.as_str(),
-                "Promise" | "globalThis" | "setTimeout" | "queueMicrotask"
+                "Promise" | PATTERNS | "globalThis" | "setTimeout" | "queueMicrotask"
             );
         if known && self.names.is_global(it) {
             self.lost = true;

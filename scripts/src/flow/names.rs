@@ -15,8 +15,17 @@ use oxc_syntax::symbol::SymbolId;
 
 /// Functions of the contract that give a promise.
 pub(super) const SOURCES: &[&str] = &[
-    "agent", "parallel", "pipeline", "workflow", "sleep", "attempt", "ask",
+    "agent", "attempt", "merge", "parallel", "pipeline", "workflow", "sleep", "ask",
 ];
+
+/// The global whose every function gives a promise (X08).
+pub(super) const PATTERNS: &str = "patterns";
+
+/// Where its functions take functions of the script, which they call, awaiting what comes.
+pub(super) const CALLBACKS: &[&str] = &["implement", "verify", "reviewers", "review"];
+
+/// Those of `SOURCES` whose promise has no code behind it, so that nothing goes on unseen when nobody awaits it.
+pub(super) const ALONE: &[&str] = &["agent", "attempt", "merge", "sleep"];
 
 /// Functions of `Promise` that the prelude owns or that settle at once.
 pub(super) const COMBINATORS: &[&str] = &["all", "allSettled", "race", "any", "resolve", "reject"];
@@ -151,7 +160,7 @@ impl<'s, 'a> Names<'s, 'a> {
         match callee {
             Expression::StaticMemberExpression(member) => {
                 let name = member.property.name.as_str();
-                self.global(&member.object) == Some("Promise")
+                matches!(self.global(&member.object), Some("Promise" | PATTERNS))
                     || (CHAINS.contains(&name) && self.gives_promise(&member.object))
             }
             Expression::ArrowFunctionExpression(arrow) => self.arrow_is_promising(arrow),

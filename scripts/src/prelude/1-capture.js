@@ -7,12 +7,14 @@ const {
 } = Reflect;
 const { create, freeze, isFrozen, setPrototypeOf } = Object;
 const { isArray } = Array;
+const { ceil } = Math;
 const uncurry = Function.prototype.bind.bind(Function.prototype.call);
 const { parse: parseJson, stringify } = JSON;
 const NativePromise = Promise;
 const promiseThen = uncurry(Promise.prototype.then);
 const slice = uncurry(String.prototype.slice);
 const trim = uncurry(String.prototype.trim);
+const includes = uncurry(String.prototype.includes);
 const wellFormed = uncurry(String.prototype.toWellFormed);
 const setHas = uncurry(WeakSet.prototype.has);
 const setAdd = uncurry(WeakSet.prototype.add);

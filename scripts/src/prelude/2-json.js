@@ -99,6 +99,8 @@ const show = (value) => {
   }
 };
 
+// In UTF-16 units. What an error is called is a word; what it says may be a page, and so may its stack.
+const NAME_LENGTH_MAX = 256;
 const MESSAGE_LENGTH_MAX = 65536;
 
 const read = (value, key) => {
@@ -129,11 +131,11 @@ const describe = (thrown) => {
   } else {
     message = show(thrown);
   }
-  const short = (text) => wellFormed(text.length > MESSAGE_LENGTH_MAX ? slice(text, 0, MESSAGE_LENGTH_MAX) + '…' : text);
-  message = short(message);
-  name = short(name);
+  const short = (text, most) => wellFormed(text.length > most ? slice(text, 0, most) + '…' : text);
+  message = short(message, MESSAGE_LENGTH_MAX);
+  name = short(name, NAME_LENGTH_MAX);
   return {
-    name, code: code === undefined ? undefined : short(code), message, stack: short(stack),
+    name, code: code === undefined ? undefined : short(code, NAME_LENGTH_MAX), message, stack: short(stack, MESSAGE_LENGTH_MAX),
     text: message === '' ? name : `${name}: ${message}`, __proto__: null,
   };
 };

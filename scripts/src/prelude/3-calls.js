@@ -1,4 +1,4 @@
-// Calls: agent() and timers. What waits for a settlement has a slot; the host knows which slot belongs to which number.
+// Calls: agent(), attempt() and timers. What waits for a settlement has a slot; the host knows which slot belongs to which number.
 
 const resolvers = list(), rejecters = list(), free = list();
 let freeCount = 0, slotCount = 0;
@@ -40,7 +40,15 @@ for (const name of [
   'disallowedTools', 'backend', 'cwd', 'maxTurns', 'maxTokens', 'maxCost', 'env', 'key', 'pure',
 ]) KNOWN[name] = true;
 
+const nameOf = (isAttempt) => isAttempt ? 'attempt' : 'agent';
+
+// Once a run for each name (A05).
 const warned = create(null);
+const warnOfOption = (warned, what, key) => {
+  if (warned[key] === true) return;
+  warned[key] = true;
+  taken(host.log(1, `${what}(): the option ${stringify(wellFormed(key))} is not known and was ignored`));
+};
 
 // A name to show: of what kind ever, a text or nothing.
 const asLabel = (value) => {
@@ -50,18 +58,20 @@ const asLabel = (value) => {
 
 const groupOf = (own, title) => own.group === undefined ? title : title === undefined ? own.group : `${own.group} › ${title}`;
 
-const callAgent = (own, prompt, options, line) => {
+// agent() and attempt() issue the same call; they differ in what they give for it (settle.rs).
+const callAgent = (own, isAttempt, prompt, options, line) => {
+  const issue = isAttempt ? host.attempt : host.call;
   try {
     if (typeof prompt !== 'string') {
-      throw fail(NativeTypeError, 'PROMPT', `agent(prompt, options): the prompt is ${kindOf(prompt)}; give it a string`);
+      throw fail(NativeTypeError, 'PROMPT', `${nameOf(isAttempt)}(prompt, options): the prompt is ${kindOf(prompt)}; give it a string`);
     }
     if (!(prompt[0] > ' ') && trim(prompt) === '') {
-      throw fail(NativeTypeError, 'PROMPT', 'agent(prompt, options): the prompt is empty; say what the agent shall do');
+      throw fail(NativeTypeError, 'PROMPT', `${nameOf(isAttempt)}(prompt, options): the prompt is empty; say what the agent shall do`);
     }
     let label, phase = own.phase, json;
     if (options !== undefined && options !== null) {
       if (typeof options !== 'object') {
-        throw fail(NativeTypeError, 'OPTIONS', `agent(prompt, options): the options are ${kindOf(options)}; give an object`);
+        throw fail(NativeTypeError, 'OPTIONS', `${nameOf(isAttempt)}(prompt, options): the options are ${kindOf(options)}; give an object`);
       }
       let known;
       const keys = ownKeys(options);
@@ -75,10 +85,7 @@ const callAgent = (own, prompt, options, line) => {
         else if (KNOWN[key] === true) {
           known ??= create(null);
           known[key] = value;
-        } else if (warned[key] !== true) {
-          warned[key] = true;
-          taken(host.log(1, `agent(): the option ${stringify(wellFormed(key))} is not known and was ignored`));
-        }
+        } else warnOfOption(warned, nameOf(isAttempt), key);
       }
       if (known !== undefined) json = toJson(known, 'options');
     }
@@ -88,9 +95,9 @@ const callAgent = (own, prompt, options, line) => {
     rejecters[slot] = lastReject;
     const group = own.group === undefined ? phase : groupOf(own, phase);
     const from = typeof line === 'number' ? line : 0;
-    const accepted = host.call(slot, prompt, json, label, group, from, own.rolling);
+    const accepted = issue(slot, prompt, json, label, group, from, own.rolling);
     // Half a surrogate pair is no text outside: the rare prompt with one is repaired.
-    if (accepted !== true) taken(accepted === false ? false : host.call(slot, wellFormed(prompt), json, label, group, from, own.rolling));
+    if (accepted !== true) taken(accepted === false ? false : issue(slot, wellFormed(prompt), json, label, group, from, own.rolling));
     return promise;
   } catch (error) {
     return rejected(guard(error));

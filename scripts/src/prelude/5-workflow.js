@@ -49,7 +49,7 @@ const callWorkflow = (own, target, args, line) => {
     const slot = takeSlot();
     resolvers[slot] = lastResolve;
     rejecters[slot] = lastReject;
-    taken(host.workflow(slot, prompt, options, groupOf(own, own.phase), typeof line === 'number' ? line : 0, own.rolling));
+    taken(host.workflow(slot, prompt, options, undefined, groupOf(own, own.phase), typeof line === 'number' ? line : 0, own.rolling));
     return runChild(own, promise, prompt, argsText);
   } catch (error) {
     return rejected(guard(error));
@@ -83,7 +83,10 @@ const enterPhase = (own, title) => {
 
 const bodyOf = (own, factory, args) => factory(
   guard,
-  { agent(prompt, options, line) { return callAgent(own, prompt, options, line); } }.agent,
+  { agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); } }.agent,
+  { attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); } }.attempt,
+  { merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); } }.merge,
+  patternsOf(own),
   { workflow(target, args, line) { return callWorkflow(own, target, args, line); } }.workflow,
   { phase(title) { enterPhase(own, title); } }.phase,
   args,

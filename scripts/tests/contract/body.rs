@@ -3,7 +3,7 @@
 use bellwether_scripts::TurnStatus;
 use serde_json::json;
 
-use crate::support::{HEADER, Host, run, script, script_of};
+use crate::support::{HEADER, Host, PATCHES, run, script, script_of};
 
 #[test]
 fn b01_language() {
@@ -364,6 +364,26 @@ fn b09_whatever_is_thrown() {
     }
 }
 
+/// All of them reach the journal in one record.
+#[test]
+fn b09_an_error_is_cut_to_what_a_record_holds() {
+    let long = "const long = '\u{e9}'.repeat(1e6);";
+    let run = run(&format!(
+        "{long} throw Object.assign(new Error(long), {{ name: long, code: long, stack: long }})"
+    ));
+    let error = run.error();
+    let letters = |text: &str| text.chars().count();
+    assert_eq!(letters(&error.name), 257);
+    assert_eq!(letters(error.code.as_deref().unwrap()), 257);
+    assert_eq!(letters(&error.message), 65_537);
+    assert!(error.name.ends_with("é…") && letters(&error.stack) <= 65_537);
+    let whole = crate::support::run(
+        "throw Object.assign(new Error('m'), { name: 'n'.repeat(256), code: 'c'.repeat(256) })",
+    );
+    assert_eq!(whole.error().name, "n".repeat(256));
+    assert_eq!(whole.error().code, Some("c".repeat(256)));
+}
+
 #[test]
 fn b09_unhandled_rejections_are_logged() {
     let run = run(
@@ -388,6 +408,15 @@ fn b10_globals_may_be_redeclared() {
     assert_eq!(
         run(body).value(),
         json!(["normal", 1, "a", 2, "mine", "hoisted", "own"])
+    );
+    assert_eq!(
+        run("const patterns = 1, merge = 2; let attempt = 3; return [patterns, merge, attempt]")
+            .value(),
+        json!([1, 2, 3])
+    );
+    assert_eq!(
+        run("return [patterns(), merge(), attempt()]; function patterns() { return 1 } function merge() { return 2 } async function attempt() {}").value(),
+        json!([1, 2, {}])
     );
     assert_eq!(
         run("globalThis.pipeline = 5; return pipeline").value(),
@@ -431,21 +460,7 @@ fn b04_broken_worlds_end_in_an_error() {
 /// What a script does to its own world is its own affair: the engine neither trips nor tells lies.
 #[test]
 fn b04_patched_worlds() {
-    for patch in [
-        "Array.prototype.map = Array.prototype.push = Array.prototype[Symbol.iterator] = () => { throw 1 }",
-        "Promise.prototype.then = function () { throw 1 }",
-        "Object.defineProperty(Object.prototype, '0', { set() { throw 1 }, get() { throw 2 } })",
-        "Object.prototype.label = 'stolen'; Object.prototype.get = Object.prototype.set = () => { throw 1 }",
-        "Object.prototype.value = 1; Object.prototype.writable = false; Object.prototype.toJSON = undefined",
-        "JSON.parse = JSON.stringify = () => { throw 1 }; Reflect.apply = Object.freeze = null; String.prototype.trim = null",
-        "Promise.resolve = Promise.all = null; globalThis.Promise = undefined",
-        "Object.defineProperty(Promise, Symbol.species, { get() { throw 1 } })",
-        "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = null; globalThis.Array = globalThis.Object = null",
-        "Error.prepareStackTrace = () => { throw 1 }; Error.stackTraceLimit = -1; Error.captureStackTrace = null",
-        "Map.prototype.get = Map.prototype.set = WeakSet.prototype.has = () => { throw 1 }; Object.defineProperty(Map.prototype, 'size', { get() { throw 1 } })",
-        "Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
-        "delete globalThis.globalThis; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
-    ] {
+    for patch in PATCHES {
         let body = format!(
             "{patch};\nconst a = await agent('one', {{ schema: {{ type: 'object' }} }});\nconst r = await parallel([() => agent('two'), () => {{ throw new Error('x') }}]);
              const p = await pipeline(['i'], (x) => agent('three ' + x));\nreturn {{ a, r0: r[0], r1: r[1], p0: p[0] }}"

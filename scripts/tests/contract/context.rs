@@ -85,6 +85,14 @@ fn r02_forms_that_are_followed_exactly() {
         "const r = args ? await agent('a') : await (args && agent('b')); agent('not awaited'); await agent('c')",
         "await parallel(Array.from({ length: 3 }, (_, i) => () => agent('a' + i)))",
         "const r = await (async () => { await agent('a'); return 1 })(); await agent('b')",
+        "const r = await attempt('a'); await agent(r.ok ? 'b' : 'c')",
+        "attempt('not awaited'); merge(['w']); const r = await merge(['v']); await agent('b')",
+        "await pipeline([1, 2], (x) => attempt('a' + x), (r) => r.ok ? merge([r]) : null)",
+        "const r = await patterns.refute('a'); await agent('b')",
+        "return await pipeline([1, 2], (x) => patterns.refute('a' + x, { reviewers: [{ name: 'n', review: async () => { await agent('b' + x); return [] } }, () => [], {}] }), () => agent('c'))",
+        "const check = async (c) => { const r = await attempt('b'); return r.ok ? [] : null }\n const r = await patterns.converge({ task: 'a', implement: ({ prompt }) => agent(prompt), verify: check, reviewers: args ? 2 : [check, ...[1, 2].map((i) => async () => { await agent('r' + i); return [] })] }); await agent('c')",
+        "const r = await patterns.converge({ task: 'a', async implement() { return await agent('b') }, reviewers: [1, 2].map((i) => ({ name: 'r' + i, review: () => attempt('c' + i) })) }).catch(() => null); await agent('d')",
+        "await parallel(['a', 'b'].map((x) => () => patterns.refute(x)))",
         "const votes = (x) => parallel([0, 1].map((i) => () => agent(x + i)))\n await votes('a'); await votes('b')",
     ] {
         assert!(exact(body), "{body}");
@@ -103,6 +111,15 @@ fn r02_forms_that_hold_everything() {
         "const ps = [1, 2].map((x) => agent('a' + x)); await Promise.all(ps)",
         "let go; const gate = new Promise((r) => { go = r }); agent('a').then(go); await gate",
         "const f = agent; await f('a')",
+        "const p = attempt('a'); await agent('b'); await p",
+        "const f = attempt; await f('a')",
+        "const { refute } = patterns; await refute('a')",
+        "patterns.refute('a'); await agent('b')",
+        "const p = patterns.refute('a'); await agent('b'); await p",
+        "await patterns['refute']('a')",
+        "const options = { reviewers: [async () => { await agent('a'); return [] }] }; await patterns.refute('c', options)",
+        "await patterns.converge({ task: 't', extra: { toJSON: async () => { await agent('a') } }, implement: () => agent('b') })",
+        "await patterns.converge({ task: 't', get implement() { return async () => { await agent('a'); return 1 } }, reviewers: [() => []] })",
         ";[1, 2].forEach(async (x) => { await agent('a' + x); await agent('b' + x) }); await agent('c')",
         "async function side() { await null; await agent('a') }\n side(); await agent('b')",
         "await globalThis.agent('a')",
@@ -160,6 +177,45 @@ fn r02_timer_carries_what_was_waited_for_before_it() {
     assert_ne!(before["b"], by_prompt(&again.run(&script(body)))["b"]);
 }
 
+/// The library is trusted since it is proved as scripts are.
+#[test]
+fn r02_patterns_are_followed_exactly() {
+    let library = concat!(
+        include_str!("../../library/patterns/tools.js"),
+        include_str!("../../library/patterns/refute.js"),
+        include_str!("../../library/patterns/converge.js"),
+    );
+    let ended = |end: &str| format!("const held = args;\n{library}\n{end}");
+    assert!(exact(&ended(
+        "return args ? await refute('c') : await converge({})"
+    )));
+    // It can fail: these have no awaiter.
+    assert!(!exact(&ended("refute('c')")));
+    let lost = library.replace("await attempt(reviewPrompt", "attempt(reviewPrompt");
+    assert!(lost != library && !exact(&format!("const held = args;\n{lost}")));
+}
+
+/// A reviewer that is asked again changes what comes after it in its own lane, and what joins the lanes.
+#[test]
+fn r02_a_repeated_reviewer_changes_its_own_lane_alone() {
+    let body = "await pipeline(['a', 'b'], (x) => patterns.converge({
+            task: 'make ' + x, implement: async ({ round }) => { await agent(`make ${x}${round}`); return x + round },
+            reviewers: [
+              { name: 'one', review: async ({ change }) => { await agent('first ' + change); return change.includes('1') ? [{ reason: 'r', quote: 'q' }] : [] } },
+              { name: 'two', review: async ({ change }) => { await agent('second ' + change); return [] } },
+            ],
+          }), (r, x) => agent('then ' + x))
+        await agent('report')";
+    assert!(exact(body));
+    let changed: Vec<_> = changed_by(body, "second a1", 5, false)
+        .into_iter()
+        .collect();
+    assert_eq!(
+        changed,
+        ["first a2", "make a2", "report", "second a2", "then a"]
+    );
+}
+
 /// A script as a tree, which knows what each of its calls waits for.
 #[derive(Clone, Debug)]
 enum Step {
@@ -170,6 +226,10 @@ enum Step {
     Settled(Vec<Step>),
     Pipeline(usize, Vec<Step>),
     Helper(Box<Step>),
+    /// A refutation whose reviewers are these.
+    Refute(Vec<Step>),
+    /// One round: this is how it is implemented, by a function, and these are the reviewers.
+    Converge(Box<Step>, Vec<Step>),
     Nothing,
 }
 
@@ -183,7 +243,10 @@ fn steps() -> impl Strategy<Value = Step> {
             1 => many.clone().prop_map(Step::All),
             1 => many.clone().prop_map(Step::Settled),
             2 => (1_usize..4, many).prop_map(|(items, stages)| Step::Pipeline(items, stages)),
-            1 => inner.prop_map(|step| Step::Helper(Box::new(step))),
+            1 => inner.clone().prop_map(|step| Step::Helper(Box::new(step))),
+            1 => prop::collection::vec(inner.clone(), 1..4).prop_map(Step::Refute),
+            1 => (inner.clone(), prop::collection::vec(inner, 1..3))
+                .prop_map(|(step, reviewers)| Step::Converge(Box::new(step), reviewers)),
         ]
     })
 }
@@ -241,7 +304,36 @@ impl Writer {
                     self.statements(step, items)
                 )
             }
+            Step::Refute(steps) => {
+                format!(
+                    "await patterns.refute('c', {{ reviewers: [{}] }});",
+                    self.reviewers(steps, items)
+                )
+            }
+            Step::Converge(step, reviewers) => {
+                format!(
+                    "await patterns.converge({{ task: 't', implement: async () => {{ {} return 1 }}, reviewers: [{}] }});",
+                    self.statements(step, items),
+                    self.reviewers(reviewers, items)
+                )
+            }
         }
+    }
+
+    /// As functions and as objects that have one, by turns.
+    fn reviewers(&mut self, steps: &[Step], items: &str) -> String {
+        let mut reviewers = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let review = format!(
+                "async () => {{ {} return [] }}",
+                self.statements(step, items)
+            );
+            reviewers.push(match index % 2 {
+                0 => review,
+                _ => format!("{{ name: 'r', review: {review} }}"),
+            });
+        }
+        reviewers.join(", ")
     }
 
     fn lanes(&mut self, steps: &[Step], items: &str, before: &str, after: &str) -> String {
@@ -268,6 +360,21 @@ struct Graph {
 }
 
 impl Graph {
+    fn join(
+        &mut self,
+        steps: &[Step],
+        items: &[String],
+        before: &[BTreeSet<String>],
+    ) -> Vec<BTreeSet<String>> {
+        let mut after = before.to_vec();
+        for step in steps {
+            for (union, lane) in after.iter_mut().zip(self.walk(step, items, before)) {
+                union.extend(lane);
+            }
+        }
+        after
+    }
+
     fn walk(
         &mut self,
         step: &Step,
@@ -293,14 +400,13 @@ impl Graph {
             Step::Sequence(steps) => steps.iter().fold(before.to_vec(), |known, step| {
                 self.walk(step, items, &known)
             }),
-            Step::Parallel(steps) | Step::All(steps) | Step::Settled(steps) => {
-                let mut after = before.to_vec();
-                for step in steps {
-                    for (union, lane) in after.iter_mut().zip(self.walk(step, items, before)) {
-                        union.extend(lane);
-                    }
-                }
-                after
+            Step::Parallel(steps)
+            | Step::All(steps)
+            | Step::Settled(steps)
+            | Step::Refute(steps) => self.join(steps, items, before),
+            Step::Converge(step, reviewers) => {
+                let made = self.walk(step, items, before);
+                self.join(reviewers, items, &made)
             }
             Step::Pipeline(count, steps) => {
                 let inner: Vec<String> = items

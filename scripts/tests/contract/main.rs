@@ -7,10 +7,13 @@
 )]
 
 mod agent;
+mod attempt;
 mod body;
 mod context;
 mod fanout;
 mod flow;
 mod header;
 mod limits;
+mod merge;
+mod patterns;
 mod support;

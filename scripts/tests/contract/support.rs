@@ -12,6 +12,23 @@ use bellwether_scripts::{
 
 pub(crate) const HEADER: &str = "export const meta = { name: 'test', description: 'A test' };\n";
 
+/// What a script may do to its own world.
+pub(crate) const PATCHES: [&str; 13] = [
+    "Array.prototype.map = Array.prototype.push = Array.prototype[Symbol.iterator] = () => { throw 1 }",
+    "Promise.prototype.then = function () { throw 1 }",
+    "Object.defineProperty(Object.prototype, '0', { set() { throw 1 }, get() { throw 2 } })",
+    "Object.prototype.label = 'stolen'; Object.prototype.get = Object.prototype.set = () => { throw 1 }",
+    "Object.prototype.value = 1; Object.prototype.writable = false; Object.prototype.toJSON = undefined",
+    "JSON.parse = JSON.stringify = () => { throw 1 }; Reflect.apply = Object.freeze = null; String.prototype.trim = null",
+    "Promise.resolve = Promise.all = null; globalThis.Promise = undefined",
+    "Object.defineProperty(Promise, Symbol.species, { get() { throw 1 } })",
+    "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = null; globalThis.Array = globalThis.Object = null",
+    "Error.prepareStackTrace = () => { throw 1 }; Error.stackTraceLimit = -1; Error.captureStackTrace = null",
+    "Map.prototype.get = Map.prototype.set = WeakSet.prototype.has = () => { throw 1 }; Object.defineProperty(Map.prototype, 'size', { get() { throw 1 } })",
+    "Error.prototype.name = { toString() { throw 1 } }; Error.isError = null",
+    "delete globalThis.globalThis; Object.freeze(Object.prototype); Object.freeze(Array.prototype)",
+];
+
 /// A script of this body. Its first line is the author's line 2.
 pub(crate) fn script(body: &str) -> Script {
     script_of(&format!("{HEADER}{body}"))
@@ -93,7 +110,11 @@ impl Run {
 }
 
 type Answers<'a> = Box<dyn FnMut(&Call) -> Answer + 'a>;
+type Abouts<'a> = Box<dyn FnMut(&Call) -> About + 'a>;
 type Order<'a> = Box<dyn FnMut(usize) -> usize + 'a>;
+
+/// What is to be settled.
+type Open = (Target, Answer, Digest, About);
 
 /// How a run is driven.
 pub(crate) struct Host<'a> {
@@ -105,6 +126,8 @@ pub(crate) struct Host<'a> {
     /// Which of the open calls settles next, of how many.
     pub(crate) order: Order<'a>,
     pub(crate) answers: Answers<'a>,
+    /// What is told beside each answer.
+    pub(crate) about: Abouts<'a>,
     /// How many settlements go into one `deliver`.
     pub(crate) grouping: usize,
     /// A call, by prompt, that comes out as if it had run again.
@@ -124,6 +147,7 @@ impl<'a> Host<'a> {
             seed: [7; 32],
             order: Box::new(|_| 0),
             answers: Box::new(|call| text(&format!("done: {}", call.prompt))),
+            about: Box::new(|_| About::default()),
             grouping: 1,
             repeated: None,
             drop_contexts: false,
@@ -163,7 +187,7 @@ impl<'a> Host<'a> {
             timers: Vec::new(),
             turns: Vec::new(),
         };
-        let mut open: Vec<(Target, Answer, Digest)> = Vec::new();
+        let mut open: Vec<Open> = Vec::new();
         let mut occurrences = HashMap::new();
         let mut clock: Millis = 1_000_000;
         let mut spent = 0;
@@ -171,7 +195,7 @@ impl<'a> Host<'a> {
         while run.status == TurnStatus::Running && !open.is_empty() {
             let mut batch = Vec::new();
             for _ in 0..self.grouping.min(open.len()) {
-                let (target, answer, version) = open.remove((self.order)(open.len()));
+                let (target, answer, version, about) = open.remove((self.order)(open.len()));
                 clock += 1000;
                 spent += self.tokens_a_call;
                 batch.push(Settlement {
@@ -180,7 +204,7 @@ impl<'a> Host<'a> {
                     time: clock,
                     version,
                     spent,
-                    about: About::default(),
+                    about,
                 });
             }
             for turn in vm.deliver(&batch) {
@@ -194,7 +218,7 @@ impl<'a> Host<'a> {
         &mut self,
         turn: Turn,
         run: &mut Run,
-        open: &mut Vec<(Target, Answer, Digest)>,
+        open: &mut Vec<Open>,
         occurrences: &mut HashMap<(Digest, Digest), u32>,
     ) {
         for command in &turn.commands {
@@ -211,9 +235,10 @@ impl<'a> Host<'a> {
                     let key = key::key(content, context, *occurrence);
                     *occurrence += 1;
                     let answer = (self.answers)(call);
+                    let about = (self.about)(call);
                     let repeated = self.repeated.as_deref() == Some(call.prompt.as_ref());
                     let version = version(key, if repeated { 2 } else { 1 });
-                    open.push((Target::Call(call.number), answer, version));
+                    open.push((Target::Call(call.number), answer, version, about));
                     run.keys.push(key);
                     run.calls.push(Call::clone(call));
                 }
@@ -225,7 +250,12 @@ impl<'a> Host<'a> {
                 } => {
                     run.timers.push(*milliseconds);
                     let version = Digest::of("timer", &[&timer.0.to_le_bytes()]);
-                    open.push((Target::Timer(*timer), Answer::Fired, version));
+                    open.push((
+                        Target::Timer(*timer),
+                        Answer::Fired,
+                        version,
+                        About::default(),
+                    ));
                 }
                 Command::ClearTimer { timer } => {
                     open.retain(|(target, ..)| *target != Target::Timer(*timer));

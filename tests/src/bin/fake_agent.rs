@@ -51,7 +51,13 @@ fn main() -> anyhow::Result<ExitCode> {
 /// Does the steps of a task. Gives a code when the process is to end with it.
 fn work(task: &Value) -> anyhow::Result<Option<ExitCode>> {
     let prompt = task["prompt"].as_str().context("a task without a prompt")?;
-    let steps: Vec<Step> = serde_json::from_str(prompt).context("the prompt lists no steps")?;
+    take(
+        serde_json::from_str(prompt).context("the prompt lists no steps")?,
+        task,
+    )
+}
+
+fn take(steps: Vec<Step>, task: &Value) -> anyhow::Result<Option<ExitCode>> {
     for step in steps {
         match step {
             Step::Append { to, line } => append_line(&to, &filled(&line, task))?,
@@ -67,6 +73,13 @@ fn work(task: &Value) -> anyhow::Result<Option<ExitCode>> {
                 }
             }
             Step::AnswerTask => return answer(task),
+            Step::InTurn { file, mut turns } => {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                append_line(&file, &task["violations"].to_string())?;
+                let turn = text.lines().count();
+                anyhow::ensure!(turn < turns.len(), "there is no turn {turn}");
+                return take(turns.swap_remove(turn), task);
+            }
             Step::Answer(Value::String(text)) => return answer(&filled(&text, task).into()),
             Step::Answer(value) => return answer(&value),
             Step::Fail { kind, message } => return fail(&kind, &message),

@@ -156,7 +156,7 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
         tokio::select! {
             biased;
             order = stops.next() => process.order(order).await,
-            news = process.next(&mut input, &mut output) => match news {
+            news = process.next(&mut input, &mut output, &context.pressure) => match news {
                 News::Output if stops.stop.is_some() => output.clear(),
                 News::Output => {
                     match answers.take(&mut output) {

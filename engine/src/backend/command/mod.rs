@@ -7,14 +7,18 @@
 //! ```json
 //! {"runId": "r-7k2m9q4d", "agentId": "a-12", "idempotencyKey": "…", "attempt": 1, "previousAttempts": [],
 //!  "prompt": "…", "schema": null, "model": null, "effort": null, "agentType": null, "label": null, "phase": null,
-//!  "cwd": "/…"}
+//!  "cwd": "/…", "systemPrompt": null, "tools": null, "disallowedTools": [], "maxTurns": null, "violations": [],
+//!  "previousAnswer": null}
 //! ```
 //!
-//! All keys are always there. `previousAttempts` holds `{attempt, ended, message}`. It works in `cwd`, inherits the
-//! environment of the engine with `BELLWETHER_AGENT` added, and has a session of its own without a terminal.
+//! All keys are always there. `previousAttempts` holds `{attempt, ended, message}`, `violations` `{path, message}`: the same
+//! attempt is given its task again when its answer, `previousAnswer`, did not fit the schema. It works in `cwd`, inherits
+//! the environment of the engine with `BELLWETHER_AGENT` added, and has a session of its own without a terminal.
 //!
-//! With [`InputMode::Prompt`] stdin is the prompt alone, and `{prompt}`, `{model}` (empty without one) and `{cwd}` in the
-//! command's arguments are filled in; an argument stays one argument, and any other brace stays what it is.
+//! With [`InputMode::Prompt`] stdin is the prompt as text, and `{prompt}`, `{systemPrompt}`, `{model}` (both empty without
+//! one) and `{cwd}` in the command's arguments are filled in; an argument stays one argument, and any other brace stays what
+//! it is. The system prompt stands before the prompt, unless the command has its placeholder; the schema, and what was wrong
+//! with the last answer, behind it. Without any of these the text is the prompt and not a byte more.
 //!
 //! With [`InputMode::Lines`] a process serves one task after the other: a task on one line of stdin, an answer on one
 //! line of stdout. See there.
@@ -65,7 +69,7 @@ pub enum InputMode {
     /// The task as JSON on stdin; one process for each.
     #[default]
     Task,
-    /// The prompt alone on stdin, and placeholders in the command; one process for each.
+    /// The prompt as text on stdin, and placeholders in the command; one process for each.
     Prompt,
     /// One process for many tasks, one JSON a line both ways.
     ///

@@ -13,7 +13,9 @@ const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) -> Ended {
     let input = match shared.options.input {
-        InputMode::Prompt => task.prompt.as_bytes().to_vec(),
+        InputMode::Prompt => task::text(&shared.options.command, task)
+            .into_owned()
+            .into_bytes(),
         InputMode::Task | InputMode::Lines => match task::line(task) {
             Ok(line) => line,
             Err(error) => return failed(FailureKind::Other, error.to_string(), None),
@@ -36,7 +38,7 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
         tokio::select! {
             biased;
             order = stops.next() => process.order(order).await,
-            news = process.next(&mut input, &mut output.bytes) => match news {
+            news = process.next(&mut input, &mut output.bytes, &context.pressure) => match news {
                 News::Output => {
                     output.take_events(&mut |event| report(task, context, event));
                     if output.bytes.len() > limit {

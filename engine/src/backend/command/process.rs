@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bellwether_actors::backend::{AgentOutcome, AttemptContext, Ended};
+use bellwether_actors::backend::{AgentOutcome, AttemptContext, Ended, Pressure};
 use bellwether_journal::record::{Failure, FailureKind, Usage};
 use bellwether_launcher::{
     Decoder, Exit, Launcher, LauncherProcess, Message, Order, Running, Start, StartError,
@@ -103,7 +103,14 @@ impl Process {
 
     /// Waits for the next news, writing `input` meanwhile; what is written is taken off it. What is read is put
     /// behind `output`. May be dropped while it waits: nothing is lost.
-    pub(crate) async fn next(&mut self, input: &mut Input, output: &mut Vec<u8>) -> News {
+    ///
+    /// While the journal is behind nothing is read: the agent waits at its full pipe.
+    pub(crate) async fn next(
+        &mut self,
+        input: &mut Input,
+        output: &mut Vec<u8>,
+        pressure: &Pressure,
+    ) -> News {
         let Self {
             stdin,
             stdout,
@@ -120,7 +127,7 @@ impl Process {
             tokio::select! {
                 biased;
                 over = end(control, decoder, launcher, greeted) => return News::Over(over),
-                read = read(stdout, output) => match read {
+                read = read(stdout, output, pressure) => match read {
                     Ok(0) | Err(_) => {
                         *stdout = None;
                         return News::Closed;
@@ -194,7 +201,12 @@ impl Input {
     }
 }
 
-async fn read(stdout: &mut Option<pipe::Receiver>, output: &mut Vec<u8>) -> io::Result<usize> {
+async fn read(
+    stdout: &mut Option<pipe::Receiver>,
+    output: &mut Vec<u8>,
+    pressure: &Pressure,
+) -> io::Result<usize> {
+    pressure.relieved().await;
     match stdout {
         Some(stdout) => stdout.read_buf(output).await,
         None => std::future::pending().await,
@@ -445,5 +457,34 @@ pub(crate) fn describe(exit: Exit) -> String {
             format!("was ended by signal {signal}{name}")
         }
         _ => "could not be waited for".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_read_while_the_journal_is_behind() {
+        let (mut sender, receiver) = pipe::pipe().unwrap();
+        sender.write_all(b"an answer").await.unwrap();
+        let (high, pressure) = watch::channel(true);
+        let pressure = Pressure::new(pressure);
+        let (mut stdout, mut output) = (Some(receiver), Vec::new());
+        {
+            let mut reading = std::pin::pin!(read(&mut stdout, &mut output, &pressure));
+            for _ in 0..100 {
+                assert!(reading.as_mut().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+            high.send_replace(false);
+            assert_eq!(reading.await.unwrap(), 9);
+        }
+        assert_eq!(output, b"an answer");
     }
 }

@@ -1,8 +1,15 @@
-//! What an agent reads: the task as JSON, or the prompt and a command with its placeholders filled.
+//! What an agent reads: the task as JSON, or the prompt as text and a command with its placeholders filled.
 
-use bellwether_actors::backend::{PreviousAttempt, Task};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bellwether_actors::backend::{PreviousAttempt, Task, Violation};
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+/// Of an answer that did not fit so much is repeated in a text, in bytes. In JSON it is all there.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+const SYSTEM_PROMPT: &str = "{systemPrompt}";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,15 +26,24 @@ struct Line<'a> {
     agent_type: Option<&'a str>,
     label: Option<&'a str>,
     phase: Option<&'a str>,
-    cwd: std::borrow::Cow<'a, str>,
+    cwd: Cow<'a, str>,
+    system_prompt: Option<&'a str>,
+    tools: Option<&'a [String]>,
+    disallowed_tools: &'a [String],
+    max_turns: Option<u32>,
+    violations: &'a [Violation],
+    previous_answer: Option<&'a RawValue>,
 }
 
 /// The task as one line of JSON, with its newline.
 ///
 /// # Errors
-/// None that can come from a task; JSON writers are typed so.
+/// When the previous answer is no JSON, which no checked one is.
 pub(super) fn line(task: &Task) -> Result<Vec<u8>, serde_json::Error> {
     let options = &task.options;
+    let previous_answer = task.previous_answer.as_deref();
+    let previous_answer: Option<&RawValue> =
+        previous_answer.map(serde_json::from_str).transpose()?;
     let mut line = serde_json::to_vec(&Line {
         run_id: task.token.run.to_string(),
         agent_id: agent_id(task),
@@ -42,8 +58,14 @@ pub(super) fn line(task: &Task) -> Result<Vec<u8>, serde_json::Error> {
         label: task.label.as_deref(),
         phase: task.phase.as_deref(),
         cwd: task.working_directory.to_string_lossy(),
+        system_prompt: options.system_prompt.as_deref(),
+        tools: options.tools.as_deref(),
+        disallowed_tools: &options.disallowed_tools,
+        max_turns: options.max_turns,
+        violations: &task.violations,
+        previous_answer,
     })?;
-    // A schema is passed on as it was written. Inside JSON strings no newline stands as such, so those that are left
+    // Schemas and answers are passed on as they were written. Inside JSON strings no newline stands as such, so those that are left
     // are only layout.
     for byte in &mut line {
         if matches!(byte, b'\n' | b'\r') {
@@ -59,18 +81,66 @@ pub(super) fn agent_id(task: &Task) -> String {
     format!("a-{}", task.token.call)
 }
 
-/// The command with `{prompt}`, `{model}` and `{cwd}` filled in. What is filled in is not looked at again.
+/// The command with `{prompt}`, `{systemPrompt}`, `{model}` and `{cwd}` filled in. What is filled in is not looked at again.
 pub(super) fn fill(command: &[String], task: &Task) -> Vec<String> {
+    let options = &task.options;
     let cwd = task.working_directory.to_string_lossy();
     let values = [
-        ("{prompt}", &*task.prompt),
-        ("{model}", task.options.model.as_deref().unwrap_or_default()),
+        ("{prompt}", &*text(command, task)),
+        (
+            SYSTEM_PROMPT,
+            options.system_prompt.as_deref().unwrap_or_default(),
+        ),
+        ("{model}", options.model.as_deref().unwrap_or_default()),
         ("{cwd}", &*cwd),
     ];
     command
         .iter()
         .map(|word| fill_word(word, &values))
         .collect()
+}
+
+/// The task as one text, for a program that is given nothing else: the prompt, and around it what else there is to say.
+/// A command that takes the system prompt by its placeholder is not told it twice.
+pub(super) fn text<'a>(command: &[String], task: &'a Task) -> Cow<'a, str> {
+    let options = &task.options;
+    let told_apart = command.iter().any(|word| word.contains(SYSTEM_PROMPT));
+    let system_prompt = options.system_prompt.as_deref().filter(|_| !told_apart);
+    if system_prompt.is_none() && options.schema.is_none() {
+        return Cow::Borrowed(&task.prompt);
+    }
+    let mut text = String::new();
+    if let Some(system_prompt) = system_prompt {
+        text.push_str(system_prompt);
+        text.push_str("\n\n---\n\n");
+    }
+    text.push_str(&task.prompt);
+    if let Some(schema) = &options.schema {
+        text.push_str(
+            "\n\n---\n\nAnswer with one JSON value and nothing else: no text around it, no code fence. \
+             It must fit this JSON Schema:\n\n",
+        );
+        text.push_str(schema.get());
+    }
+    if let Some(answer) = &task.previous_answer {
+        let shown = &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)];
+        let rest = if shown.len() < answer.len() {
+            "…"
+        } else {
+            ""
+        };
+        text.push_str("\n\nYour last answer did not fit:\n\n");
+        text.push_str(shown);
+        text.push_str(rest);
+        text.push_str("\n\nWhat is wrong with it, by its place in the answer:\n");
+        for Violation { path, message } in &task.violations {
+            let path = if path.is_empty() { "(root)" } else { path };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n- {path}: {message}");
+        }
+        text.push_str("\n\nGive the whole answer again.");
+    }
+    Cow::Owned(text)
 }
 
 fn fill_word(word: &str, values: &[(&str, &str)]) -> String {

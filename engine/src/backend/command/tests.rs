@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::backend::conformance::{Behaviour, conforms, failure, lives, process_id, watched};
 use crate::backend::fixtures::{context, task};
-use bellwether_actors::backend::{AgentOutcome, PreviousAttempt};
+use bellwether_actors::backend::{AgentOutcome, PreviousAttempt, Violation};
 
 bellwether_launcher::child_main_before_tests!();
 
@@ -103,6 +103,12 @@ async fn a_task_is_one_json_object() {
         ended: "interrupted".to_owned(),
         message: String::new(),
     }];
+    work.options.system_prompt = Some("Be brief.".into());
+    work.options.tools = Some(vec!["Read".to_owned()]);
+    work.options.disallowed_tools = vec!["Bash".to_owned()];
+    work.options.max_turns = Some(3);
+    work.violations = vec![violation("/a", "too short")];
+    work.previous_answer = Some("{\"a\":\n\"\"}".into());
     let directory = work.working_directory.to_str().unwrap().to_owned();
     let ended = agent("pwd; cat").run(Arc::new(work), context()).await;
     let output = value(ended);
@@ -117,8 +123,64 @@ async fn a_task_is_one_json_object() {
         "previousAttempts": [{"attempt": 1, "ended": "interrupted", "message": ""}],
         "prompt": "Fix it.", "schema": {"type": "string"}, "model": "m", "effort": null,
         "agentType": null, "label": "é\n", "phase": null, "cwd": directory,
+        "systemPrompt": "Be brief.", "tools": ["Read"], "disallowedTools": ["Bash"], "maxTurns": 3,
+        "violations": [{"path": "/a", "message": "too short"}], "previousAnswer": {"a": ""},
     });
     assert_eq!(seen, expected);
+    // All keys are there when there is nothing to say.
+    let plain = value(agent("cat").run(task(0, None), context()).await);
+    let plain: Value = serde_json::from_str(plain.as_str().unwrap()).unwrap();
+    let keys = |object: &Value| {
+        object
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&plain), keys(&expected));
+    assert_eq!(
+        (&plain["tools"], &plain["disallowedTools"]),
+        (&Value::Null, &json!([]))
+    );
+}
+
+fn violation(path: &str, message: &str) -> Violation {
+    Violation {
+        path: path.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_holds_all_that_there_is_to_say() {
+    let run = async |words: &[&str], work: Task| {
+        let mut options = options(r#"cat; printf '|%s' "$@""#, InputMode::Prompt);
+        options
+            .command
+            .extend(words.iter().map(|&word| word.to_owned()));
+        let ended = backend(options).run(Arc::new(work), context()).await;
+        value(ended).as_str().unwrap().to_owned()
+    };
+    let mut work = Arc::unwrap_or_clone(task(0, Some("{\"type\": \"object\"}")));
+    work.options.system_prompt = Some("Be brief.".into());
+    let first = run(&[], work.clone()).await;
+    assert_eq!(
+        first,
+        "Be brief.\n\n---\n\nFix it.\n\n---\n\nAnswer with one JSON value and nothing else: no text around it, no code \
+         fence. It must fit this JSON Schema:\n\n{\"type\": \"object\"}|"
+    );
+    work.violations = vec![violation("", "no object"), violation("/a", "too short")];
+    work.previous_answer = Some("\"Sorry\"".into());
+    let again = run(&["{systemPrompt}", "{prompt}"], work).await;
+    let (input, words) = again.split_once("|Be brief.|").unwrap();
+    // Whoever takes it by its placeholder is not told it twice.
+    assert!(input.starts_with("Fix it.\n\n---\n"));
+    assert!(input.ends_with(
+        "\n\nYour last answer did not fit:\n\n\"Sorry\"\n\nWhat is wrong with it, by its place in the answer:\n\n- (root): \
+         no object\n- /a: too short\n\nGive the whole answer again."
+    ));
+    assert_eq!(words, input);
 }
 
 #[tokio::test]

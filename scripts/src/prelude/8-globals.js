@@ -19,7 +19,9 @@ const installGlobals = (own, args) => {
     remaining() { return host.budgetTotal === null ? Infinity : left(host.budgetTotal - host.spent()); },
   });
   const contract = {
-    agent(prompt, options, line) { return callAgent(own, prompt, options, line); },
+    agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); },
+    attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); },
+    merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); },
     parallel(thunks) { return parallel(thunks); },
     pipeline(items, ...stages) { return pipeline(items, setPrototypeOf(stages, null)); },
     workflow(target, args, line) { return callWorkflow(own, target, args, line); },
@@ -35,6 +37,7 @@ const installGlobals = (own, args) => {
   };
   for (const name of ownKeys(contract)) define(globalThis, name, contract[name]);
   define(globalThis, 'args', args);
+  define(globalThis, 'patterns', patternsOf(own));
   define(globalThis, 'budget', budget);
   const console = {};
   for (const name of ['log', 'info', 'debug']) define(console, name, logAt(0));

@@ -1,0 +1,332 @@
+//! Rewriting a text: rule by rule, outermost first, and what it may not do to the text.
+//!
+//! A rule's matches are replaced from the outside in. What a match has captured may hold further matches of the same
+//! rule; they are replaced in the next pass, so that `f(f(x))` is rewritten at both places. Only what stood in the text
+//! before counts there: what a replacement brings in itself is not matched again by its own rule. So `f($A)` may
+//! become `f($A, 1)`, and each pass works on shorter matches than the one before.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::compile::{Compiled, Rewriter};
+use super::imports::{Import, ensure};
+use super::language::Language;
+use super::replacement::{Match, replacement};
+use super::syntax::{DEPTH_MAX, Tree, new_error, parse, survey};
+use super::text::{Layout, Lines, Splice, Trail, cut, spliced, without_whitespace};
+
+/// How often one rule goes over a text: as deep as its matches may stand in each other.
+const PASSES_MAX: usize = DEPTH_MAX;
+/// How much larger a text may become, in bytes and times. A rule that doubles what it captures grows fast where matches
+/// nest.
+const GROWTH_BYTES_MAX: usize = 64 << 10;
+const GROWTH_MAX: usize = 4;
+/// How much of a line an error shows, in bytes.
+const SHOWN_BYTES: usize = 120;
+
+/// What became of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rewritten {
+    /// The new text, with the byte order mark and the line ends of the old one.
+    pub source: String,
+    /// What was replaced, in the order in which it was.
+    pub edits: Vec<Edit>,
+    /// The imports that were added, as they would stand alone.
+    pub imports: Vec<String>,
+}
+
+/// One replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edit {
+    /// The rule's `id`, or its place in the task.
+    pub rule: String,
+    /// The line in the old text, from 1.
+    pub line: usize,
+    /// The column in the old text, in characters, from 1.
+    pub column: usize,
+    /// What was there, after the rules before this one.
+    pub before: String,
+    /// What took its place.
+    pub after: String,
+    /// Comments that were in it and are in the new text no more.
+    pub dropped_comments: Vec<String>,
+}
+
+/// Why a text was not rewritten.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewriteError {
+    /// The parser gave up.
+    #[error("the parser gave up on the text")]
+    NotParsed,
+    /// The code is nested too deep to be matched.
+    #[error("the code is nested more than {DEPTH_MAX} deep")]
+    TooDeep,
+    /// The result would be too large.
+    #[error("rewritten, it would be more than {GROWTH_MAX} times as large")]
+    TooLarge,
+    /// What came out is not valid any more.
+    #[error(
+        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`"
+    )]
+    Syntax {
+        /// The line in the new text, from 1.
+        line: usize,
+        /// What is missing there, if that is known: `, ")" is missing`; else empty.
+        expected: String,
+        /// The line.
+        text: String,
+    },
+    /// An import that a rule needs cannot be added.
+    #[error("{0}")]
+    Import(String),
+    /// It was stopped on the way.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Rewriter {
+    /// Rewrites `source`, the text of the file `path` (from the working directory).
+    ///
+    /// Nothing but the arguments matters, and the same arguments give the same result.
+    ///
+    /// # Errors
+    /// [`RewriteError`] when the result would be no valid code, or a needed import cannot be added.
+    pub fn rewrite(&self, path: impl AsRef<Path>, source: &str) -> Result<Rewritten, RewriteError> {
+        self.rewrite_until(path.as_ref(), source, &|| false)
+    }
+
+    /// The same, given up when `stopped`.
+    pub(super) fn rewrite_until(
+        &self,
+        path: &Path,
+        source: &str,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Rewritten, RewriteError> {
+        let (layout, code) = Layout::unpack(source);
+        let tree = parse(&code, self.language).ok_or(RewriteError::NotParsed)?;
+        let before = survey(&tree);
+        if before.depth > DEPTH_MAX {
+            return Err(RewriteError::TooDeep);
+        }
+        let mut work = Work {
+            language: self.language,
+            lines: Lines::of(&code),
+            code: code.to_string(),
+            tree,
+            bytes_max: code.len() * GROWTH_MAX + GROWTH_BYTES_MAX,
+            trails: Vec::new(),
+            edits: Vec::new(),
+        };
+        let mut needed: Vec<&Import> = Vec::new();
+        for rule in self.rules.iter().filter(|rule| rule.scope.covers(path)) {
+            let edits = work.edits.len();
+            work.apply(rule, stopped)?;
+            if work.edits.len() > edits {
+                needed.extend(&rule.imports);
+            }
+        }
+        let Work {
+            mut code, edits, ..
+        } = work;
+        if edits.is_empty() {
+            return Ok(Rewritten {
+                source: source.to_owned(),
+                edits,
+                imports: Vec::new(),
+            });
+        }
+        let imports = ensure(&mut code, path, self.language, &needed)?;
+        let tree = parse(&code, self.language).ok_or(RewriteError::NotParsed)?;
+        if let Some(error) = new_error(&before.errors, &survey(&tree).errors) {
+            let (line, _) = Lines::of(&code).position(error.offset);
+            let text = code.lines().nth(line - 1).unwrap_or_default().trim();
+            let missing = error.missing.as_ref();
+            return Err(RewriteError::Syntax {
+                line,
+                expected: missing.map_or_else(String::new, |kind| format!(", `{kind}` is missing")),
+                text: cut(text, SHOWN_BYTES).into_owned(),
+            });
+        }
+        Ok(Rewritten {
+            source: layout.pack(&code),
+            edits,
+            imports,
+        })
+    }
+}
+
+struct Work<'s> {
+    language: Language,
+    /// Those of the text as it was.
+    lines: Lines<'s>,
+    code: String,
+    /// How large it may become.
+    bytes_max: usize,
+    /// The tree of `code`.
+    tree: Tree,
+    /// The way back from `code` to the text as it was, pass by pass.
+    trails: Vec<Trail>,
+    edits: Vec<Edit>,
+}
+
+/// Matches inside another match, by their text without whitespace (which a replacement may lay out anew), with the
+/// place in the text as it was.
+type Inner = HashMap<String, usize>;
+
+/// Where the next pass looks, and for what.
+struct Area {
+    range: Range<usize>,
+    inner: Inner,
+}
+
+/// A match that is replaced.
+struct Found {
+    splice: Splice,
+    /// The node's range, which holds the matches inside it.
+    node: Range<usize>,
+    /// Its text without whitespace.
+    key: String,
+    origin: usize,
+    dropped_comments: Vec<String>,
+    inner: Inner,
+}
+
+impl Work<'_> {
+    /// Replaces all that `rule` matches.
+    fn apply(&mut self, rule: &Compiled, stopped: &dyn Fn() -> bool) -> Result<(), RewriteError> {
+        let mut areas = None;
+        for _ in 0..PASSES_MAX {
+            if stopped() {
+                return Err(RewriteError::Stopped);
+            }
+            let found = self.find(rule, areas.as_deref());
+            if found.is_empty() {
+                break;
+            }
+            areas = Some(self.replace(rule, found)?);
+        }
+        Ok(())
+    }
+
+    /// What is to be replaced in this pass, in order: everywhere, or only what was captured in the one before.
+    fn find(&self, rule: &Compiled, areas: Option<&[Area]>) -> Vec<Found> {
+        let mut all: Vec<Found> = Vec::new();
+        if areas.is_some_and(<[Area]>::is_empty) {
+            return all;
+        }
+        let root = self.tree.root();
+        for found in root.find_all(&rule.config.matcher) {
+            let node = found.range();
+            let inside = all.last().is_some_and(|last| node.start < last.node.end);
+            if !inside
+                && let Some(last) = all.last()
+                && node.start < last.splice.range.end
+            {
+                // Swallowed by an expansion: gone, not captured.
+                continue;
+            }
+            let key = without_whitespace(&found.text());
+            let origin = match areas {
+                None => self.origin(node.start),
+                Some(areas) => {
+                    // They are in order and do not overlap.
+                    let begun = areas.partition_point(|area| area.range.start <= node.start);
+                    let area = areas[..begun].last();
+                    let area = area.filter(|area| node.end <= area.range.end);
+                    let Some(&origin) = area.and_then(|area| area.inner.get(&key)) else {
+                        continue;
+                    };
+                    origin
+                }
+            };
+            if inside {
+                if let Some(last) = all.last_mut().filter(|last| key.len() < last.key.len()) {
+                    last.inner.entry(key).or_insert(origin);
+                }
+                continue;
+            }
+            let splice = replacement(rule, &found, &self.code);
+            let overlaps = all
+                .last()
+                .is_some_and(|last| splice.range.start < last.splice.range.end);
+            if overlaps || self.code.get(splice.range.clone()) == Some(&splice.text) {
+                continue;
+            }
+            let dropped_comments = dropped_comments(&found, &splice.text);
+            all.push(Found {
+                splice,
+                node,
+                key,
+                origin,
+                dropped_comments,
+                inner: Inner::new(),
+            });
+        }
+        all
+    }
+
+    /// Puts the replacements in and says where the next pass has to look.
+    fn replace(&mut self, rule: &Compiled, found: Vec<Found>) -> Result<Vec<Area>, RewriteError> {
+        let mut splices = Vec::with_capacity(found.len());
+        let mut areas = Vec::new();
+        let (mut old, mut new) = (0, 0);
+        for found in found {
+            let Splice { range, text } = &found.splice;
+            let start = new + (range.start - old);
+            if !found.inner.is_empty() {
+                areas.push(Area {
+                    range: start..start + text.len(),
+                    inner: found.inner,
+                });
+            }
+            (old, new) = (range.end, start + text.len());
+            let (line, column) = self.lines.position(found.origin);
+            self.edits.push(Edit {
+                rule: rule.id.clone(),
+                line,
+                column,
+                before: self.code[range.clone()].to_owned(),
+                after: text.clone(),
+                dropped_comments: found.dropped_comments,
+            });
+            splices.push(found.splice);
+        }
+        self.code = spliced(&self.code, &splices);
+        if self.code.len() > self.bytes_max {
+            return Err(RewriteError::TooLarge);
+        }
+        self.trails.push(Trail::of(&splices));
+        self.tree = parse(&self.code, self.language).ok_or(RewriteError::NotParsed)?;
+        if survey(&self.tree).depth > DEPTH_MAX {
+            return Err(RewriteError::TooDeep);
+        }
+        Ok(areas)
+    }
+
+    /// Where a place in the code was in the text as it was.
+    fn origin(&self, offset: usize) -> usize {
+        let trails = self.trails.iter().rev();
+        trails.fold(offset, |offset, trail| trail.back(offset))
+    }
+}
+
+/// The comments in a match that its replacement has not.
+fn dropped_comments(found: &Match<'_>, replacement: &str) -> Vec<String> {
+    let mut dropped = Vec::new();
+    let mut kept = None;
+    for node in found.dfs() {
+        if !node.is_extra() || !node.kind().contains("comment") {
+            continue;
+        }
+        let text = node.text();
+        let kept = kept.get_or_insert_with(|| without_whitespace(replacement));
+        if !kept.contains(&without_whitespace(&text)) {
+            dropped.push(text.trim_end().to_owned());
+        }
+    }
+    dropped
+}

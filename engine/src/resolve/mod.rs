@@ -1,0 +1,426 @@
+//! What the options of a call mean in a run: merged with its agent type, checked before anything is spent (A03), and
+//! turned into the backend that does the work.
+//!
+//! Backends are wrapped here, from the inside out: `Isolated(Checked(backend))`. A worktree so holds for all answers that
+//! are asked for until one fits.
+
+mod given;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellwether_actors::backend::{AgentBackend, AgentOptions};
+use bellwether_actors::run::keys::{Backends, Refusal, Resolution, Resolve, options_of_content};
+use bellwether_journal::record::CallKind;
+use serde_json::{Map, Value};
+
+use self::given::Given;
+use crate::agent_type::{AgentType, built_in, may_write};
+use crate::options::Isolate;
+use crate::schema::{Checked, Schema};
+
+/// So many names of agent types are listed in an error, and of fields in a notice.
+const NAMES_LISTED_MAX: usize = 20;
+/// So many different schemas are kept; a script that has more pays for compiling them again.
+const REMEMBERED_SCHEMAS_MAX: usize = 64;
+/// Names are near from this likeness on (Jaro-Winkler, 0 to 1).
+const LIKENESS_MIN: f64 = 0.8;
+/// As much of a name that nobody knows is repeated, in characters.
+const NAME_SHOWN_MAX: usize = 100;
+const WORKTREE: &str = "worktree";
+const ALL_TOOLS: &str = "*";
+const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
+/// Options that the contract has and nobody heeds yet (X01): whoever gives one is told.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "timeout",
+    "stallTimeout",
+    "retries",
+    "cwd",
+    "maxTokens",
+    "maxCost",
+    "env",
+];
+
+/// Gives a backend's agents a worktree each.
+pub(crate) type Isolated =
+    Arc<dyn Fn(Arc<dyn AgentBackend>) -> Arc<dyn AgentBackend> + Send + Sync>;
+
+/// The backend of a type's own command; why there is none.
+pub(crate) type Made = Result<Arc<dyn AgentBackend>, String>;
+
+/// A run's rules. One value serves the run from its start to its end in this engine, so that processes which an agent
+/// type's own command keeps are the same for all its calls.
+pub(crate) struct Rules {
+    schemas: Mutex<HashMap<String, Arc<Schema>>>,
+    backends: Backends,
+    types: HashMap<String, Known>,
+    isolate: Isolate,
+    steps: Steps,
+}
+
+/// What of a run's rules needs git.
+#[derive(Default)]
+pub(crate) struct Steps {
+    /// Without it a call that is to be isolated is refused.
+    pub(crate) isolated: Option<Isolated>,
+    /// Without it `merge` is refused.
+    pub(crate) merge: Option<Merge>,
+    /// The script may merge.
+    pub(crate) may_merge: bool,
+}
+
+/// Makes what does a merge with these options.
+pub(crate) type Merge =
+    Arc<dyn Fn(Map<String, Value>) -> Result<Arc<dyn AgentBackend>, Refusal> + Send + Sync>;
+
+/// An agent type of the run.
+struct Known {
+    definition: AgentType,
+    is_built_in: bool,
+    /// What its own command makes, if it has one; or why it makes nothing.
+    own: Option<Made>,
+}
+
+impl Rules {
+    /// Rules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
+    /// type's own command.
+    pub(crate) fn new(
+        backends: Backends,
+        types: &[AgentType],
+        isolate: Isolate,
+        steps: Steps,
+        make: &dyn Fn(&AgentType, &[String]) -> Made,
+    ) -> Self {
+        let mut known = HashMap::new();
+        let given = types.iter().cloned().map(|definition| (definition, false));
+        for (definition, is_built_in) in given.chain(built_in().map(|built_in| (built_in, true))) {
+            known
+                .entry(definition.name.clone())
+                .or_insert_with(|| Known {
+                    own: definition
+                        .command
+                        .as_ref()
+                        .map(|command| make(&definition, command)),
+                    definition,
+                    is_built_in,
+                });
+        }
+        Self {
+            schemas: Mutex::default(),
+            backends,
+            types: known,
+            isolate,
+            steps,
+        }
+    }
+
+    fn agent(&self, all: &Map<String, Value>) -> Result<Resolution, Refusal> {
+        let given = Given::read(all)?;
+        let known = match &given.agent_type {
+            Some(name) => Some(self.known(name)?),
+            None => None,
+        };
+        let mut notices = notices_of_options(all);
+        let default = AgentType::default();
+        let definition = known.map_or(&default, |known| &known.definition);
+        notices.extend(known.and_then(notice_of_type));
+
+        let disallowed = united(&definition.disallowed_tools, &given.disallowed_tools);
+        let mut options = AgentOptions::default();
+        options.model = model(given.model.as_ref().or(definition.model.as_ref()));
+        options.effort = match (&given.effort, &definition.effort) {
+            (Some(effort), _) => Some(known_effort(effort)?),
+            // A word of another program is no reason to refuse its type: nothing depends on it.
+            (None, Some(effort)) => known_effort(effort)
+                .map_err(|_| notices.push(unknown_effort(definition, effort)))
+                .ok(),
+            (None, None) => None,
+        };
+        options.tools = given
+            .tools
+            .clone()
+            .or_else(|| definition.tools.clone())
+            .filter(|tools| !tools.iter().any(|tool| tool == ALL_TOOLS));
+        options.isolation = self.isolation(&given, definition, &disallowed)?;
+        options.disallowed_tools = disallowed;
+        options.max_turns = given.max_turns.or(definition.max_turns);
+        options.system_prompt.clone_from(&definition.system_prompt);
+        options.agent_type.clone_from(&given.agent_type);
+        let (name, backend) = self.backend(&given, known)?;
+        options.backend.clone_from(&given.backend);
+
+        let mut content = Map::new();
+        let mut add = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                content.insert(name.to_owned(), value);
+            }
+        };
+        let text = |text: &Option<String>| text.clone().map(Value::from);
+        add("schema", given.schema.clone());
+        add("model", text(&options.model));
+        add("effort", text(&options.effort));
+        add("isolation", text(&options.isolation));
+        add("agentType", text(&given.agent_type));
+        // A type's own tools, prompt and limits stand in the hash of its definition. Those that come with the engine have
+        // none: a later version may word them better, and its recoveries must find the calls of this one.
+        let hash = known.filter(|known| !known.is_built_in);
+        add(
+            "agentTypeContent",
+            hash.map(|known| known.definition.content_hash().into()),
+        );
+        add("tools", given.tools.map(Value::from));
+        let disallowed = (!given.disallowed_tools.is_empty()).then_some(given.disallowed_tools);
+        add("disallowedTools", disallowed.map(Value::from));
+        add("backend", Some(name.into()));
+        add("fingerprint", Some(backend.fingerprint().into()));
+
+        let mut backend = backend;
+        if let Some(schema) = &given.schema {
+            backend = Arc::new(Checked::new(backend, self.schema(schema)?));
+        }
+        if options.isolation.is_some() {
+            let isolated = self.steps.isolated.as_ref().ok_or_else(|| {
+                let message = "agent(): isolation 'worktree' needs the engine's feature `worktree`, which this program was built without";
+                Refusal::new("ISOLATION", message)
+            })?;
+            backend = isolated(backend);
+        }
+        Ok(Resolution {
+            options,
+            content,
+            backend: Ok(backend),
+            notices,
+        })
+    }
+
+    fn merge(&self, all: Map<String, Value>) -> Resolution {
+        let mut content = all.clone();
+        // How long a verification may take does not change what it says.
+        content.remove("timeout");
+        let backend = match &self.steps {
+            Steps {
+                may_merge: false, ..
+            } => Err(Refusal::new(
+                "NOT_ALLOWED",
+                "merge() is not allowed: allow it with `--allow merge`, or with `merge = true` under `[permissions]` in the settings",
+            )),
+            Steps {
+                merge: Some(merge), ..
+            } => merge(all),
+            Steps { merge: None, .. } => Err(Refusal::new(
+                "NOT_ALLOWED",
+                "merge() needs the engine's feature `worktree`, which this program was built without",
+            )),
+        };
+        Resolution {
+            options: AgentOptions::default(),
+            content,
+            backend,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Who does it: what the call names, else what its type is carried out by, else the run's own.
+    fn backend(
+        &self,
+        given: &Given,
+        known: Option<&Known>,
+    ) -> Result<(String, Arc<dyn AgentBackend>), Refusal> {
+        let of_type = known.filter(|_| given.backend.is_none());
+        if let Some(Known {
+            own: Some(own),
+            definition,
+            ..
+        }) = of_type
+        {
+            let backend = own.as_ref().map_err(|error| {
+                let message = format!("{}: {error}", definition.shown());
+                Refusal::new("AGENT_TYPE", message)
+            })?;
+            return Ok(("command".to_owned(), Arc::clone(backend)));
+        }
+        let named_by = of_type.filter(|known| known.definition.backend.is_some());
+        let of_type = named_by.and_then(|known| known.definition.backend.as_ref());
+        let name = given.backend.as_ref().or(of_type);
+        let found = self.backends.get(name.map(String::as_str));
+        let (name, backend) = found.map_err(|refusal| match named_by {
+            Some(known) => {
+                let message = format!("{}: {}", known.definition.shown(), refusal.message);
+                Refusal::new(refusal.code, message)
+            }
+            None => refusal,
+        })?;
+        Ok((name.to_owned(), Arc::clone(backend)))
+    }
+
+    /// Whether the agent works in a worktree of its own: because somebody said so, or because the run isolates all who may
+    /// change something.
+    fn isolation(
+        &self,
+        given: &Given,
+        definition: &AgentType,
+        disallowed: &[String],
+    ) -> Result<Option<String>, Refusal> {
+        let refused = |whose: &str, isolation: &str| {
+            let isolation: String = isolation.chars().take(NAME_SHOWN_MAX).collect();
+            let message =
+                format!("{whose}: there is no isolation `{isolation}`; there is: {WORKTREE}");
+            Refusal::new("UNKNOWN_ISOLATION", message)
+        };
+        match (&given.isolation, &definition.isolation) {
+            (Some(isolation), _) if isolation != WORKTREE => Err(refused("agent()", isolation)),
+            // Other than with an effort, going on without would let the agent into the main checkout.
+            (None, Some(isolation)) if isolation != WORKTREE => {
+                Err(refused(&definition.shown(), isolation))
+            }
+            (Some(isolation), _) | (None, Some(isolation)) => Ok(Some(isolation.clone())),
+            (None, None) => {
+                let tools = given.tools.as_deref().or(definition.tools.as_deref());
+                let isolate = self.isolate == Isolate::Always && may_write(tools, disallowed);
+                Ok(isolate.then(|| WORKTREE.to_owned()))
+            }
+        }
+    }
+
+    /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
+    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
+        let text = schema.to_string();
+        let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&text) {
+            return Ok(Arc::clone(known));
+        }
+        let schema = Schema::compile(schema).map_err(|malformed| {
+            let message = format!("agent(): the schema is malformed {malformed}");
+            Refusal::new("SCHEMA_MALFORMED", message)
+        })?;
+        if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
+            compiled.clear();
+        }
+        let schema = Arc::new(schema);
+        compiled.insert(text, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    /// The type of this name.
+    fn known(&self, name: &str) -> Result<&Known, Refusal> {
+        self.types.get(name).ok_or_else(|| {
+            let mut names: Vec<&str> = self.types.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let near = nearest(name, &names)
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            let more = names.len().saturating_sub(NAMES_LISTED_MAX);
+            names.truncate(NAMES_LISTED_MAX);
+            let list = names.join(", ");
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
+            let message = format!(
+                "agent(): there is no agent type `{name}`{near}\n\
+                 there is: {list}{more}\n\
+                 they come from .bellwether/agents/*.md and .claude/agents/*.md, from the working directory up to the \
+                 repository's root, and from the personal folders ~/.config/bellwether/agents and ~/.claude/agents"
+            );
+            Refusal::new("UNKNOWN_AGENT_TYPE", message)
+        })
+    }
+}
+
+impl Resolve for Rules {
+    fn resolve(&self, kind: CallKind, all: Map<String, Value>) -> Resolution {
+        match kind {
+            CallKind::Agent => self.agent(&all).unwrap_or_else(|refusal| Resolution {
+                options: AgentOptions::default(),
+                content: options_of_content(&all),
+                backend: Err(refusal),
+                notices: Vec::new(),
+            }),
+            CallKind::Merge => self.merge(all),
+            _ => self.backends.resolve(kind, all),
+        }
+    }
+}
+
+/// `inherit` is the run's own model, as if none were named.
+fn model(name: Option<&String>) -> Option<String> {
+    name.filter(|name| !name.eq_ignore_ascii_case("inherit"))
+        .cloned()
+}
+
+fn known_effort(effort: &str) -> Result<String, Refusal> {
+    if EFFORTS.contains(&effort) {
+        return Ok(effort.to_owned());
+    }
+    let effort: String = effort.chars().take(NAME_SHOWN_MAX).collect();
+    let message = format!(
+        "agent(): there is no effort `{effort}`; there is: {}",
+        EFFORTS.join(", ")
+    );
+    Err(Refusal::new("UNKNOWN_EFFORT", message))
+}
+
+fn unknown_effort(definition: &AgentType, effort: &str) -> String {
+    format!(
+        "{}: the effort `{effort}` is not known and has no effect; there is: {}",
+        definition.shown(),
+        EFFORTS.join(", ")
+    )
+}
+
+fn notices_of_options(all: &Map<String, Value>) -> Vec<String> {
+    WITHOUT_EFFECT
+        .iter()
+        .filter(|name| all.get(**name).is_some_and(|value| !value.is_null()))
+        .map(|name| format!("agent(): the option `{name}` has no effect yet"))
+        .collect()
+}
+
+/// What of a type reaches no agent.
+fn notice_of_type(known: &Known) -> Option<String> {
+    let definition = &known.definition;
+    let short = |name: &String| name.chars().take(NAME_SHOWN_MAX).collect();
+    let unread = definition.unread.iter().take(NAMES_LISTED_MAX);
+    let mut idle: Vec<String> = unread.map(short).collect();
+    if definition.permission_mode.is_some() {
+        idle.push("permissionMode".to_owned());
+    }
+    if definition.mcp_servers.is_some() {
+        idle.push("mcpServers".to_owned());
+    }
+    (!idle.is_empty()).then(|| {
+        let verb = if idle.len() == 1 { "has" } else { "have" };
+        format!(
+            "{}: `{}` {verb} no effect",
+            definition.shown(),
+            idle.join("`, `")
+        )
+    })
+}
+
+/// What is forbidden by either stays forbidden.
+fn united(one: &[String], other: &[String]) -> Vec<String> {
+    let mut all = one.to_vec();
+    all.extend(other.iter().filter(|tool| !one.contains(tool)).cloned());
+    all
+}
+
+/// The name that is nearest, with the plugin's in front or without, if one is near.
+fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let last = candidate.rsplit(':').next().unwrap_or_default();
+        strsim::jaro_winkler(&wanted, &candidate).max(strsim::jaro_winkler(&wanted, last))
+    };
+    names
+        .iter()
+        .map(|candidate| (likeness(candidate), *candidate))
+        .filter(|(likeness, _)| *likeness > LIKENESS_MIN)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests;

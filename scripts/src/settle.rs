@@ -1,0 +1,168 @@
+//! What a promise of the script comes to: a settlement in the form that its function of the contract gives.
+
+use std::borrow::Cow;
+
+use bellwether_journal::record::FailureKind;
+use rquickjs::{Ctx, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::command::{About, Answer, Nothing, Settlement, Target};
+use crate::state::{Form, Pending};
+use crate::vm::{Entry, call};
+
+/// Settles the promise of `pending`.
+pub(crate) fn settle(
+    ctx: &Ctx<'_>,
+    pending: Pending,
+    settlement: &Settlement,
+) -> rquickjs::Result<()> {
+    let slot = pending.slot;
+    match (&settlement.answer, pending.form) {
+        (Answer::Fired, _) => call(
+            ctx,
+            Entry::Settle,
+            (slot, Value::new_undefined(ctx.clone())),
+        ),
+        (Answer::Refused { code, message }, _) => {
+            let is_cap = matches!(code.as_str(), "AGENT_CAP" | "BUDGET");
+            refuse(ctx, slot, code, message, is_cap)
+        }
+        (Answer::Value(text), Form::Attempt) => {
+            settle_attempt(ctx, slot, settlement, Ok(text.as_ref()))
+        }
+        (Answer::Nothing(nothing), Form::Attempt) => {
+            settle_attempt(ctx, slot, settlement, Err(nothing))
+        }
+        (Answer::Value(text), Form::Value | Form::Landing) => match plain_string(text) {
+            Some(plain) => call(ctx, Entry::Settle, (slot, plain.as_ref())),
+            None => call(ctx, Entry::SettleJson, (slot, text.as_ref())),
+        },
+        (Answer::Nothing(nothing), Form::Landing) => {
+            refuse(ctx, slot, "MERGE", why(nothing).1, false)
+        }
+        (Answer::Nothing(nothing), Form::Value) => match nothing {
+            Nothing::Failed {
+                kind: FailureKind::Schema,
+                message,
+            } => refuse(ctx, slot, "SCHEMA", message, false),
+            _ => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
+        },
+    }
+}
+
+/// What `attempt()` gives.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Attempted<'a> {
+    ok: bool,
+    value: Option<&'a RawValue>,
+    error: Option<Error<'a>>,
+    usage: Used,
+    agent_id: String,
+    worktree: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    kind: &'a str,
+    message: &'a str,
+    attempts: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Used {
+    input_tokens: u64,
+    output_tokens: u64,
+    /// Nobody reports prices yet.
+    cost: Option<f64>,
+}
+
+/// Settles with a record of how it went.
+fn settle_attempt(
+    ctx: &Ctx<'_>,
+    slot: u32,
+    settlement: &Settlement,
+    came: Result<&str, &Nothing>,
+) -> rquickjs::Result<()> {
+    // Of an empty text the prelude says what it says of any value that is no JSON.
+    let text = attempted(settlement, came).unwrap_or_default();
+    call(ctx, Entry::SettleJson, (slot, text))
+}
+
+fn attempted(settlement: &Settlement, came: Result<&str, &Nothing>) -> serde_json::Result<String> {
+    let About {
+        usage,
+        attempts,
+        worktree,
+    } = &settlement.about;
+    let error = came.err().map(|nothing| {
+        let (kind, message) = why(nothing);
+        Error {
+            kind,
+            message,
+            attempts: *attempts,
+        }
+    });
+    let number = match settlement.target {
+        Target::Call(number) => number.0,
+        Target::Timer(timer) => timer.0,
+    };
+    serde_json::to_string(&Attempted {
+        ok: error.is_none(),
+        value: came.ok().map(serde_json::from_str).transpose()?,
+        error,
+        usage: Used {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cost: None,
+        },
+        agent_id: format!("a-{number}"),
+        worktree: worktree.as_deref().map(serde_json::from_str).transpose()?,
+    })
+}
+
+/// Kind and message of a missing value.
+fn why(nothing: &Nothing) -> (&str, &str) {
+    match nothing {
+        Nothing::Failed { kind, message } => (kind.name(), message),
+        Nothing::Skipped => ("skipped", "a person skipped it"),
+        Nothing::Cancelled => ("cancelled", "it was stopped"),
+    }
+}
+
+/// Rejects the promise in `slot` with an error of this code; one of a cap rejects a whole fan-out (P04).
+fn refuse(
+    ctx: &Ctx<'_>,
+    slot: u32,
+    code: &str,
+    message: &str,
+    is_cap: bool,
+) -> rquickjs::Result<()> {
+    let name = error_name(code);
+    call(ctx, Entry::Refuse, (slot, code, name, message, is_cap))
+}
+
+/// The text of a JSON string, the most frequent answer, without a way through the interpreter's parser.
+fn plain_string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner
+        .bytes()
+        .all(|byte| byte != b'\\' && byte != b'"' && byte >= b' ')
+    {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(json).ok().map(Cow::Owned)
+}
+
+/// `AGENT_CAP` -> `AgentCapError`.
+fn error_name(code: &str) -> String {
+    let mut name = String::with_capacity(code.len() + 5);
+    for word in code.split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(&letters.as_str().to_ascii_lowercase());
+    }
+    name + "Error"
+}
