@@ -292,6 +292,27 @@ fn a_comment_that_is_lost_is_named() {
 }
 
 #[test]
+fn a_comment_at_the_end_of_a_list_ends_its_line() {
+    let rule = json!({"pattern": "f($$$A)", "rewrite": "g({ all: [$$$A] })"});
+    check(
+        &rule,
+        "a.js",
+        &[
+            (
+                "  f(\n    a, // b\n  );\n",
+                "  g({ all: [a, // b\n  ] });\n",
+            ),
+            (
+                "f(() => {\n  // First.\n  //\n  a()\n})",
+                "g({ all: [() => {\n  // First.\n  //\n  a()\n}] })",
+            ),
+        ],
+    );
+    let rule = json!({"pattern": "f($$$A)", "rewrite": "$$$A"});
+    check(&rule, "a.js", &[("b(f(\n  a // c\n))", "b(a // c\n)")]);
+}
+
+#[test]
 fn the_lines_of_a_string_are_its_content() {
     let rule = json!({"pattern": "run($A)", "rewrite": "exec({\n  text: $A,\n})"});
     let text = "`\n a ${b}\n  c`";
