@@ -79,6 +79,8 @@ pub enum RewriteError {
         expected: String,
         /// The line.
         text: String,
+        /// Where the old text was not understood either, as a clause behind the line; else empty.
+        before: String,
     },
     /// An import that a rule needs cannot be added.
     #[error("{0}")]
@@ -149,10 +151,17 @@ impl Rewriter {
             let (line, _) = Lines::of(code).position(error.offset);
             let text = code.lines().nth(line - 1).unwrap_or_default().trim();
             let missing = error.missing.as_ref();
+            let first = before
+                .errors
+                .first()
+                .map(|error| work.lines.position(error.offset).0);
             return Err(RewriteError::Syntax {
                 line,
                 expected: missing.map_or_else(String::new, |kind| format!(", `{kind}` is missing")),
                 text: cut(text, SHOWN_BYTES).into_owned(),
+                before: first.map_or_else(String::new, |line| {
+                    format!(" (the grammar does not understand line {line} of the file as it is, either)")
+                }),
             });
         }
         Ok(Rewritten {
@@ -191,7 +200,7 @@ struct Area {
 /// A match that is replaced.
 struct Found {
     splice: Splice,
-    /// The node's range, which holds the matches inside it.
+    /// The whole node's range: an expansion reaches further.
     node: Range<usize>,
     /// Its text without whitespace.
     key: String,
@@ -229,12 +238,17 @@ impl Work<'_> {
         let (root, code) = (self.tree.root(), self.tree.source());
         for found in root.find_all(&rule.config.matcher) {
             let node = found.range();
-            let inside = all.last().is_some_and(|last| node.start < last.node.end);
-            if !inside
-                && let Some(last) = all.last()
-                && node.start < last.splice.range.end
-            {
-                // Swallowed by an expansion: gone, not captured.
+            // Of a match, a pattern may cover the beginning alone: what comes behind that is not inside it.
+            let replaced = all.last().map(|last| last.splice.range.clone());
+            let begins_before = replaced
+                .as_ref()
+                .is_some_and(|range| node.start < range.end);
+            let inside = begins_before
+                && all.last().is_some_and(|last| {
+                    node.start >= last.node.start && node.end <= last.splice.range.end
+                });
+            if begins_before && !inside {
+                // Half of it is replaced, or it is swallowed by an expansion: gone, not captured.
                 continue;
             }
             let key = without_whitespace(&found.text());
