@@ -70,7 +70,7 @@ pub enum RewriteError {
     TooLarge,
     /// What came out is not valid any more.
     #[error(
-        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`"
+        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`{before}"
     )]
     Syntax {
         /// The line in the new text, from 1.
