@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
@@ -161,6 +162,7 @@ pub(super) async fn open(
     limits.events = EVENTS;
     let engine = Engine::builder()
         .store(Arc::clone(&store))
+        .backend("codemod", Arc::new(Codemod))
         .backend("dry", Arc::new(Dry))
         .limits(limits);
     let engine = starting(signals, engine.build()).await?;
