@@ -70,7 +70,7 @@ pub enum RewriteError {
     TooLarge,
     /// What came out is not valid any more.
     #[error(
-        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`"
+        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`{before}"
     )]
     Syntax {
         /// The line in the new text, from 1.
@@ -239,12 +239,10 @@ impl Work<'_> {
         for found in root.find_all(&rule.config.matcher) {
             let node = found.range();
             // Of a match, a pattern may cover the beginning alone: what comes behind that is not inside it.
-            let replaced = all.last().map(|last| last.splice.range.clone());
-            let begins_before = replaced
-                .as_ref()
-                .is_some_and(|range| node.start < range.end);
+            let last = all.last();
+            let begins_before = last.is_some_and(|last| node.start < last.splice.range.end);
             let inside = begins_before
-                && all.last().is_some_and(|last| {
+                && last.is_some_and(|last| {
                     node.start >= last.node.start && node.end <= last.splice.range.end
                 });
             if begins_before && !inside {
