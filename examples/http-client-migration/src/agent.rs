@@ -240,8 +240,8 @@ fn verdict(refutations: &[Refutation], checked: &[String]) -> Value {
 /// A folder as the way to it from the one that the run works in, in which worktrees are made.
 fn folder_inside(repository: &Repository, path: &str) -> Result<String> {
     let root = repository.root();
-    let folder = fs::canonicalize(root.join(path))
-        .with_context(|| format!("there is no folder {path}"))?;
+    let folder =
+        fs::canonicalize(root.join(path)).with_context(|| format!("there is no folder {path}"))?;
     let inside = folder.strip_prefix(root).ok().with_context(|| {
         format!(
             "{path} does not lie in {}, where the run works: start the run in that repository",

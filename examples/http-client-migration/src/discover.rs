@@ -101,11 +101,7 @@ pub struct Skipped {
 ///
 /// # Errors
 /// git fails, or the client's place is taken by something else.
-pub fn discover(
-    repository: &Repository,
-    under: &str,
-    client: Option<&str>,
-) -> Result<Discovery> {
+pub fn discover(repository: &Repository, under: &str, client: Option<&str>) -> Result<Discovery> {
     let tracked = repository.tracked()?;
     let changed = repository.changed()?;
     let base = repository.head()?;

@@ -54,12 +54,7 @@ pub struct Review {
 ///
 /// # Errors
 /// git fails, or one of the texts is not UTF-8.
-pub fn review(
-    repository: &Repository,
-    base: &str,
-    commit: &str,
-    claim: &Claim,
-) -> Result<Review> {
+pub fn review(repository: &Repository, base: &str, commit: &str, claim: &Claim) -> Result<Review> {
     let old = repository.original(base, &claim.file)?;
     let new = repository.original(commit, &claim.file)?;
     let mut review = Review::default();
@@ -131,7 +126,11 @@ impl Review {
     fn hunk(&mut self, claim: &Claim, hunk: &Hunk, old: &str, new: &str) {
         let is_import = |line: &str| {
             let line = line.trim();
-            line.is_empty() || claim.imports.iter().any(|import| shares_words(import, line))
+            line.is_empty()
+                || claim
+                    .imports
+                    .iter()
+                    .any(|import| shares_words(import, line))
         };
         let lines = |text: &str, (start, count): (usize, usize)| -> Vec<(usize, String)> {
             let numbered = text.lines().enumerate().skip(start.saturating_sub(1));
@@ -156,12 +155,20 @@ impl Review {
                 );
             }
         }
-        if gone.iter().any(|(number, _)| is_claimed(*number)) {
+        // What stands in the place of other lines was judged with them.
+        if gone
+            .iter()
+            .any(|(number, line)| is_claimed(*number) || !is_import(line))
+        {
             return;
         }
         for (number, line) in lines(new, hunk.new) {
             if !is_import(&line) {
-                self.refute(claim, number, "a line is new that is no import of the rule".to_owned());
+                self.refute(
+                    claim,
+                    number,
+                    "a line is new that is no import of the rule".to_owned(),
+                );
             }
         }
     }
@@ -177,7 +184,8 @@ impl Review {
                     let reason = format!("the file no longer parses: {}", problem.message);
                     self.refute(claim, problem.line, reason);
                 }
-                self.checked.push("parsed as JavaScript or TypeScript".to_owned());
+                self.checked
+                    .push("parsed as JavaScript or TypeScript".to_owned());
             }
             Some("py" | "pyi") => self.parse_by(claim, text, &["python3", "-c", python])?,
             Some("rs") => self.parse_by(claim, text, &["rustfmt", "--edition", "2024"])?,
@@ -230,7 +238,8 @@ fn shares_words(import: &str, line: &str) -> bool {
     let claimed = words(import);
     let starts = ["import", "from", "use", "const"];
     let line = words(line);
-    line.first().is_some_and(|first| starts.contains(&first.as_str()))
+    line.first()
+        .is_some_and(|first| starts.contains(&first.as_str()))
         && claimed.iter().filter(|word| line.contains(word)).count() * 2 >= claimed.len()
 }
 
@@ -258,7 +267,8 @@ fn fits(pattern: &str, text: &str) -> bool {
 fn fixed_pieces(pattern: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     for (index, piece) in pattern.split('$').enumerate() {
-        let is_of_name = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+        let is_of_name =
+            |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
         let piece = if index == 0 {
             piece
         } else {
@@ -291,7 +301,13 @@ mod tests {
     #[test]
     fn hunks_are_read_from_their_heads() {
         let hunk = Hunk::of_line("@@ -3,2 +4 @@ fn x()");
-        assert_eq!(hunk, Some(Hunk { gone: (3, 2), new: (4, 1) }));
+        assert_eq!(
+            hunk,
+            Some(Hunk {
+                gone: (3, 2),
+                new: (4, 1)
+            })
+        );
         assert_eq!(Hunk::of_line("+x"), None);
     }
 }

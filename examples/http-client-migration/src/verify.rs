@@ -290,7 +290,9 @@ impl Walk<'_> {
                 .nth(self.after.line(index) - 1)
                 .unwrap_or_default();
             let stood = |line: &usize| self.before.text.lines().nth(line - 1) == Some(text);
-            if !is_test(self.after, index, index + length) && !self.refused.iter().any(|refusal| stood(&refusal.line)) {
+            if !is_test(self.after, index, index + length)
+                && !self.refused.iter().any(|refusal| stood(&refusal.line))
+            {
                 self.refute(
                     index,
                     "a global fetch remains and nobody says why".to_owned(),

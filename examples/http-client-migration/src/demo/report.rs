@@ -61,7 +61,14 @@ pub(crate) fn check_files(
 ) -> Result<Vec<String>> {
     let report = end.report();
     let mut failures = Vec::new();
-    let words = ["diff", "--name-only", "-z", "--no-ext-diff", &plan.base, after];
+    let words = [
+        "diff",
+        "--name-only",
+        "-z",
+        "--no-ext-diff",
+        &plan.base,
+        after,
+    ];
     let names = String::from_utf8_lossy(&repository.git(&words)?).into_owned();
     let changed: BTreeSet<&str> = names.split_terminator('\0').collect();
     let quarantined = texts(&report["quarantined"], "file");
@@ -156,7 +163,11 @@ pub(crate) fn print(
         say!("    {}; {}", text(one, "reason"), text(one, "branch"));
     }
     for one in report["leftOut"].as_array().into_iter().flatten() {
-        say!("  {}: left out: {}", text(one, "file"), text(one, "message"));
+        say!(
+            "  {}: left out: {}",
+            text(one, "file"),
+            text(one, "message")
+        );
     }
     let refused = report["refused"].as_array().into_iter().flatten();
     say!(
@@ -164,10 +175,22 @@ pub(crate) fn print(
         report["refusedFiles"]
     );
     for one in refused {
-        say!("  {}:{}: fetch {}", text(one, "file"), one["line"], text(one, "reason"));
+        say!(
+            "  {}:{}: fetch {}",
+            text(one, "file"),
+            one["line"],
+            text(one, "reason")
+        );
     }
     say!("\nthree hunks of the patch:");
-    let words = ["diff", "--no-ext-diff", "--no-color", "--unified=1", &plan.base, after];
+    let words = [
+        "diff",
+        "--no-ext-diff",
+        "--no-color",
+        "--unified=1",
+        &plan.base,
+        after,
+    ];
     let difference = repository.git(&words)?;
     for hunk in three_hunks(&String::from_utf8_lossy(&difference)) {
         say!("\n{hunk}");

@@ -124,9 +124,15 @@ fn finds_the_client_or_writes_one() {
         ("a.js", "fetch(require('b'));\n"),
     ]);
     let path = folder.path();
-    let found = ask(path, &json!({ "task": "discover", "path": ".", "client": null }));
+    let found = ask(
+        path,
+        &json!({ "task": "discover", "path": ".", "client": null }),
+    );
     assert_eq!(found["value"]["client"], "app/net/httpClient.js");
-    let named = ask(path, &json!({ "task": "discover", "path": ".", "client": "net.cjs" }));
+    let named = ask(
+        path,
+        &json!({ "task": "discover", "path": ".", "client": "net.cjs" }),
+    );
     assert_eq!(
         (&named["value"]["client"], &named["value"]["clientExists"]),
         (&json!("net.cjs"), &json!(false))
@@ -141,17 +147,29 @@ fn finds_the_client_or_writes_one() {
     );
 
     let folder = repository(&[("a.js", "fetch(require('b'));\n")]);
-    let found = ask(folder.path(), &json!({ "task": "discover", "path": ".", "client": null }));
+    let found = ask(
+        folder.path(),
+        &json!({ "task": "discover", "path": ".", "client": null }),
+    );
     assert_eq!(found["value"]["client"], "lib/http-client.cjs");
 }
 
 #[test]
 fn refuses_before_anything_is_changed() {
     let folder = repository(&[
-        ("src/alias.ts", "const f = fetch;\nexport const a = () => f(\"/a\");\n"),
-        ("src/half.ts", "export const a = [\"/a\"].map(fetch);\nexport const b = fetch(\"/b\");\n"),
+        (
+            "src/alias.ts",
+            "const f = fetch;\nexport const a = () => f(\"/a\");\n",
+        ),
+        (
+            "src/half.ts",
+            "export const a = [\"/a\"].map(fetch);\nexport const b = fetch(\"/b\");\n",
+        ),
         ("src/page.js", "window.fetch(\"/a\");\n"),
-        ("src/taken.ts", "const httpClient = 1;\nexport const a = fetch(\"/a\");\n"),
+        (
+            "src/taken.ts",
+            "const httpClient = 1;\nexport const a = fetch(\"/a\");\n",
+        ),
     ]);
     let order = json!({ "task": "discover", "path": "src", "client": null });
     let value = ask(folder.path(), &order)["value"].take();
@@ -161,11 +179,16 @@ fn refuses_before_anything_is_changed() {
             .flat_map(|file| {
                 let name = file["file"].as_str().unwrap();
                 let refused = file["refused"].as_array().unwrap().iter();
-                refused.map(move |one| format!("{name}:{} {}", one["line"], one["reason"].as_str().unwrap()))
+                refused.map(move |one| {
+                    format!("{name}:{} {}", one["line"], one["reason"].as_str().unwrap())
+                })
             })
             .collect()
     };
-    assert_eq!(refused(&value["files"]), ["src/half.ts:1 is passed as a value to [\"/a\"].map"]);
+    assert_eq!(
+        refused(&value["files"]),
+        ["src/half.ts:1 is passed as a value to [\"/a\"].map"]
+    );
     let expected = [
         "src/alias.ts:1 is given a second name, under which no pattern sees its calls",
         "src/page.js:1 is in a classic script, which cannot import the client",
@@ -182,7 +205,11 @@ fn verifies_what_two_commits_say() {
     change(at, "src/a.ts", NEW);
     let passed = ask(at, &verify(at, &base, "src/a.ts"))["value"].take();
     assert_eq!(passed["verdict"], "stands");
-    change(at, "src/a.ts", &NEW.replace("// fetch", "// httpClient.request"));
+    change(
+        at,
+        "src/a.ts",
+        &NEW.replace("// fetch", "// httpClient.request"),
+    );
     // What lies in the checkout is not looked at.
     fs::write(at.join("src/a.ts"), NEW).unwrap();
     let value = ask(at, &verify(at, &base, "src/a.ts"))["value"].take();
@@ -210,7 +237,8 @@ fn a_refused_use_that_was_moved_is_refuted_with_its_reason() {
 /// A rule of the reader's own, in a language that no parser of ours reads.
 #[test]
 fn reviews_a_rewriting_by_gits_lines() {
-    let old = "import requests\n\ndef f(url):\n    return requests.get(url)\n\ndef g():\n    return 1\n";
+    let old =
+        "import requests\n\ndef f(url):\n    return requests.get(url)\n\ndef g():\n    return 1\n";
     let good = "from app import http\nimport requests\n\ndef f(url):\n    return http.get(url)\n\ndef g():\n    return 1\n";
     let folder = repository(&[("a.py", old)]);
     let at = folder.path();
@@ -230,11 +258,18 @@ fn reviews_a_rewriting_by_gits_lines() {
     let place = "requests.get(url)";
     assert_eq!(ask_of(good, 4, place), [""; 0]);
     let elsewhere = ["8: a line changed in which the rule replaced nothing"];
-    assert_eq!(ask_of(&good.replace("return 1", "return 2"), 4, place), [elsewhere[0].replace('8', "7")]);
+    assert_eq!(
+        ask_of(&good.replace("return 1", "return 2"), 4, place),
+        [elsewhere[0].replace('8', "7")]
+    );
     let added = ask_of(&format!("{good}import os\n"), 4, place);
     assert_eq!(added, ["9: a line is new that is no import of the rule"]);
     assert_eq!(
-        ask_of(&good.replace("http.get", "http.get "), 4, "requests.post(url)"),
+        ask_of(
+            &good.replace("http.get", "http.get "),
+            4,
+            "requests.post(url)"
+        ),
         ["4: what was replaced does not look like requests.get($URL)"]
     );
     let moved = ask_of(&good.replace("http.get", "http.get  "), 7, place);
@@ -278,7 +313,8 @@ fn refuses_what_it_must_not_touch() {
     let elsewhere = json!({ "task": "discover", "path": outside.path(), "client": null });
     assert!(refusal(at, &elsewhere).contains("start the run in that repository"));
     assert!(refusal(outside.path(), &elsewhere).contains("not in a git repository"));
-    let language = json!({ "task": "candidates", "path": ".", "pattern": "f()", "language": "cobol" });
+    let language =
+        json!({ "task": "candidates", "path": ".", "pattern": "f()", "language": "cobol" });
     assert!(refusal(at, &language).contains("there is no language cobol"));
     assert!(refusal(at, &json!({ "task": "dance" })).contains("not one of mine"));
     assert_eq!(
@@ -298,7 +334,11 @@ fn many_tasks_in_one_process_and_a_line_each_in_the_ledger() {
         ..Manner::default()
     };
     let discover = json!({ "task": "discover", "path": ".", "client": null });
-    let orders = [discover, verify(at, &base, "src/a.ts"), json!({ "task": "dance" })];
+    let orders = [
+        discover,
+        verify(at, &base, "src/a.ts"),
+        json!({ "task": "dance" }),
+    ];
     let tasks = orders.map(|order| task(at, &order));
     let mut output = Vec::new();
     lines(tasks.join("\n").as_bytes(), &mut output, &manner).unwrap();

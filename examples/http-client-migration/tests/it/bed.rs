@@ -167,7 +167,14 @@ pub(crate) fn run(folder: &Path, home: &Path, arguments: &Value) -> Value {
         .env("XDG_RUNTIME_DIR", home)
         .arg("run")
         .arg(script)
-        .args(["--agent-command", &agent, "--allow", "merge", "--yes", "--json"])
+        .args([
+            "--agent-command",
+            &agent,
+            "--allow",
+            "merge",
+            "--yes",
+            "--json",
+        ])
         .args(["--args", &arguments.to_string(), "--concurrency", "8"])
         .arg("--journal")
         .arg(home.join("journal.redb"))

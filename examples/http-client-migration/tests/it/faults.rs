@@ -10,9 +10,15 @@ use http_client_migration::verify::{Refutation, verify};
 /// What the verifier says of `broken`, a migration of `source`.
 fn refutations(source: &Source, broken: &str) -> Vec<Refutation> {
     let file = Path::new(&source.file);
-    verify(file, &source.text, broken, Path::new(CLIENT), &source.refused)
-        .unwrap()
-        .refutations
+    verify(
+        file,
+        &source.text,
+        broken,
+        Path::new(CLIENT),
+        &source.refused,
+    )
+    .unwrap()
+    .refutations
 }
 
 /// What the verifier says of `new` as the migration of `old`, with nothing refused.

@@ -40,7 +40,11 @@ fn five_are_refuted_three_fixed_two_quarantined_and_the_rest_lands() {
             "web/lib/upload.ts:15 a fetch that is not the global one became httpClient",
         ]
     );
-    let fixed = ["src/services/returns.ts", "tests/smoke.test.mjs", "web/lib/upload.ts"];
+    let fixed = [
+        "src/services/returns.ts",
+        "tests/smoke.test.mjs",
+        "web/lib/upload.ts",
+    ];
     assert_eq!(files(&report["fixedInRoundTwo"]), fixed);
     assert_eq!(
         report["fixedInRoundTwo"][1]["rules"],
@@ -52,7 +56,8 @@ fn five_are_refuted_three_fixed_two_quarantined_and_the_rest_lands() {
         assert_eq!(one["reason"], "no narrower rule answers this evidence");
         assert_eq!(one["evidence"].as_array().unwrap().len(), 1);
     }
-    let counts = ["files", "changed", "landed", "calls", "refusedFiles"].map(|name| report[name].as_u64().unwrap());
+    let counts = ["files", "changed", "landed", "calls", "refusedFiles"]
+        .map(|name| report[name].as_u64().unwrap());
     assert_eq!(counts, [48, 46, 46, 70, 12]);
     assert_eq!(report["leftOut"], json!([]));
 }
@@ -64,8 +69,14 @@ fn the_landed_tree_passes_the_check_and_the_checkout_is_as_it_was() {
     let text = |name: &str| report[name].as_str().unwrap();
     assert_eq!(service.before, service.after);
     assert_eq!(git(&service.folder, &["status", "--porcelain"]), "");
-    assert_eq!(git(&service.folder, &["rev-parse", "HEAD"]).trim(), text("base"));
-    assert_eq!(git(&service.folder, &["rev-parse", text("into")]).trim(), text("after"));
+    assert_eq!(
+        git(&service.folder, &["rev-parse", "HEAD"]).trim(),
+        text("base")
+    );
+    assert_eq!(
+        git(&service.folder, &["rev-parse", text("into")]).trim(),
+        text("after")
+    );
 
     let landed = tempfile::tempdir().unwrap();
     let tree = landed.path().join("tree");
@@ -76,17 +87,28 @@ fn the_landed_tree_passes_the_check_and_the_checkout_is_as_it_was() {
     assert_eq!((checked.files, checked.uses > 60), (76, true));
     // And the check can fail: without its import, a use of the client is nobody's.
     let file = tree.join("src/clients/tax.ts");
-    let broken = std::fs::read_to_string(&file).unwrap().replace("import { httpClient }", "import { x }");
+    let broken = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("import { httpClient }", "import { x }");
     std::fs::write(&file, broken).unwrap();
     let error = check(&Repository::open(&tree).unwrap(), CLIENT).unwrap_err();
-    assert_eq!(error.to_string(), "src/clients/tax.ts: httpClient is used and not imported");
+    assert_eq!(
+        error.to_string(),
+        "src/clients/tax.ts: httpClient is used and not imported"
+    );
 }
 
 #[test]
 fn what_changed_line_by_line() {
     let service = migrated_service();
     let text = |name: &str| service.report[name].as_str().unwrap();
-    let words = ["diff", "--unified=0", "--no-color", text("before"), text("after")];
+    let words = [
+        "diff",
+        "--unified=0",
+        "--no-color",
+        text("before"),
+        text("after"),
+    ];
     let difference = git(&service.folder, &words);
     let mut shown = String::new();
     for line in difference.lines() {
@@ -97,7 +119,10 @@ fn what_changed_line_by_line() {
         }
     }
     for one in service.report["refused"].as_array().unwrap() {
-        let (file, reason) = (one["file"].as_str().unwrap(), one["reason"].as_str().unwrap());
+        let (file, reason) = (
+            one["file"].as_str().unwrap(),
+            one["reason"].as_str().unwrap(),
+        );
         writeln!(shown, "{file}:{} refused: {reason}", one["line"]).unwrap();
     }
     insta::assert_snapshot!(shown);
@@ -108,7 +133,13 @@ fn every_landed_file_passes_the_check_again() {
     let mut moved = 0;
     for source in service_files() {
         let file = Path::new(&source.file);
-        let findings = verify(file, &source.text, &source.migrated, Path::new(CLIENT), &source.refused);
+        let findings = verify(
+            file,
+            &source.text,
+            &source.migrated,
+            Path::new(CLIENT),
+            &source.refused,
+        );
         let findings = findings.unwrap();
         if source.text != source.migrated {
             assert_eq!(findings.refutations, [], "{}", source.file);
