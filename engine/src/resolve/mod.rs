@@ -82,7 +82,7 @@ struct Known {
 }
 
 impl RunRules {
-    /// RunRules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
+    /// The rules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
     /// type's own command.
     pub(crate) fn new(
         backends: Backends,

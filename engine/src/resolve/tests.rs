@@ -25,7 +25,7 @@ fn named(name: &str) -> Arc<dyn AgentBackend> {
     Arc::new(Named(name.to_owned()))
 }
 
-/// RunRules over the backends `main` (the run's own) and `other`, whose agents are isolated by a backend that says so.
+/// Rules over the backends `main` (the run's own) and `other`, whose agents are isolated by a backend that says so.
 fn rules_over(types: &[AgentType], isolate: Isolate) -> RunRules {
     let by_name = ["main", "other"].map(|name| (name.to_owned(), named(name)));
     let backends = Backends::new(HashMap::from(by_name), "main");

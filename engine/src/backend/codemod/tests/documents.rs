@@ -29,7 +29,7 @@ fn the_examples_do_what_they_show() {
         let path = path.strip_prefix("--- ").unwrap();
         let side = |sign: char| -> String {
             let lines = lines.lines().filter(|line| line.starts_with([' ', sign]));
-            lines.map(|line| format!("{}\n", &line[1..])).collect()
+            lines.flat_map(|line| [&line[1..], "\n"]).collect()
         };
         let rule: Value = serde_json::from_str(rule).unwrap();
         assert_eq!(after(&rule, path, &side('-')), side('+'), "{rule}");
