@@ -54,11 +54,11 @@ pub(crate) struct Isolation {
 /// change the checkout. Only for a run that may isolate any: to look at a large checkout takes time.
 pub(crate) async fn pin(
     ground: &Ground,
-    options: &mut StartOptions,
+    mut options: StartOptions,
     folder: &Path,
     run: RunId,
     source: &str,
-) {
+) -> StartOptions {
     let says = |text: &str| text.contains(WORKTREE);
     let wanted = says(source)
         || options.args.as_deref().is_some_and(says)
@@ -68,13 +68,14 @@ pub(crate) async fn pin(
             .iter()
             .any(|definition| definition.isolation.is_some());
     let Some(worktrees) = ground.worktrees.as_deref().filter(|_| wanted) else {
-        return;
+        return options;
     };
     let settings = Settings::from(&options.worktree);
     match Base::pin(folder, &settings, run, worktrees).await {
         Ok(base) => options.base_commit = Some(base.commit().to_owned()),
         Err(error) => options.isolation_refused = Some(error.to_string()),
     }
+    options
 }
 
 impl From<&WorktreeOptions> for Settings {

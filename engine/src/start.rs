@@ -1,6 +1,6 @@
 //! Starting a run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -18,6 +18,8 @@ use crate::engine::Engine;
 use crate::entropy;
 use crate::error::StartError;
 use crate::handle::RunHandle;
+#[cfg(feature = "worktree")]
+use crate::isolation;
 use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::run::{self, Parts};
@@ -26,7 +28,7 @@ use crate::schema::Schema;
 pub(crate) async fn start(
     engine: &Engine,
     script: Script,
-    mut options: StartOptions,
+    options: StartOptions,
 ) -> Result<RunHandle, StartError> {
     let Script { source, path } = script;
     let source: Arc<str> = source.into();
@@ -88,7 +90,8 @@ pub(crate) async fn start(
         Some(folder) => folder.clone(),
         None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
     };
-    pin(engine, &mut options, &working_directory, run, &source).await;
+    #[cfg(feature = "worktree")]
+    let options = isolation::pin(&engine.0.ground, options, &working_directory, run, &source).await;
     let rules = run::rules(engine, &options, run, &working_directory);
     let rules = rules.map_err(StartError::Backend)?;
     let now = engine.0.surroundings().clock.now();
@@ -182,22 +185,6 @@ pub(crate) async fn start(
         Some(error) => Err(error.into()),
         None => Ok(handle),
     }
-}
-
-/// Pins what isolated agents begin at.
-#[cfg(feature = "worktree")]
-async fn pin(engine: &Engine, options: &mut StartOptions, folder: &Path, run: RunId, source: &str) {
-    crate::isolation::pin(&engine.0.ground, options, folder, run, source).await;
-}
-
-#[cfg(not(feature = "worktree"))]
-async fn pin(
-    _engine: &Engine,
-    _options: &mut StartOptions,
-    _folder: &Path,
-    _run: RunId,
-    _source: &str,
-) {
 }
 
 /// The arguments as the journal keeps them: the text as it came, if it is JSON.

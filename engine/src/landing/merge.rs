@@ -4,10 +4,55 @@ use std::path::Path;
 
 use super::{Branch, LeftBranch, Reason};
 use crate::git::{Git, GitError, RepoPath, parse};
-use crate::worktree::base::commit_of;
 
 /// So many files in conflict are named.
 const FILES_MAX: usize = 100;
+
+/// What a branch is at.
+pub(super) struct Tip {
+    pub(super) commit: String,
+    /// When it was committed, in seconds since 1970.
+    time: u64,
+    /// Its message's first paragraph, on one line.
+    subject: String,
+}
+
+/// What the branches with these full names are at; one that is not there has none. One question for both, since a landing
+/// asks it for each branch.
+///
+/// # Errors
+/// [`GitError`].
+pub(super) async fn tips(
+    git: &Git,
+    folder: &Path,
+    names: [&str; 2],
+) -> Result<[Option<Tip>; 2], GitError> {
+    // Nothing else in a ref's name or an id is a space, and a subject may have any.
+    let format = "--format=%(refname) %(objectname) %(committerdate:unix) %(contents:subject)%00";
+    let call = git.call(folder).arg("for-each-ref").arg(format);
+    let said = call.args(names).run().await?;
+    let mut tips = [None, None];
+    for line in parse::records(&said) {
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.trim_start_matches('\n').splitn(4, ' ');
+        let (Some(name), Some(commit), Some(time)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        // A name is also a folder to git, and what is below it is not meant.
+        let Some(at) = names.iter().position(|wanted| *wanted == name) else {
+            continue;
+        };
+        tips[at] = Some(Tip {
+            commit: commit.to_owned(),
+            time: time
+                .parse()
+                .map_err(|_| GitError::unreadable("for-each-ref"))?,
+            subject: words.next().unwrap_or_default().to_owned(),
+        });
+    }
+    Ok(tips)
+}
 
 /// What became of a merge.
 pub(super) enum Merged {
@@ -19,16 +64,17 @@ pub(super) enum Merged {
     Not(LeftBranch),
 }
 
-/// Merges a branch and a target's tip. The commit depends on the two and the branch's name alone: made again, it is the
-/// same.
+/// Merges a branch, which is at `tip`, and a target. The commit depends on the two and the branch's name alone: made
+/// again, it is the same.
 ///
 /// # Errors
 /// [`GitError`].
 pub(super) async fn merge(
     git: &Git,
     folder: &Path,
-    tip: &str,
+    target: &Tip,
     branch: &Branch,
+    tip: Option<Tip>,
 ) -> Result<Merged, GitError> {
     let name = &branch.name;
     let not = |reason, message: String, files| {
@@ -40,19 +86,21 @@ pub(super) async fn merge(
             output: None,
         }))
     };
-    let Some(commit) = commit_of(git, folder, &format!("refs/heads/{name}")).await? else {
+    let Some(tip) = tip else {
         return not(
             Reason::Missing,
             format!("there is no branch `{name}`"),
             None,
         );
     };
-    if is_behind(git, folder, &commit, tip).await? {
-        return Ok(Merged::Already(commit));
-    }
-    let call = git.call(folder).args(["merge-base", tip, &commit]);
+    let call = git.call(folder);
+    let call = call.args(["merge-base", &target.commit, &tip.commit]);
     let common = call.output().await?;
     match common.code() {
+        // What is behind the target is itself the best that both have.
+        Some(0) if common.stdout.trim_ascii_end() == tip.commit.as_bytes() => {
+            return Ok(Merged::Already(tip.commit));
+        }
         Some(0) => {}
         Some(1) => {
             let message = format!("`{name}` has no commit in common with the target");
@@ -68,14 +116,15 @@ pub(super) async fn merge(
         "--name-only",
         "--no-messages",
     ]);
-    let output = call.args([tip, &commit]).output().await?;
+    let call = call.args([&target.commit, &tip.commit]);
+    let output = call.output().await?;
     let mut records = parse::records(&output.stdout);
     let tree = records
         .next()
         .and_then(|tree| std::str::from_utf8(tree).ok());
     match (output.code(), tree) {
         (Some(0), Some(tree)) => {
-            let commit = make_commit(git, folder, tree, tip, &commit, branch).await?;
+            let commit = make_commit(git, folder, tree, target, &tip, branch).await?;
             Ok(Merged::Commit(commit))
         }
         (Some(1), Some(_)) => {
@@ -120,32 +169,23 @@ async fn make_commit(
     git: &Git,
     folder: &Path,
     tree: &str,
-    tip: &str,
-    commit: &str,
+    target: &Tip,
+    tip: &Tip,
     branch: &Branch,
 ) -> Result<String, GitError> {
-    let call = git.call(folder).args(["log", "--no-walk=unsorted", "-z"]);
-    let call = call.args(["--encoding=UTF-8", "--format=%ct %s", tip, commit, "--"]);
-    let said = call.run().await?;
-    let lines: Vec<(u64, String)> = parse::records(&said)
-        .filter_map(|line| {
-            let line = String::from_utf8_lossy(line);
-            let (time, subject) = line.split_once(' ')?;
-            Some((time.parse().ok()?, subject.to_owned()))
-        })
-        .collect();
-    let [(tip_time, _), (time, subject)] = lines.as_slice() else {
-        return Err(GitError::unreadable("log"));
-    };
     // The younger of the two: the same whenever it is made, and never before what it merges.
-    let date = format!("{} +0000", tip_time.max(time));
-    let label = branch.label.as_deref().unwrap_or(subject);
+    let date = format!("{} +0000", target.time.max(tip.time));
+    let label = branch.label.as_deref().unwrap_or(&tip.subject);
     let label = label.lines().next().unwrap_or_default();
     let call = git.call(folder).durable().identity();
     let call = call
         .env("GIT_AUTHOR_DATE", &date)
         .env("GIT_COMMITTER_DATE", &date);
-    let call = call.args(["commit-tree", tree, "-p", tip, "-p", commit, "-F", "-"]);
+    let parents = ["-p", &target.commit, "-p", &tip.commit];
+    let call = call
+        .args(["commit-tree", tree])
+        .args(parents)
+        .args(["-F", "-"]);
     call.input(format!("Merge {}: {label}\n", short(&branch.name)))
         .text()
         .await

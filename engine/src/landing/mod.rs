@@ -307,8 +307,8 @@ impl Lander<'_> {
             None => {}
         }
         for _ in 0..TRIES {
-            let tip = self.target.tip().await?;
-            let merged = merge(self.git, self.landing.base.top(), &tip, branch).await?;
+            let (target, tip) = self.target.and(branch).await?;
+            let merged = merge(self.git, self.target.top, &target, branch, tip).await?;
             let after = match merged {
                 Merged::Commit(commit) => commit,
                 Merged::Already(commit) => {
@@ -324,15 +324,16 @@ impl Lander<'_> {
                 return self.left(left).await;
             }
             // What can be known to be in the way is, before a note says that nothing is.
-            self.target.check().await?;
+            let checkout = self.target.check().await?;
+            let before = target.commit;
             self.note(&Note::Move {
                 branch: branch.name.clone(),
-                before: tip.clone(),
+                before: before.clone(),
                 after: after.clone(),
             })
             .await?;
-            match self.target.go(&tip, &after).await? {
-                Moved::Yes => return self.landed(&branch.name, &tip, &after).await,
+            match self.target.go(checkout.as_deref(), &before, &after).await? {
+                Moved::Yes => return self.landed(&branch.name, &before, &after).await,
                 // Then what was verified is not what the target would be.
                 Moved::BySomebodyElse => {}
             }

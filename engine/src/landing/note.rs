@@ -112,7 +112,9 @@ impl Past {
         if let Some((before, after)) = last {
             let tip = target.tip().await?;
             let is_done = if tip == *before {
-                matches!(target.go(before, after).await?, Moved::Yes)
+                let checkout = target.check().await?;
+                let moved = target.go(checkout.as_deref(), before, after).await?;
+                matches!(moved, Moved::Yes)
             } else {
                 is_behind(target.git, target.top, after, &tip).await?
             };

@@ -6,13 +6,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{LandError, Landing};
+use super::merge::{Tip, tips};
+use super::{Branch, LandError, Landing};
 use crate::git::{Git, GitError};
 use crate::worktree::base::{commit_of, uncommitted};
 use crate::worktree::{Pool, WorktreeError};
 
 /// How often another process's landing is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+const REMOVED: &str = "it was removed while branches landed in it";
 
 pub(super) struct Target<'a> {
     pub(super) git: &'a Git,
@@ -113,26 +116,40 @@ impl<'a> Target<'a> {
     /// What it is.
     pub(super) async fn tip(&self) -> Result<String, LandError> {
         let tip = commit_of(self.git, self.top, &self.name).await?;
-        tip.ok_or_else(|| self.cannot_be("it was removed while branches landed in it"))
+        tip.ok_or_else(|| self.cannot_be(REMOVED))
     }
 
-    /// Makes sure that it can be moved, as far as that can be seen.
-    pub(super) async fn check(&self) -> Result<(), LandError> {
-        match self.checkout().await? {
-            Some(folder) => self.check_out_is_clean(&folder).await,
-            None => Ok(()),
+    /// What it is, and what `branch` is, if that is there.
+    pub(super) async fn and(&self, branch: &Branch) -> Result<(Tip, Option<Tip>), LandError> {
+        let name = format!("refs/heads/{}", branch.name);
+        let [target, tip] = tips(self.git, self.top, [&self.name, &name]).await?;
+        let target = target.ok_or_else(|| self.cannot_be(REMOVED))?;
+        Ok((target, tip))
+    }
+
+    /// Makes sure that it can be moved, as far as that can be seen. Gives the checkout that is on it, if there is one.
+    pub(super) async fn check(&self) -> Result<Option<PathBuf>, LandError> {
+        let checkout = self.checkout().await?;
+        if let Some(folder) = &checkout {
+            self.check_out_is_clean(folder).await?;
         }
+        Ok(checkout)
     }
 
     /// Moves it from `before` to `after`, a commit that has `before` behind it. Where it is checked out, the files there
     /// move with it.
-    pub(super) async fn go(&self, before: &str, after: &str) -> Result<Moved, LandError> {
-        let failed = match self.checkout().await? {
+    pub(super) async fn go(
+        &self,
+        checkout: Option<&Path>,
+        before: &str,
+        after: &str,
+    ) -> Result<Moved, LandError> {
+        let failed = match checkout {
             None => match self.update(after, before).await {
                 Ok(()) => return Ok(Moved::Yes),
                 Err(error) => LandError::Git(error),
             },
-            Some(folder) => match self.fast_forward(&folder, after).await {
+            Some(folder) => match self.fast_forward(folder, after).await {
                 Ok(()) => return Ok(Moved::Yes),
                 Err(error) => error,
             },
