@@ -1,12 +1,16 @@
-//! `campaign [--agents N] [--kills K] [--seed S] [--concurrency C]`: see `bellwether_tests::campaign`.
+//! `campaign [--agents N] [--kills K] [--seed S] [--concurrency C]`, or with `--files N` in the place of `--agents` that of a
+//! migration: see `bellwether_tests::campaign`.
 #![expect(clippy::print_stdout, reason = "a check for a terminal")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use bellwether_tests::campaign::Campaign;
+use bellwether_tests::campaign::migration::{Migration, told};
 
 fn main() -> anyhow::Result<()> {
+    let mut files = None;
+    let mut kills = None;
     let mut campaign = Campaign {
         agents: 10_000,
         kills: 20,
@@ -21,12 +25,28 @@ fn main() -> anyhow::Result<()> {
             .with_context(|| format!("{word} wants a value"))?;
         match word.as_str() {
             "--agents" => campaign.agents = value.parse()?,
-            "--kills" => campaign.kills = value.parse()?,
+            "--files" => files = Some(value.parse()?),
+            "--kills" => kills = Some(value.parse()?),
             "--seed" => campaign.seed = value.parse()?,
             "--concurrency" => campaign.concurrency = value.parse()?,
-            other => bail!("no option {other}: --agents, --kills, --seed, --concurrency"),
+            other => bail!("no option {other}: --agents, --files, --kills, --seed, --concurrency"),
         }
     }
+    if let Some(files) = files {
+        let migration = Migration {
+            files,
+            kills: kills.unwrap_or(3),
+            seed: campaign.seed,
+            concurrency: campaign.concurrency,
+        };
+        println!(
+            "{files} files, {} kills, seed {}",
+            migration.kills, migration.seed
+        );
+        println!("{}", told(&migration.run()?));
+        return Ok(());
+    }
+    campaign.kills = kills.unwrap_or(campaign.kills);
     let Campaign {
         agents,
         kills,

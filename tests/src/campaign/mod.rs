@@ -1,6 +1,8 @@
 //! The crash campaign: many agents that each leave a line behind, an engine killed again and again at random moments, and
 //! at the end no line missing, none twice without a reason, and the result as if nothing had happened.
 
+pub mod migration;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
