@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use bellwether_tests::campaign::Campaign;
-use bellwether_tests::campaign::migration::{Migration, told};
+use bellwether_tests::campaign::migration::{Migration, summary};
 
 fn main() -> anyhow::Result<()> {
     let mut files = None;
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
             "{files} files, {} kills, seed {}",
             migration.kills, migration.seed
         );
-        println!("{}", told(&migration.run()?));
+        println!("{}", summary(&migration.run()?));
         return Ok(());
     }
     campaign.kills = kills.unwrap_or(campaign.kills);

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
-use super::{JOURNAL, attempts, ended_until};
+use super::{JOURNAL, ended_until, told};
 use crate::GUARD;
 use crate::fifo::Fifo;
 use crate::program::Running;
@@ -106,12 +106,9 @@ impl Migration {
             "branches are missing"
         );
 
-        let attempts = attempts(&site.project)?;
-        outcome.in_flight = attempts
-            .iter()
-            .filter(|(call, _)| **call < self.files)
-            .map(|(_, attempts)| attempts - 1)
-            .sum();
+        let calls = told(&site.project)?;
+        let agents = calls.range(..self.files);
+        outcome.in_flight = agents.map(|(_, call)| call.attempts - 1).sum();
         let most = outcome.while_working * self.concurrency;
         ensure!(
             outcome.in_flight <= most,
@@ -210,7 +207,6 @@ impl Site {
             let mut running = self.start()?;
             let wanted = moment.min(files).saturating_sub(ended);
             let seen = ended_until(&mut running, wanted)?;
-            ended += seen.ended;
             ensure!(!seen.finished, "the run ended before agent {moment} did");
             if moment > files {
                 while verified < moment - files {
@@ -222,6 +218,9 @@ impl Site {
                 outcome.while_working += 1;
             }
             running.kill()?;
+            // More have ended than were heard of.
+            let calls = told(&self.project)?;
+            ended = calls.values().filter(|call| call.settled).count();
         }
         Ok(outcome)
     }
@@ -229,7 +228,7 @@ impl Site {
 
 /// The outcome in words, for a terminal.
 #[must_use]
-pub fn told(outcome: &Outcome) -> String {
+pub fn summary(outcome: &Outcome) -> String {
     let Outcome {
         while_working,
         while_landing,

@@ -155,7 +155,7 @@ impl Campaign {
         ensure!(counts["total"] == self.agents, "counted: {counts}");
         ensure!(counts["completed"] == self.agents, "counted: {counts}");
 
-        let attempts = attempts(project)?;
+        let calls = told(project)?;
         let mut lines: BTreeMap<usize, usize> = BTreeMap::new();
         for line in project.lines(LEDGER) {
             let number = line.parse().with_context(|| format!("the line `{line}`"))?;
@@ -169,7 +169,7 @@ impl Campaign {
         };
         for number in 0..self.agents {
             let lines = lines.get(&number).copied().unwrap_or(0);
-            let attempts = attempts.get(&number).copied().unwrap_or(0);
+            let attempts = calls.get(&number).map_or(0, |call| call.attempts);
             ensure!(lines >= 1, "agent {number} left no line");
             // An attempt more than one was in flight at a kill: nothing else starts an agent again here.
             ensure!(
@@ -239,8 +239,15 @@ impl Seen {
     }
 }
 
-/// How often each call was started, from the journal; fails when one was started after it was settled.
-fn attempts(project: &Project) -> anyhow::Result<BTreeMap<usize, usize>> {
+/// What became of a call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    attempts: usize,
+    settled: bool,
+}
+
+/// What the journal tells of each call; fails when one was started after it was settled, or settled twice.
+fn told(project: &Project) -> anyhow::Result<BTreeMap<usize, Told>> {
     let store = RedbStore::open(project.path(JOURNAL), Options::default().existing())?;
     let runs: Vec<RunId> = read::summaries(&store)
         .map(|row| row.map(|(run, _)| run))
@@ -250,25 +257,25 @@ fn attempts(project: &Project) -> anyhow::Result<BTreeMap<usize, usize>> {
         "one run was started, and the journal has {}",
         runs.len()
     );
-    let mut attempts: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut settled: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut calls: BTreeMap<usize, Told> = BTreeMap::new();
     for entry in read::entries(&store, runs[0], Position(0)) {
         match entry?.record {
             Record::AttemptStarted(started) => {
-                let call = started.call.0 as usize;
+                let call = calls.entry(started.call.0 as usize).or_default();
                 ensure!(
-                    !settled.contains_key(&call),
-                    "agent {call} ran again after it was completed"
+                    !call.settled,
+                    "agent {} ran again after it was completed",
+                    started.call
                 );
-                *attempts.entry(call).or_default() += 1;
+                call.attempts += 1;
             }
             Record::CallSettled(answer) => {
-                let times = settled.entry(answer.call.0 as usize).or_default();
-                *times += 1;
-                ensure!(*times == 1, "agent {} was settled twice", answer.call);
+                let call = calls.entry(answer.call.0 as usize).or_default();
+                ensure!(!call.settled, "agent {} was settled twice", answer.call);
+                call.settled = true;
             }
             _ => {}
         }
     }
-    Ok(attempts)
+    Ok(calls)
 }
