@@ -20,7 +20,7 @@ export const meta = {
       files: { type: 'string', description: 'a glob of the files: src/**/*.py' },
       language: { type: 'string', description: 'the only language: javascript, typescript, tsx, python or rust' },
       reviewers: { type: 'array', description: 'reviewers beside ours: options of agent(), such as {agentType: "critic"}' },
-      verify: { type: 'string', description: 'a command that must pass for a branch to land; without it nothing is merged' },
+      verify: { type: 'string', description: 'a command that must pass for a branch to land; without it, or without --allow merge, nothing is merged' },
     },
   },
 }
@@ -221,7 +221,18 @@ const failureOf = (result) => result?.rounds.findLast(({ error }) => error)?.err
 
 phase('Land')
 const branches = [client, ...agreed.map(({ result }) => result)]
-const landing = verify === undefined || agreed.length === 0 ? null : await merge(branches, { verify, label: 'land' })
+// Whoever does not allow merging keeps the branches, to look at them first.
+const landAll = async () => {
+  if (verify === undefined || agreed.length === 0) return null
+  try {
+    return await merge(branches, { verify, label: 'land' })
+  } catch (error) {
+    if (error.code !== 'NOT_ALLOWED') throw error
+    log(`nothing was merged: ${error.message}`)
+    return null
+  }
+}
+const landing = await landAll()
 const leftOut = new Map((landing?.left ?? []).map((left) => [left.branch, left]))
 
 return {

@@ -244,7 +244,7 @@ fn folder_inside(repository: &Repository, path: &str) -> Result<String> {
         fs::canonicalize(root.join(path)).with_context(|| format!("there is no folder {path}"))?;
     let inside = folder.strip_prefix(root).ok().with_context(|| {
         format!(
-            "{path} does not lie in {}, where the run works: start the run in that repository",
+            "{path} does not lie in {}, where the run works: `cd` into that repository and start the run there",
             root.display()
         )
     })?;

@@ -311,7 +311,7 @@ fn refuses_what_it_must_not_touch() {
     let no_hash = verify(at, "--output=x", "src/a.ts");
     assert!(refusal(at, &no_hash).contains("is not a commit's hash"));
     let elsewhere = json!({ "task": "discover", "path": outside.path(), "client": null });
-    assert!(refusal(at, &elsewhere).contains("start the run in that repository"));
+    assert!(refusal(at, &elsewhere).contains("start the run there"));
     assert!(refusal(outside.path(), &elsewhere).contains("not in a git repository"));
     let language =
         json!({ "task": "candidates", "path": ".", "pattern": "f()", "language": "cobol" });

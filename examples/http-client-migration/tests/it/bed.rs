@@ -152,6 +152,11 @@ pub(crate) fn migrated_service() -> &'static Migrated {
 
 /// Runs `migrate.js` in `folder` to its end, with a journal in `home`; gives what it returned.
 pub(crate) fn run(folder: &Path, home: &Path, arguments: &Value) -> Value {
+    run_with(folder, home, arguments, &["--allow", "merge"])
+}
+
+/// The same with these options.
+pub(crate) fn run_with(folder: &Path, home: &Path, arguments: &Value, options: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrate.js");
     let agent = format!("{} agent", env!("CARGO_BIN_EXE_http-client-migration"));
     let mut command = Command::new(programs().unwrap().join("bellwether"));
@@ -167,14 +172,8 @@ pub(crate) fn run(folder: &Path, home: &Path, arguments: &Value) -> Value {
         .env("XDG_RUNTIME_DIR", home)
         .arg("run")
         .arg(script)
-        .args([
-            "--agent-command",
-            &agent,
-            "--allow",
-            "merge",
-            "--yes",
-            "--json",
-        ])
+        .args(["--agent-command", &agent, "--yes", "--json"])
+        .args(options)
         .args(["--args", &arguments.to_string(), "--concurrency", "8"])
         .arg("--journal")
         .arg(home.join("journal.redb"))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{checkout, git, repository, run};
+use crate::bed::{checkout, git, repository, run, run_with};
 
 const TWO: &str = "import requests\n\n\ndef both(a, b):\n    return requests.get(a), requests.get(\n        b,\n        timeout=3,\n    )\n";
 const FILES: [(&str, &str); 6] = [
@@ -70,14 +70,19 @@ fn a_python_repository_lands_what_its_command_passes() {
 }
 
 #[test]
-fn without_a_command_there_are_only_branches() {
+fn without_a_command_or_leave_to_merge_there_are_only_branches() {
+    let mut without = arguments();
+    without.as_object_mut().unwrap().remove("verify");
+    only_branches(&without, &["--allow", "merge"]);
+    only_branches(&arguments(), &[]);
+}
+
+fn only_branches(arguments: &Value, options: &[&str]) {
     let folder = repository(&FILES);
     let at = folder.path();
     let home = tempfile::tempdir().unwrap();
-    let mut arguments = arguments();
-    arguments.as_object_mut().unwrap().remove("verify");
     let before = checkout(at);
-    let report = run(at, home.path(), &arguments);
+    let report = run_with(at, home.path(), arguments, options);
     assert_eq!(before, checkout(at));
     assert_eq!(
         (&report["into"], &report["landed"]),
