@@ -147,6 +147,9 @@ pub(crate) struct AgentFlags {
     /// How long the run may take before it is stopped, such as 90s or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// Output tokens that agents may write, as they report them; then no more are started [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub(crate) budget: Option<u64>,
     /// Something that scripts may do beside starting agents: `merge` the branches that agents leave
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) allow: Vec<Allowed>,
@@ -446,6 +449,7 @@ pub(crate) fn layer(
             ))
             .help("give one of them"));
         }
+        layer.extend(agents.budget.map(|n| (Key::Budget, Value::Count(n))));
         layer.extend(
             agents
                 .timeout

@@ -74,6 +74,9 @@ pub struct StartOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out; `None` is 4,096.
     pub max_items: Option<u32>,
+    /// Output tokens that the run's agents may write, as their backends report them (U01); `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
     /// What the script itself may use; what is not said is the default of B07.
     #[serde(default)]
     pub script_limits: ScriptLimits,
@@ -256,6 +259,13 @@ impl StartOptions {
     #[must_use]
     pub const fn max_items(mut self, limit: u32) -> Self {
         self.max_items = Some(limit);
+        self
+    }
+
+    /// Limits the output tokens of the run's agents: `budget.total`.
+    #[must_use]
+    pub const fn budget(mut self, output_tokens: u64) -> Self {
+        self.budget = Some(output_tokens);
         self
     }
 

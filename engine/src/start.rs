@@ -126,7 +126,7 @@ pub(crate) async fn start(
         time: now,
         dirty: Vec::new(),
         policy: Policy::Causal,
-        budget_total: None,
+        budget_total: options.budget,
     };
     let records = vec![
         Record::RunStarted(Box::new(started)),
@@ -143,7 +143,7 @@ pub(crate) async fn start(
             limits: &limits,
             seed,
             time: now,
-            budget_total: None,
+            budget_total: options.budget,
         };
         Vm::start_until(&start, until)
     });

@@ -416,6 +416,45 @@ fn a06_agents_start_in_call_order_as_slots_come_free() -> anyhow::Result<()> {
 }
 
 #[test]
+fn p04_a_budget_that_is_used_up_rejects_the_whole_fan_out() -> anyhow::Result<()> {
+    // An agent says that it has written 7 tokens.
+    let bed = Bed::new(
+        "const told = [budget.total, budget.spent(), budget.remaining()]
+         const one = i => () => agent(does(note(i), { answer: i }))
+         const error = await parallel([0, 1, 2, 3, 4, 5].map(one)).catch(error => error)
+         told.push(error.name, error.code, error.message, budget.spent(), budget.remaining())
+         try { await agent('one more') } catch (error) { told.push(error.code) }
+         return told",
+    )?;
+    let more = ["--json", "--budget", "20", "--concurrency", "1"];
+    let (outcome, finished) = ended(bed.run(&more)?.start()?, 4)?;
+    says(&finished, "a budget of 20 output tokens")?;
+    let result = &outcome["result"];
+    assert_eq!(
+        [&result[0], &result[1], &result[2], &result[3], &result[4]],
+        [
+            &json!(20),
+            &json!(0),
+            &json!(20),
+            &json!("BudgetError"),
+            &json!("BUDGET")
+        ]
+    );
+    let message = result[5].as_str().unwrap_or_default();
+    ensure!(
+        message.contains("budget of 20 output tokens") && message.contains("--budget"),
+        "{message}"
+    );
+    assert_eq!(
+        [&result[6], &result[7], &result[8]],
+        [&json!(21), &json!(0), &json!("BUDGET")]
+    );
+    // The third was begun at 14 of 20; the others never were.
+    assert_eq!(bed.project.lines("ledger"), ["0", "1", "2"]);
+    Ok(())
+}
+
+#[test]
 fn c01_caps_hold_are_told_before_and_name_their_flag() -> anyhow::Result<()> {
     let bed = Bed::new(
         "return (await parallel(Array.from({ length: args }, (_, i) => () => agent(does(ring(i), { pass: 'gate' }, { answer: i }))))).length",

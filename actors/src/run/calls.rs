@@ -21,6 +21,8 @@ use crate::restart::{self, Cause};
 
 /// So many commands are carried out before other messages are heard again: some 2 ms of work.
 const COMMANDS_AT_ONCE: usize = 512;
+/// The code of a refusal for want of budget.
+const BUDGET: &str = "BUDGET";
 /// So many bytes of a prompt take as long to hash and compress as a command takes without them.
 const BYTES_LIKE_A_COMMAND: usize = 2048;
 
@@ -234,6 +236,10 @@ impl Machine {
                 self.caps.agents
             );
             self.refuse(call.number, "AGENT_CAP", message, now, out);
+        } else if call.kind == CallKind::Agent
+            && let Some(message) = self.budget_used_up()
+        {
+            self.refuse(call.number, BUDGET, message, now, out);
         } else if let Err(refusal) = &resolved.backend {
             let (code, message) = (refusal.code, refusal.message.clone());
             self.refuse(call.number, code, message, now, out);
@@ -278,8 +284,44 @@ impl Machine {
         );
     }
 
+    /// Why no agent may start any more, when the output tokens of those that were settled have reached the budget (U01).
+    fn budget_used_up(&self) -> Option<String> {
+        let total = self.state.generation.as_ref()?.budget_total?;
+        let spent = self.state.settled_output_tokens;
+        (spent >= total).then(|| {
+            format!(
+                "the run's budget of {total} output tokens is used up: its agents have written {spent}; start it with a larger \
+                 --budget, or ask `budget.remaining()` before more are started"
+            )
+        })
+    }
+
+    /// Agents that wait for a permit when the budget is used up never start. One that has begun goes on with its attempts.
+    fn refuse_beyond_budget(&mut self, now: Millis, out: &mut Output) {
+        if self.stage != Stage::Live || self.waiting.is_empty() {
+            return;
+        }
+        let Some(message) = self.budget_used_up() else {
+            return;
+        };
+        let waiting = std::mem::take(&mut self.waiting);
+        for number in waiting {
+            let is_new = self
+                .state
+                .call(number)
+                .is_some_and(|call| call.kind == CallKind::Agent && call.attempt() == Attempt(0));
+            if is_new {
+                self.at_hand.remove(&number);
+                self.refuse(number, BUDGET, message.clone(), now, out);
+            } else {
+                self.waiting.push_back(number);
+            }
+        }
+    }
+
     /// A permit that was waited for is the run's own now.
     pub fn granted(&mut self, now: Millis, permits: &mut dyn Permits, out: &mut Output) {
+        self.refuse_beyond_budget(now, out);
         if self.may_start() {
             self.start_next(now, out);
             self.start_waiting(now, permits, out);
@@ -303,6 +345,7 @@ impl Machine {
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
+        self.refuse_beyond_budget(now, out);
         while self.may_start() && permits.take() {
             self.start_next(now, out);
         }

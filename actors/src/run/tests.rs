@@ -136,6 +136,10 @@ fn run_id() -> RunId {
 
 impl Run {
     fn new(concurrency: Option<usize>, agents: u64) -> Self {
+        Self::with_budget(concurrency, agents, None)
+    }
+
+    fn with_budget(concurrency: Option<usize>, agents: u64, budget: Option<u64>) -> Self {
         let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
         let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
         let machine = Machine::new(
@@ -171,7 +175,7 @@ impl Run {
             time: 1_000,
             dirty: Vec::new(),
             policy: Policy::Causal,
-            budget_total: None,
+            budget_total: budget,
         };
         let mut out = Output::default();
         let records = vec![
@@ -324,6 +328,34 @@ fn c01_the_cap_on_agents_holds_at_the_limit_and_refuses_one_past_it() {
     );
     let counts = run.machine.state().counts;
     assert_eq!((counts.total, counts.failed, counts.pending), (3, 1, 2));
+}
+
+#[test]
+fn u01_no_agent_starts_once_the_budget_is_used_up() {
+    let mut run = Run::with_budget(Some(1), 100, Some(20));
+    let done = |value: &str| {
+        let mut usage = Usage::default();
+        usage.output_tokens = 10;
+        End::Completed(text::pack(value.into()), usage)
+    };
+    run.calls(0..3);
+    // 10 of 20: the next one starts.
+    assert_eq!(
+        run.ended(0, 1, done("0")).records,
+        ["completed 0.1", "started 1.1"]
+    );
+    // 20 of 20: the one that waits never starts, and one that comes later neither.
+    assert_eq!(
+        run.ended(1, 1, done("1")),
+        came(
+            &["completed 1.1", "refused 2 BUDGET"],
+            &["deliver 1", "deliver BUDGET"]
+        )
+    );
+    assert_eq!(
+        run.calls(3..4),
+        came(&["scheduled 3", "refused 3 BUDGET"], &["deliver BUDGET"])
+    );
 }
 
 #[test]

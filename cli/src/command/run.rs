@@ -98,6 +98,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.concurrency = config.concurrency();
     options.max_agents = config.max_agents();
     options.max_items = config.max_items();
+    options.budget = config.budget();
     options.script_limits = config.script_limits();
     options.timeout_ms = config
         .timeout()

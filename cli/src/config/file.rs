@@ -146,6 +146,9 @@ struct File {
     /// Agents of a run in all. Default: 1000.
     #[schemars(range(min = 1))]
     max_agents: Option<u64>,
+    /// Output tokens that a run's agents may write, as they report them; then no more are started. Default: no limit.
+    #[schemars(range(min = 1))]
+    budget: Option<u64>,
     /// Items of one `parallel` or `pipeline`. Default: 4096.
     #[schemars(range(min = 1, max = 4_294_967_295_u64))]
     max_items: Option<u32>,
@@ -287,6 +290,7 @@ mod tests {
             isolate = "always"
             concurrency = 0
             max_agents = 0x10
+            budget = 1000000
             max_items = 5
             timeout = "2h"
             stop_grace = "PT5S"

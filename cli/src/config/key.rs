@@ -22,6 +22,8 @@ pub(crate) enum Key {
     Concurrency,
     /// Agents of a run in all.
     MaxAgents,
+    /// Output tokens that agents may write.
+    Budget,
     /// Items of one fan-out.
     MaxItems,
     /// How long a run may take.
@@ -115,6 +117,7 @@ impl Key {
         Self::Isolate,
         Self::Concurrency,
         Self::MaxAgents,
+        Self::Budget,
         Self::MaxItems,
         Self::Timeout,
         Self::StopGrace,
@@ -143,6 +146,7 @@ impl Key {
             Self::Isolate => "isolate",
             Self::Concurrency => "concurrency",
             Self::MaxAgents => "max_agents",
+            Self::Budget => "budget",
             Self::MaxItems => "max_items",
             Self::Timeout => "timeout",
             Self::StopGrace => "stop_grace",
@@ -225,7 +229,7 @@ impl Key {
                 min: 1,
                 max: u32::MAX as u64,
             },
-            Self::MaxAgents => Kind::Count {
+            Self::MaxAgents | Self::Budget => Kind::Count {
                 min: 1,
                 max: i64::MAX as u64,
             },

@@ -281,6 +281,11 @@ impl Config {
         self.count(Key::MaxAgents)
     }
 
+    /// Output tokens of a run's agents, if they are limited.
+    pub(crate) fn budget(&self) -> Option<u64> {
+        self.count(Key::Budget)
+    }
+
     /// Items of one fan-out, if that was set.
     pub(crate) fn max_items(&self) -> Option<u32> {
         self.count(Key::MaxItems)
@@ -368,7 +373,10 @@ impl Config {
         };
         let in_all = show(Key::MaxAgents).unwrap_or_default();
         let items = show(Key::MaxItems).unwrap_or_default();
-        format!("{at_once}, {in_all} in all, {items} items a fan-out")
+        let tokens = show(Key::Budget).map_or_else(String::new, |tokens| {
+            format!(", a budget of {tokens} output tokens")
+        });
+        format!("{at_once}, {in_all} in all, {items} items a fan-out{tokens}")
     }
 }
 
@@ -393,6 +401,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::PermissionsMerge => Some(Value::Flag(false)),
                 Key::Backend
                 | Key::AgentCommand
+                | Key::Budget
                 | Key::Timeout
                 | Key::WorktreeBase
                 | Key::WorktreeLink
