@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Go on with an unfinished run where its journal ends
     Resume(Resume),
+    /// List the workflows that have a name here, and where they are
+    List(List),
     /// List runs: the unfinished and the latest
     Ps(Ps),
     /// Show a run: phases, agents, attempts, time, tokens, failures
@@ -86,6 +89,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Journal,
     },
+    /// `bellwether <name>`: a workflow.
+    #[command(external_subcommand)]
+    Named(Vec<OsString>),
     /// Show settings and where they come from
     Config {
         /// What to show.
@@ -187,8 +193,11 @@ pub(crate) struct AttachFlags {
 The value that the script returns goes to stdout, progress to stderr.
 Ctrl-C stops the run in order; it can be resumed.")]
 pub(crate) struct Run {
-    /// The script's file
+    /// The script's file, or the name of a workflow (`bellwether list`)
     pub(crate) script: PathBuf,
+    /// A text that the script gets as its `args`; as JSON if it is an object or an array
+    #[arg(conflicts_with_all = ["args", "args_file"], value_name = "TEXT")]
+    pub(crate) text: Option<String>,
     /// The script's `args`, as JSON
     #[arg(
         long,
@@ -215,6 +224,22 @@ pub(crate) struct Run {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether list
+  bellwether run review 'only what changed since main'
+
+Found are *.js and *.mjs in .bellwether/workflows and .claude/workflows, from the
+working directory up to the repository's root, then your own in
+~/.config/bellwether/workflows and ~/.claude/workflows, then those of plugins.
+Of several with one name the first counts.")]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `resume`

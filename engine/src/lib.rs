@@ -28,6 +28,8 @@ pub mod backend;
 pub mod landing;
 pub mod store;
 pub mod view;
+#[cfg(feature = "agent-files")]
+pub mod workflow;
 #[cfg(feature = "worktree")]
 pub mod worktree;
 

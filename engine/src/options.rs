@@ -1,5 +1,6 @@
 //! What a run is started with.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,6 +99,9 @@ pub struct StartOptions {
     /// The agent types that the script may name, besides those that are built in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agent_types: Vec<AgentType>,
+    /// Files of the workflows that the script may call by name (K01).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub workflows: BTreeMap<String, PathBuf>,
     /// Which agents work in a worktree of their own.
     #[serde(skip_serializing_if = "Isolate::is_asked")]
     pub isolate: Isolate,
@@ -238,6 +242,14 @@ impl StartOptions {
     ) -> Self {
         self.agent_command = Some(words.into_iter().map(Into::into).collect());
         self.agent_input = input;
+        self
+    }
+
+    /// The workflows that the script may call by name: names and files. `workflow::discover` finds those of a project and
+    /// a person (feature `agent-files`).
+    #[must_use]
+    pub fn workflows(mut self, files: BTreeMap<String, PathBuf>) -> Self {
+        self.workflows = files;
         self
     }
 

@@ -77,6 +77,7 @@ pub(crate) async fn resume(
         rules: run::rules(engine, &options, run, &working_directory)
             .map_err(ResumeError::Backend)?,
         caps: run::caps(&options, &changed),
+        workflows: options.workflows.clone(),
         vm_limits: run::vm_limits(&options, &changed),
         working_directory,
         script_path: started

@@ -34,6 +34,9 @@ const PROGRESS_WAITING: usize = 256;
 const STACK_BYTES_MAX: usize = 1 << 20;
 /// A workflow's script may have so many bytes when it is read; the VM's own limit refuses less.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+/// So many names of workflows are listed in an error, and as much of a name is repeated, in characters.
+const NAMES_LISTED_MAX: usize = 20;
+const NAME_SHOWN_MAX: usize = 100;
 
 /// Agents at once, where nothing else is said (C01).
 fn concurrency() -> usize {
@@ -173,6 +176,7 @@ fn command_backend(
 pub(crate) struct Parts {
     pub(crate) rules: Arc<RunRules>,
     pub(crate) caps: Caps,
+    pub(crate) workflows: BTreeMap<String, PathBuf>,
     pub(crate) vm_limits: VmLimits,
     pub(crate) working_directory: PathBuf,
     pub(crate) script_path: Option<PathBuf>,
@@ -204,7 +208,7 @@ impl Parts {
             beginning,
             make_vm,
             make_keys: Arc::new(move || Keys::new(Arc::clone(&rules) as Arc<_>)),
-            load_script: load_script(self.working_directory.clone()),
+            load_script: load_script(self.working_directory.clone(), self.workflows),
             observer: Arc::clone(watch) as Arc<_>,
             progress: progress(watch),
             working_directory: self.working_directory,
@@ -266,19 +270,17 @@ fn progress(watch: &Arc<Watch>) -> Progress {
     Progress::new(sender)
 }
 
-/// Reads the scripts that `workflow()` names (W01, W02).
-fn load_script(folder: PathBuf) -> LoadScript {
-    Arc::new(move |reference| {
-        let is_path = reference.contains(['/', '\\'])
-            || [".js", ".mjs"]
-                .iter()
-                .any(|ending| reference.ends_with(ending));
-        if !is_path {
-            return Err(format!(
-                "workflow('{reference}'): no workflow with that name; give its file as {{scriptPath: '…'}}"
-            ));
-        }
-        let path = folder.join(reference);
+/// Reads the scripts that `workflow()` names (W01, W02): by their files, or by the names that the run was started with.
+fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScript {
+    Arc::new(move |reference, options| {
+        let by: serde_json::Value = serde_json::from_str(options).unwrap_or_default();
+        let file = match by["by"].as_str() {
+            Some("name") => workflows
+                .get(reference)
+                .ok_or_else(|| unknown_workflow(reference, &workflows))?,
+            _ => Path::new(reference),
+        };
+        let path = folder.join(file);
         let shown = path.display();
         let length = std::fs::metadata(&path)
             .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?
@@ -290,6 +292,33 @@ fn load_script(folder: PathBuf) -> LoadScript {
         }
         let source = std::fs::read_to_string(&path)
             .map_err(|error| format!("workflow file {shown} cannot be read: {error}"))?;
-        Ok(serde_json::json!({ "source": source, "path": reference }).to_string())
+        let path = file.to_string_lossy();
+        Ok(serde_json::json!({ "source": source, "path": path }).to_string())
     })
+}
+
+fn unknown_workflow(name: &str, workflows: &BTreeMap<String, PathBuf>) -> String {
+    let names: Vec<&str> = workflows.keys().map(String::as_str).collect();
+    let near = crate::resolve::nearest(name, &names)
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default();
+    let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
+    let list = match names.as_slice() {
+        [] => "there is none".to_owned(),
+        names => {
+            let more = names.len().saturating_sub(NAMES_LISTED_MAX);
+            let names = names.iter().take(NAMES_LISTED_MAX).copied();
+            let names: Vec<&str> = names.collect();
+            match more {
+                0 => format!("there is: {}", names.join(", ")),
+                more => format!("there is: {} and {more} more", names.join(", ")),
+            }
+        }
+    };
+    format!(
+        "workflow(): there is no workflow `{shown}`{near}\n{list}\n\
+         they come from .bellwether/workflows and .claude/workflows, from the working directory up to the repository's root, \
+         from the personal folders ~/.config/bellwether/workflows and ~/.claude/workflows, and from plugins; \
+         any file is called as workflow({{scriptPath: '…'}})"
+    )
 }

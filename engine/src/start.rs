@@ -153,6 +153,7 @@ pub(crate) async fn start(
     let parts = Parts {
         rules,
         caps: run::caps(&options, &changed),
+        workflows: options.workflows.clone(),
         vm_limits,
         working_directory,
         script_path,

@@ -7,6 +7,7 @@ mod config;
 mod house;
 mod isolation;
 mod journal;
+mod names;
 mod processes;
 mod resume;
 mod run;

@@ -222,7 +222,10 @@ impl Machine {
             self.loading.insert(call.number);
             out.act(
                 self.state.next,
-                Action::Load(call.number, Source::Path(call.prompt)),
+                Action::Load(
+                    call.number,
+                    Source::AtHand(call.prompt, Arc::clone(&resolved.packed.text)),
+                ),
             );
             return;
         }

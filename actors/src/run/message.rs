@@ -33,8 +33,9 @@ use crate::scheduler::{Permit, Scheduler};
 pub type MakeVm =
     Arc<dyn Fn(&RunState, &dyn Store) -> Result<(Vm, Turn), StoreError> + Send + Sync>;
 
-/// Reads another workflow's script: gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
-pub type LoadScript = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+/// Reads another workflow's script: is given what names it and the call's options, JSON text that says how
+/// (`{"by": "name"}` or `{"by": "path"}`); gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
+pub type LoadScript = Arc<dyn Fn(&str, &str) -> Result<String, String> + Send + Sync>;
 
 /// What a run shares with its engine.
 #[derive(Clone)]

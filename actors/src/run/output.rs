@@ -62,9 +62,9 @@ pub struct Start {
 /// Where another workflow's script is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// In this file.
-    Path(Arc<str>),
-    /// In the file that the `CallScheduled` at this position names.
+    /// In what the call names so, with these options.
+    AtHand(Arc<str>, Arc<str>),
+    /// In what the `CallScheduled` at this position names.
     InJournal(Position),
 }
 

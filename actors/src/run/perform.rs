@@ -163,13 +163,13 @@ impl State {
         );
         let load_script = Arc::clone(&self.load_script);
         tokio::task::spawn_blocking(move || {
-            let path = match source {
-                Source::Path(path) => Ok(path),
-                Source::InJournal(scheduled) => {
-                    read_work(store.as_ref(), run, scheduled).map(|(path, _)| path)
-                }
+            let named = match source {
+                Source::AtHand(name, options) => Ok((name, options)),
+                Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled),
             };
-            let script = path.map(|path| load_script(&path).map(|text| text::pack(text.into())));
+            let script = named.map(|(name, options)| {
+                load_script(&name, &options).map(|text| text::pack(text.into()))
+            });
             let _ = myself.cast(Message::Loaded(call, script));
         });
     }

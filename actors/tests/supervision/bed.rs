@@ -243,7 +243,7 @@ impl Bed {
             beginning,
             make_vm: Arc::new(move |_, _| Ok(make_vm(&making))),
             make_keys: Arc::new(keys),
-            load_script: Arc::new(|path| Err(format!("no {path} here"))),
+            load_script: Arc::new(|path, _| Err(format!("no {path} here"))),
             observer: Arc::new(Watching(sender)),
             progress: Progress::none(),
             working_directory: PathBuf::from("."),

@@ -5,6 +5,7 @@ mod config;
 mod diff;
 mod journal;
 mod land;
+mod list;
 mod logs;
 mod ps;
 mod result;
@@ -29,8 +30,15 @@ use crate::output::Screen;
 /// Why it could not be done.
 pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<ExitCode> {
     match arguments.command {
+        Command::Named(words) => {
+            let named = list::named(&words, screen)?;
+            // What was said behind the name counts for it as well.
+            let screen = Screen::detect(named.global.color, named.global.quiet);
+            Box::pin(execute(named, screen)).await
+        }
         Command::Run(flags) => run::execute(flags, screen).await,
         Command::Resume(flags) => resume::execute(flags, screen).await,
+        Command::List(flags) => list::execute(&flags, screen),
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,
         Command::Diff(flags) => diff::execute(flags, screen).await,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bellwether::agent_type::{AgentType, discover};
 use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
+use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, attach, starting};
-use super::{Place, program, script, source};
+use super::{Place, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
 use crate::config::{Agents, Config, project};
@@ -25,6 +26,8 @@ use crate::signals::Signals;
 
 /// Events that are kept while the terminal or a pipe is slow: a wide fan-out begins with thousands at once.
 const EVENTS: usize = 16_384;
+/// What a script has in it that calls others.
+const WORKFLOW: &str = "workflow";
 /// As much of what is wrong with a file is shown.
 const PROBLEM_CHARACTERS: usize = 300;
 
@@ -36,10 +39,20 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
         Some(&flags.limits),
     )?;
     let config = &place.config;
-    let script = Script::file(&flags.script, script::read(&flags.script)?);
-    let args = script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?;
+    let file = list::script_file(&flags.script, &place.directory, &config.home)?;
+    let source = script::read(&file)?;
+    // Only a script that says so can call others by their names.
+    let calls_others = source.contains(WORKFLOW);
+    let script = Script::file(&file, source);
+    let args = match &flags.text {
+        Some(text) => Some(serde_json::Value::from(text.as_str()).to_string()),
+        None => script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?,
+    };
     let mut options = options(&flags, &place, args)?;
     options.agent_types = agent_types(&place, screen);
+    if calls_others {
+        options.workflows = workflow::discover(&place.directory, &config.home).files();
+    }
     let journal = prepare(config)?;
 
     let mut signals = listen()?;

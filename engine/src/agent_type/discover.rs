@@ -58,7 +58,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(file: &Path, message: impl Into<String>) -> Self {
+    pub(crate) fn new(file: &Path, message: impl Into<String>) -> Self {
         Self {
             file: file.to_path_buf(),
             message: message.into(),
@@ -106,7 +106,7 @@ pub fn discover(directory: &Path, home: &Home) -> Discovered {
 }
 
 /// The folders from `directory` up to its project's root.
-fn projects(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn projects(directory: &Path) -> Vec<PathBuf> {
     let count = |names: &[&str]| {
         directory
             .ancestors()

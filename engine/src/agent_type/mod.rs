@@ -25,7 +25,11 @@ use crate::options::AgentInput;
 
 pub(crate) use built_in::{built_in, may_write};
 #[cfg(feature = "agent-files")]
+pub(crate) use discover::projects;
+#[cfg(feature = "agent-files")]
 pub use discover::{Discovered, Home, Problem, discover};
+#[cfg(feature = "agent-files")]
+pub(crate) use plugins::plugins;
 
 /// A kind of agent, as a script names it by `agentType`.
 ///

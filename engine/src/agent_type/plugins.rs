@@ -9,16 +9,18 @@ use super::discover::Problem;
 
 /// A plugin that is installed and enabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plugin {
+pub(crate) struct Plugin {
     /// What its agents' names begin with.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Files and folders that hold its agents.
     pub(super) agents: Vec<PathBuf>,
+    /// The folder that holds its workflows, if there is one.
+    pub(crate) workflows: PathBuf,
 }
 
 /// The plugins for somebody who works in `directory`. `claude` is the person's folder, `projects` are the folders of
 /// projects, nearest first.
-pub(super) fn plugins(
+pub(crate) fn plugins(
     claude: &Path,
     directory: &Path,
     projects: &[PathBuf],
@@ -50,7 +52,12 @@ pub(super) fn plugins(
         };
         let name = id.split('@').next().unwrap_or(id).to_owned();
         let agents = agents_of(&folder, problems);
-        found.push(Plugin { name, agents });
+        let workflows = folder.join("workflows");
+        found.push(Plugin {
+            name,
+            agents,
+            workflows,
+        });
     }
     found
 }

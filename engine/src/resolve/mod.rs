@@ -407,7 +407,7 @@ fn united(one: &[String], other: &[String]) -> Vec<String> {
 }
 
 /// The name that is nearest, with the plugin's in front or without, if one is near.
-fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();

@@ -1,0 +1,107 @@
+//! Workflows by their names: `list`, `run <name>`, `<name>` and `workflow(name)`.
+
+use anyhow::ensure;
+use serde_json::json;
+
+use crate::bed::{Bed, says};
+
+fn bed() -> anyhow::Result<Bed> {
+    let bed = Bed::new("return 1")?;
+    let script = |name: &str, body: &str| {
+        format!(
+            "export const meta = {{ name: '{name}', description: 'of {name}', whenToUse: 'for {name}' }}\n{body}\n"
+        )
+    };
+    for (file, text) in [
+        (
+            ".claude/workflows/outer.js",
+            script("outer", "return [args, await workflow('inner', { n: 1 })]"),
+        ),
+        (
+            ".bellwether/workflows/inner.mjs",
+            script(
+                "inner",
+                "return [args.n, await agent('x', { backend: 'dry' }) !== null]",
+            ),
+        ),
+        (
+            ".bellwether/workflows/astray.js",
+            script(
+                "astray",
+                "return workflow('iner').catch(error => [error.code, error.message])",
+            ),
+        ),
+        (
+            ".bellwether/workflows/broken.js",
+            "export const meta = { name: 'broken', description: 'x' }\nreturn (".to_owned(),
+        ),
+        (
+            ".bellwether/workflows/helper.js",
+            "export const one = 1\n".to_owned(),
+        ),
+    ] {
+        bed.project.write(file, &text)?;
+    }
+    Ok(bed)
+}
+
+#[test]
+fn k01_workflows_are_listed_and_run_by_name() -> anyhow::Result<()> {
+    let bed = bed()?;
+    let list = bed.json(&["list", "--json"], 0)?;
+    let names: Vec<_> = list["workflows"].as_array().into_iter().flatten().collect();
+    let names: Vec<_> = names.iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["astray", "inner", "outer"]);
+    assert_eq!(list["problems"].as_array().map(Vec::len), Some(1));
+    let listed = bed.command(&["list"])?.run()?.expect_code(0)?;
+    says(&listed, "broken.js")?;
+    ensure!(listed.stdout.contains("for outer"), "{listed}");
+
+    let plain = bed.json(&["outer", "some text", "--backend", "dry", "--json"], 0)?;
+    assert_eq!(plain["result"], json!(["some text", [1, true]]));
+    let object = bed.json(
+        &["run", "outer", "{\"a\":2}", "--backend", "dry", "--json"],
+        0,
+    )?;
+    assert_eq!(object["result"][0], json!({ "a": 2 }));
+    for (word, near) in [("ouder", "outer"), ("rusume", "resume")] {
+        let finished = bed.command(&[word])?.run()?.expect_code(2)?;
+        says(&finished, &format!("did you mean `{near}`?"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn w02_a_name_that_nobody_has_throws_and_says_what_there_is() -> anyhow::Result<()> {
+    let bed = bed()?;
+    let outcome = bed.json(&["astray", "--backend", "dry", "--json"], 0)?;
+    assert_eq!(outcome["result"][0], "WORKFLOW");
+    let message = outcome["result"][1].as_str().unwrap_or_default();
+    for part in [
+        "did you mean `inner`?",
+        "broken, inner, outer",
+        ".claude/workflows",
+    ] {
+        ensure!(message.contains(part), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn w01_a_recovery_takes_the_workflow_that_the_run_began_with() -> anyhow::Result<()> {
+    let bed = bed()?;
+    bed.project.write(
+        ".bellwether/workflows/inner.mjs",
+        "export const meta = { name: 'inner', description: 'x' }\n\
+         return agent(JSON.stringify([{ append: { to: 'bell', line: 'at work' } }, { pass: 'gate' }, { answer: 'old' }]))\n",
+    )?;
+    let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
+    let running = bed.run_of("outer", &[])?.start()?;
+    bell.next_line(bellwether_tests::GUARD)?;
+    running.kill()?;
+    std::fs::remove_file(bed.project.path(".bellwether/workflows/inner.mjs"))?;
+    gate.admit(2)?;
+    let outcome = bed.json(&["resume", "--json"], 0)?;
+    assert_eq!(outcome["result"][1], "old");
+    Ok(())
+}
