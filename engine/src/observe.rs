@@ -6,7 +6,7 @@ use bellwether_actors::backend::ProgressEvent;
 use bellwether_actors::observe::{Observer, Report};
 use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{CallNumber, RunId};
-use bellwether_journal::record::{CallKind, Outcome, Record, Status, Usage};
+use bellwether_journal::record::{CallKind, Level, Outcome, Record, Status, Usage};
 use bellwether_journal::state::RunState;
 use tokio::sync::{broadcast, watch};
 
@@ -204,6 +204,12 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
             at,
             level: logged.level,
             text: logged.text.clone(),
+        }),
+        Record::Noticed(noticed) => Some(Event::Log {
+            run_id,
+            at,
+            level: Level::Warning,
+            text: noticed.text.clone(),
         }),
         Record::CallScheduled(call) if call.kind == CallKind::Agent => {
             Some(Event::AgentScheduled {

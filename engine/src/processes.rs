@@ -1,7 +1,7 @@
 //! Agents that are programs: the launcher they are started by, the backend a run's own command makes, and the sweep of
 //! what a dead engine left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bellwether_actors::backend::AgentBackend;
@@ -37,17 +37,19 @@ pub(crate) fn sweep(journal: Digest, epoch: Epoch) {
     }
 }
 
-/// The backend that a run's own agent command makes.
+/// The backend that a run's own agent command makes, for a run that works in `folder`.
 pub(crate) fn command_backend(
     launcher: &Arc<Launcher>,
     clock: &Arc<dyn Clock>,
     command: &[String],
     input: AgentInput,
+    folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     if command.first().is_none_or(String::is_empty) {
         return Err("the agent command is empty: name a program".to_owned());
     }
     let mut options = Options::new(command.to_vec());
+    options.program_directory = Some(folder.to_owned());
     options.input = match input {
         AgentInput::Task => InputMode::Task,
         AgentInput::Prompt => InputMode::Prompt,

@@ -88,9 +88,9 @@ pub(crate) fn rules(
 ) -> Result<Arc<RunRules>, String> {
     let make = |definition: &AgentType, command: &[String]| {
         let input = definition.agent_input.unwrap_or(options.agent_input);
-        command_backend(engine, command, input)
+        command_backend(engine, command, input, folder)
     };
-    let backends = backends(engine, options)?;
+    let backends = backends(engine, options, folder)?;
     let steps = steps(engine, options, run, folder);
     let rules = RunRules::new(
         backends,
@@ -126,12 +126,12 @@ fn steps(_engine: &Engine, options: &StartOptions, _run: RunId, _folder: &Path) 
 ///
 /// # Errors
 /// Which one is missing, and what there is.
-fn backends(engine: &Engine, options: &StartOptions) -> Result<Backends, String> {
+fn backends(engine: &Engine, options: &StartOptions, folder: &Path) -> Result<Backends, String> {
     let mut by_name: HashMap<String, Arc<dyn AgentBackend>> = engine.0.backends.clone();
     let default = match (&options.agent_command, &options.backend) {
         (Some(command), name) => {
             let name = name.clone().unwrap_or_else(|| "command".to_owned());
-            let backend = command_backend(engine, command, options.agent_input)?;
+            let backend = command_backend(engine, command, options.agent_input, folder)?;
             by_name.insert(name.clone(), backend);
             name
         }
@@ -158,9 +158,10 @@ fn command_backend(
     engine: &Engine,
     command: &[String],
     input: AgentInput,
+    folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     let clock = &engine.0.surroundings().clock;
-    crate::processes::command_backend(&engine.0.launcher, clock, command, input)
+    crate::processes::command_backend(&engine.0.launcher, clock, command, input, folder)
 }
 
 #[cfg(not(feature = "command"))]
@@ -168,6 +169,7 @@ fn command_backend(
     _engine: &Engine,
     _command: &[String],
     _input: AgentInput,
+    _folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     Err("an agent command needs the engine's feature `command`".to_owned())
 }

@@ -78,6 +78,7 @@ fn y01_an_agent_is_told_what_its_file_says() -> anyhow::Result<()> {
         text.contains("`Code Reviewer`") && text.ends_with("`skills`, `memory` have no effect"),
         "{text}"
     );
+    says(&finished, "`skills`, `memory` have no effect")?;
     let logs = bed.command(&["logs"])?.run()?.expect_code(0)?;
     ensure!(
         logs.stdout.contains("`skills`, `memory` have no effect"),

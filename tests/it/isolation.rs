@@ -279,6 +279,19 @@ fn t03_land_puts_a_runs_branches_into_what_is_checked_out() -> anyhow::Result<()
 }
 
 #[test]
+fn t01_a_program_of_the_checkout_is_found_from_every_worktree() -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bed = bed("return (await attempt('x', isolated)).worktree.files")?;
+    let program = bed
+        .project
+        .write("fake.sh", "#!/bin/sh\ncat > task.json\necho done\n")?;
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755))?;
+    let words = ["run", "flow.js", "--agent-command", "./fake.sh", "--json"];
+    assert_eq!(bed.json(&words, 0)?["result"], json!(["task.json"]));
+    Ok(())
+}
+
+#[test]
 fn t01_isolate_always_isolates_those_who_may_write() -> anyhow::Result<()> {
     let bed = bed(
         "const [writes, reads] = await parallel([

@@ -334,8 +334,10 @@ fn c01_the_cap_on_agents_holds_at_the_limit_and_refuses_one_past_it() {
 fn u01_no_agent_starts_once_the_budget_is_used_up() {
     let mut run = Run::with_budget(Some(1), 100, Some(20));
     let done = |value: &str| {
-        let mut usage = Usage::default();
-        usage.output_tokens = 10;
+        let usage = Usage {
+            output_tokens: 10,
+            ..Usage::default()
+        };
         End::Completed(text::pack(value.into()), usage)
     };
     run.calls(0..3);

@@ -70,6 +70,13 @@ pub(crate) struct Lock {
     path: PathBuf,
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would not do: a process that is just being started still has it, too, until it is its program.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl Lock {
     /// Takes the lock in the file `path`, which is created when it is not there; `None` when another
     /// process has it.

@@ -89,6 +89,8 @@ const EMAIL: &str = "bellwether@localhost";
 
 /// How much of the end of stderr stands in an error, in bytes.
 const STDERR_BYTES: usize = 2048;
+/// A disk that does not take so many bytes more is full.
+const ROOM_BYTES: usize = 1 << 20;
 /// How much of a command stands in an error, in characters.
 const COMMAND_CHARS: usize = 120;
 
@@ -139,6 +141,7 @@ impl Git {
     pub(crate) fn call(&self, folder: &Path) -> Call {
         let mut call = self.call_anywhere();
         call.command.arg("-C").arg(folder);
+        call.folder = Some(folder.to_owned());
         call
     }
 
@@ -158,6 +161,7 @@ impl Git {
         Call {
             program: self.0.path.clone(),
             command,
+            folder: None,
             words: Vec::new(),
             input: None,
             output_max: usize::MAX,
@@ -170,6 +174,7 @@ impl Git {
 pub(crate) struct Call {
     program: PathBuf,
     command: Command,
+    folder: Option<PathBuf>,
     /// The arguments, for messages.
     words: Vec<OsString>,
     input: Option<Vec<u8>>,
@@ -184,6 +189,7 @@ pub(crate) struct Output {
     pub(crate) cut: bool,
     status: ExitStatus,
     stderr: String,
+    folder: Option<PathBuf>,
     words: Vec<OsString>,
 }
 
@@ -276,6 +282,7 @@ impl Call {
             cut,
             status,
             stderr,
+            folder: self.folder,
             words: self.words,
         })
     }
@@ -338,8 +345,26 @@ impl Output {
 
     /// This end as an error.
     pub(crate) fn error(&self) -> GitError {
-        GitError::of(&command(&self.words), self.status, &self.stderr)
+        let command = command(&self.words);
+        // Of a file that it cannot check out git does not say why.
+        if self.stderr.contains("unable to write file")
+            && self
+                .folder
+                .as_deref()
+                .is_some_and(|folder| !has_room(folder))
+        {
+            return GitError::DiskFull { command };
+        }
+        GitError::of(&command, self.status, &self.stderr)
     }
+}
+
+/// Whether a file of a megabyte can still be written in a folder, by writing one.
+fn has_room(folder: &Path) -> bool {
+    let probe = folder.join(format!(".bellwether-room-{}", std::process::id()));
+    let written = std::fs::write(&probe, vec![1; ROOM_BYTES]);
+    let _ = std::fs::remove_file(&probe);
+    !written.is_err_and(|error| is_disk_full(&error))
 }
 
 /// The arguments as a person reads them.

@@ -150,7 +150,7 @@ pub struct LeftBranch {
     pub reason: Reason,
     /// Why, for people.
     pub message: String,
-    /// The files in conflict.
+    /// The files in conflict, or in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
     /// The end of what the verification wrote.
@@ -173,6 +173,8 @@ pub enum Reason {
     Unrelated,
     /// No worktree at the merged commit could be made ready.
     Setup,
+    /// The target is checked out, and something of the person's is in the way there.
+    Checkout,
 }
 
 /// Why nothing (more) has landed. What has landed before stays.
@@ -202,6 +204,8 @@ pub enum LandError {
         folder: String,
         /// What is in the way, and what to do.
         problem: String,
+        /// The files that are, as far as they are known.
+        files: Vec<String>,
     },
     /// Somebody else has moved the target since the landing that this one goes on with.
     #[error(
@@ -255,6 +259,10 @@ pub async fn land(
     let _only_one = target::lock(&landing.base.place().common).await?;
     let earlier = note::read(earlier)?;
     let target = Target::open(git, pool, landing).await?;
+    if notes.is_none() {
+        // Whoever waits for it can put the checkout in order first. A step of a run goes on and says what was left out.
+        target.check().await?;
+    }
     let now = target.tip().await?;
     let mut landed = Landed {
         into: landing.into.clone(),
@@ -307,6 +315,10 @@ impl Lander<'_> {
             None => {}
         }
         for _ in 0..TRIES {
+            // Before a verification that may take long.
+            if let Err(error) = self.target.check().await {
+                return self.in_the_way(branch, error).await;
+            }
             let (target, tip) = self.target.and(branch).await?;
             let merged = merge(self.git, self.target.top, &target, branch, tip).await?;
             let after = match merged {
@@ -324,18 +336,22 @@ impl Lander<'_> {
                 return self.left(left).await;
             }
             // What can be known to be in the way is, before a note says that nothing is.
-            let checkout = self.target.check().await?;
             let before = target.commit;
+            let checkout = match self.target.clear(&before, &after).await {
+                Ok(checkout) => checkout,
+                Err(error) => return self.in_the_way(branch, error).await,
+            };
             self.note(&Note::Move {
                 branch: branch.name.clone(),
                 before: before.clone(),
                 after: after.clone(),
             })
             .await?;
-            match self.target.go(checkout.as_deref(), &before, &after).await? {
-                Moved::Yes => return self.landed(&branch.name, &before, &after).await,
+            match self.target.go(checkout.as_deref(), &before, &after).await {
+                Ok(Moved::Yes) => return self.landed(&branch.name, &before, &after).await,
                 // Then what was verified is not what the target would be.
-                Moved::BySomebodyElse => {}
+                Ok(Moved::BySomebodyElse) => {}
+                Err(error) => return self.in_the_way(branch, error).await,
             }
         }
         Err(LandError::Contended {
@@ -352,6 +368,22 @@ impl Lander<'_> {
             commit: after.to_owned(),
             files: files.into_iter().map(|file| file.path).collect(),
         }))
+    }
+
+    /// Leaves a branch out whose target is checked out where something is in the way; any other error is one.
+    async fn in_the_way(&self, branch: &Branch, error: LandError) -> Result<One, LandError> {
+        let message = error.to_string();
+        let LandError::CheckedOut { files, .. } = error else {
+            return Err(error);
+        };
+        let left = LeftBranch {
+            branch: branch.name.clone(),
+            reason: Reason::Checkout,
+            message,
+            files: Some(files),
+            output: None,
+        };
+        self.left(left).await
     }
 
     async fn left(&self, left: LeftBranch) -> Result<One, LandError> {

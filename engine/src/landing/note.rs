@@ -106,15 +106,28 @@ impl Past {
             past.insert(note.branch().to_owned(), note.clone());
         }
         let last = notes.iter().rev().find_map(|note| match note {
-            Note::Move { before, after, .. } => Some((before, after)),
+            Note::Move {
+                branch,
+                before,
+                after,
+            } => Some((branch, before, after)),
             Note::Left { .. } => None,
         });
-        if let Some((before, after)) = last {
+        // One that could not be moved was left, and says so behind its move.
+        let last = last.filter(|(branch, ..)| matches!(past.get(*branch), Some(Note::Move { .. })));
+        if let Some((branch, before, after)) = last {
             let tip = target.tip().await?;
             let is_done = if tip == *before {
-                let checkout = target.check().await?;
-                let moved = target.go(checkout.as_deref(), before, after).await?;
-                matches!(moved, Moved::Yes)
+                let moved = match target.clear(before, after).await {
+                    Ok(checkout) => target.go(checkout.as_deref(), before, after).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(LandError::CheckedOut { .. }) = moved {
+                    // It is tried anew when its turn comes, and left then.
+                    past.remove(branch);
+                    return Ok(Self(past));
+                }
+                matches!(moved?, Moved::Yes)
             } else {
                 is_behind(target.git, target.top, after, &tip).await?
             };

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::merge::{Tip, tips};
 use super::{Branch, LandError, Landing};
-use crate::git::{Git, GitError};
+use crate::git::{Git, GitError, RepoPath, parse};
 use crate::worktree::base::{commit_of, uncommitted};
 use crate::worktree::{Pool, WorktreeError};
 
 /// How often another process's landing is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// So many files in the way are named.
+const FILES_MAX: usize = 100;
 const REMOVED: &str = "it was removed while branches landed in it";
 
 pub(super) struct Target<'a> {
@@ -76,7 +78,6 @@ impl<'a> Target<'a> {
                 return Err(target.cannot_be(problem));
             }
         }
-        target.check().await?;
         Ok(target)
     }
 
@@ -136,6 +137,38 @@ impl<'a> Target<'a> {
         Ok(checkout)
     }
 
+    /// The same for a move from `before` to `after`: nothing that git does not know, ignored or not, would be overwritten.
+    pub(super) async fn clear(
+        &self,
+        before: &str,
+        after: &str,
+    ) -> Result<Option<PathBuf>, LandError> {
+        let checkout = self.check().await?;
+        if let Some(folder) = &checkout {
+            let call = self.git.call(self.top);
+            let call = call.args(["diff-tree", "-r", "-z", "--name-only", "--no-renames"]);
+            let added = call.args(["--diff-filter=A", before, after]).run().await?;
+            // What git knows was not added. Of a folder git itself knows best whether it can go.
+            let is_in_the_way = |path: &RepoPath| {
+                let there = std::fs::symlink_metadata(folder.join(path.as_path()));
+                there.is_ok_and(|there| !there.is_dir())
+            };
+            let files: Vec<String> = parse::records(&added)
+                .map(RepoPath::new)
+                .filter(is_in_the_way)
+                .map(|path| path.text())
+                .collect();
+            if let Some(first) = files.first() {
+                let problem = format!(
+                    "where files that git does not know would be overwritten ({first}{}): move them away",
+                    if files.len() > 1 { ", …" } else { "" }
+                );
+                return Err(self.checked_out(folder, problem, files));
+            }
+        }
+        Ok(checkout)
+    }
+
     /// Moves it from `before` to `after`, a commit that has `before` behind it. Where it is checked out, the files there
     /// move with it.
     pub(super) async fn go(
@@ -166,12 +199,13 @@ impl<'a> Target<'a> {
         let call = self.git.call(folder).durable().identity();
         let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
         let output = call
-            .args(["--no-verify-signatures", after])
+            // Ignored files are a person's, too.
+            .args(["--no-overwrite-ignore", "--no-verify-signatures", after])
             .output()
             .await?;
         if !output.success() {
             let problem = format!("and cannot be moved on: {}", output.stderr());
-            return Err(self.checked_out(folder, problem));
+            return Err(self.checked_out(folder, problem, Vec::new()));
         }
         Ok(())
     }
@@ -210,20 +244,20 @@ impl<'a> Target<'a> {
             Ok(files) | Err(WorktreeError::Unmerged { files, .. }) => files,
             Err(error) => return Err(error.into()),
         };
-        match changed.first() {
-            None => Ok(()),
-            Some(first) => Err(self.checked_out(
-                folder,
-                format!(
-                    "with uncommitted changes ({first}{}): commit or stash them",
-                    if changed.len() > 1 { ", …" } else { "" }
-                ),
-            )),
-        }
+        let Some(first) = changed.first() else {
+            return Ok(());
+        };
+        let more = if changed.len() > 1 { ", …" } else { "" };
+        let problem = format!(
+            "with uncommitted changes ({first}{more}): commit or stash them, and land the branch"
+        );
+        Err(self.checked_out(folder, problem, changed))
     }
 
-    fn checked_out(&self, folder: &Path, problem: String) -> LandError {
+    fn checked_out(&self, folder: &Path, problem: String, mut files: Vec<String>) -> LandError {
+        files.truncate(FILES_MAX);
         LandError::CheckedOut {
+            files,
             into: self.into.to_owned(),
             folder: folder.display().to_string(),
             problem,

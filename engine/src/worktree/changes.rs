@@ -1,5 +1,6 @@
 //! What an attempt changed in its worktree: found, kept as a branch or as a patch.
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ impl Found {
     }
 }
 
-/// Finds what differs from the base. Links, copies, products and ignored files never do.
+/// Finds what differs from the base. Links, copies and products never do, and ignored files only if the agent has added them
+/// to git itself.
 ///
 /// # Errors
 /// Among others, something was changed inside a submodule.
@@ -65,7 +67,35 @@ pub(super) async fn find(git: &Git, slot: &Slot) -> Result<Found, WorktreeError>
             }
         }
     }
+    found.there.extend(added_though_ignored(git, slot).await?);
     Ok(found)
+}
+
+/// Ignored files that the agent's own git tracks and the base does not: renamed by `git mv`, added by `git add --force`.
+async fn added_though_ignored(git: &Git, slot: &Slot) -> Result<Vec<RepoPath>, WorktreeError> {
+    let words = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--ignored",
+        "--exclude-standard",
+    ];
+    let theirs = slot.git_of_agent(git).args(words).output().await?;
+    // What an agent has made of its index is its own affair: one that cannot be read adds nothing.
+    if !theirs.success() || theirs.stdout.is_empty() {
+        return Ok(Vec::new());
+    }
+    let base = slot.git(git).args(words).run().await?;
+    let base: HashSet<&[u8]> = parse::records(&base).collect();
+    let is_file = |path: &RepoPath| {
+        let there = fs::symlink_metadata(slot.tree.join(path.as_path()));
+        there.is_ok_and(|there| !there.is_dir())
+    };
+    Ok(parse::records(&theirs.stdout)
+        .filter(|path| !base.contains(path))
+        .map(RepoPath::new)
+        .filter(|path| !slot.is_ours(path) && is_file(path))
+        .collect())
 }
 
 /// The tree that a worktree's files make. The engine's own index stays the base's.

@@ -150,6 +150,13 @@ impl Slot {
             .env("GIT_INDEX_FILE", self.index())
     }
 
+    /// The same through the index that the agent's own git has.
+    pub(super) fn git_of_agent(&self, git: &Git) -> Call {
+        git.call(&self.tree)
+            .env("GIT_DIR", self.admin())
+            .env("GIT_WORK_TREE", &self.tree)
+    }
+
     /// What is neither the base's nor the agent's: links, copies, products.
     pub(super) fn ours(&self) -> impl Iterator<Item = &RepoPath> {
         let State {

@@ -239,20 +239,27 @@ async fn t03_a_checked_out_target_moves_with_its_files_and_a_dirty_one_is_refuse
     assert!(
         error
             .to_string()
-            .ends_with("with uncommitted changes (src/lib.rs): commit or stash them"),
+            .contains("with uncommitted changes (src/lib.rs): commit or stash them"),
         "{error}"
     );
     assert_eq!(field.tip("main"), field.base.commit());
     bed.git(&["checkout", "--quiet", "src/lib.rs"]);
 
-    // What is not tracked is no matter, unless a branch brings it.
+    // What is not tracked is no matter, unless a branch brings it: that one is left out, ignored or not.
     bed.write("untracked.txt", "mine\n");
     bed.write("new.txt", "mine, too\n");
-    let error = field.land("main").await.unwrap_err().to_string();
-    assert!(
-        error.contains("cannot be moved on") && error.contains("new.txt"),
-        "{error}"
-    );
+    for ignored in ["", "new.txt\n"] {
+        bed.write(".git/info/exclude", ignored);
+        let landed = field.land("main").await.unwrap();
+        let [left] = landed.left.as_slice() else {
+            panic!("{landed:?}");
+        };
+        assert_eq!(left.reason, Reason::Checkout);
+        assert_eq!(left.files.as_deref(), Some(&["new.txt".to_owned()][..]));
+        assert_eq!(landed.landed.len(), 1, "the other one is in");
+        let mine = std::fs::read_to_string(bed.repository.join("new.txt"));
+        assert_eq!(mine.unwrap(), "mine, too\n");
+    }
     std::fs::remove_file(bed.repository.join("new.txt")).unwrap();
     let landed = field.land("main").await.unwrap();
     assert_eq!(landed.landed.len(), 2);
@@ -264,6 +271,37 @@ async fn t03_a_checked_out_target_moves_with_its_files_and_a_dirty_one_is_refuse
     );
     assert_eq!(bed.git(&["status", "--porcelain"]), "?? untracked.txt");
     assert_eq!(bed.git(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+}
+
+/// A person goes on working while branches land: what is verified at that moment, and all behind it, stays out.
+#[tokio::test]
+async fn t03_a_checkout_that_becomes_dirty_on_the_way_leaves_the_rest_out() {
+    let field = Field::new(&[
+        "echo four >> a.txt",
+        "echo five >> b.txt",
+        "echo new > new.txt",
+    ])
+    .await;
+    let at = field.bed.repository.display();
+    let busy = format!("grep -q five b.txt && echo mine > {at}/src/lib.rs; true");
+    let journal = Journal::default();
+    let landing = field.verified("main", &busy);
+    let notes = journal.notes(100);
+    let landed = land(&field.pool, &landing, &[], Some(&notes)).await;
+    let landed = landed.unwrap();
+    assert_eq!(landed.landed.len(), 1);
+    let left: Vec<Reason> = landed.left.iter().map(|left| left.reason).collect();
+    assert_eq!(left, [Reason::Checkout, Reason::Checkout]);
+    assert_eq!(
+        landed.left[0].files.as_deref(),
+        Some(&["src/lib.rs".to_owned()][..])
+    );
+    // Gone on with from any of its notes it says the same, and nothing is lost.
+    let texts = journal.texts();
+    for upto in 1..=texts.len() {
+        let again = land(&field.pool, &landing, &texts[..upto], Some(&notes)).await;
+        assert_eq!(again.unwrap(), landed, "{upto}");
+    }
 }
 
 #[tokio::test]

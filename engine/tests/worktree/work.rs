@@ -32,6 +32,24 @@ async fn t02_what_is_unchanged_leaves_nothing_and_its_worktree_is_used_again() {
     );
 }
 
+/// What the agent has told its own git is its work, whatever `.gitignore` says.
+#[tokio::test]
+async fn t02_an_ignored_file_that_the_agent_added_to_git_is_kept() {
+    let bed = Bed::new();
+    let (pool, base) = (bed.pool().await, bed.base().await);
+    let worktree = acquire(&pool, &base, 0).await;
+    sh(
+        worktree.path(),
+        "echo one > one.log; echo two > two.log; echo noise > noise.log; git add --force one.log two.log
+         git -c user.name=a -c user.email=a@localhost commit --quiet -m logs; git mv two.log three.log",
+    );
+    let kept = worktree.keep("logs").await.unwrap().changes.unwrap();
+    assert_eq!(
+        shown(&kept),
+        [("one.log", Added, 1, 0), ("three.log", Added, 1, 0)]
+    );
+}
+
 fn shown(changes: &Changes) -> Vec<(&str, FileChange, u32, u32)> {
     let show = |file: &'_ bellwether::ChangedFile| (file.change, file.added, file.removed);
     let files = changes.files.iter();

@@ -11,7 +11,6 @@ const branchOf = (item, index) => {
   throw fail(NativeTypeError, 'WORKTREES', `merge(worktrees, options): item ${index} is ${isObject(item) ? `${kindOf(item)} without a branch` : item === '' ? 'an empty name' : kindOf(item)}; give a branch's name, a worktree or what attempt() gave`);
 };
 
-const warnedOfMerge = create(null);
 
 const branchesOf = (worktrees) => {
   if (!isArray(worktrees)) {
@@ -60,7 +59,8 @@ const callMerge = (own, worktrees, options, line) => {
         else if (key === 'phase') phase = asLabel(value) ?? phase;
         else if (key === 'verify' || key === 'into') known[key] = mergeText(key, value);
         else if (key === 'timeout') known[key] = mergeTimeout(value);
-        else warnOfOption(warnedOfMerge, 'merge', key);
+        // Other than an agent's: with `verify` misspelt, work would land that nobody has looked at.
+        else throw fail(NativeTypeError, 'OPTIONS', `merge(worktrees, options): there is no option ${stringify(wellFormed(key))}; there is: into, verify, timeout, label, phase`);
       }
     }
     const promise = new NativePromise(capture);

@@ -120,6 +120,9 @@ fn would_block(read: &io::Result<usize>) -> bool {
     matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
+/// So many characters of a line that is no answer are shown.
+const LINE_SHOWN_MAX: usize = 100;
+
 pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) -> Ended {
     let line = match task::line(task) {
         Ok(line) => line,
@@ -249,6 +252,14 @@ impl Lines<'_> {
             if parts.is_some_and(|parts| parts.is_event()) {
                 report(self.task, self.context, line);
             } else {
+                if self.kept == 0 && !line.is_empty() {
+                    tracing::warn!(
+                        %token,
+                        line = %line.chars().take(LINE_SHOWN_MAX).collect::<String>(),
+                        "an agent that is given lines wrote one that is no answer to its task: {{\"value\": …}} or \
+                         {{\"error\": …}} is expected"
+                    );
+                }
                 self.kept += line.len();
             }
         }

@@ -47,6 +47,8 @@ mod task;
 mod time;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,9 +99,12 @@ impl InputMode {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The program and its arguments. A name without a slash is looked up in `PATH`; a relative path starts at the
-    /// task's working directory.
+    /// The program and its arguments. A name without a slash is looked up in `PATH`; a relative path starts at
+    /// [`Options::program_directory`].
     pub command: Vec<String>,
+    /// Where a relative path of the program starts: the same place for all agents, in whatever worktree they work. `None`:
+    /// at each task's working directory.
+    pub program_directory: Option<PathBuf>,
     /// How tasks come to it.
     pub input: InputMode,
     /// How long an attempt may take, the start of its process included. Beyond, it is ended and fails as `timeout`.
@@ -120,6 +125,7 @@ impl Options {
     pub fn new(command: Vec<String>) -> Self {
         Self {
             command,
+            program_directory: None,
             input: InputMode::default(),
             timeout: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
@@ -207,6 +213,10 @@ impl Shared {
         let Some(program) = words.next() else {
             let message = "the agent's command is empty";
             return Err(Ended::failed(FailureKind::Other, message));
+        };
+        let program = match &self.options.program_directory {
+            Some(folder) if program.as_bytes().contains(&b'/') => folder.join(program).into(),
+            _ => program,
         };
         let token = task.token;
         let attempt = format!(
