@@ -75,6 +75,12 @@ pub struct StartOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out; `None` is 4,096.
     pub max_items: Option<u32>,
+    /// How deep workflows may call workflows (W03), to 5; `None` is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesting: Option<u32>,
+    /// Whether `args` that are a text are given as they are, also where that text is JSON of an object or an array (G01).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub args_as_text: bool,
     /// Output tokens that the run's agents may write, as their backends report them (U01); `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
@@ -271,6 +277,20 @@ impl StartOptions {
     #[must_use]
     pub const fn max_items(mut self, limit: u32) -> Self {
         self.max_items = Some(limit);
+        self
+    }
+
+    /// Lets workflows call workflows so deep, to 5.
+    #[must_use]
+    pub const fn nesting(mut self, levels: u32) -> Self {
+        self.nesting = Some(levels);
+        self
+    }
+
+    /// Gives the script `args` that are a text as they are.
+    #[must_use]
+    pub const fn args_as_text(mut self) -> Self {
+        self.args_as_text = true;
         self
     }
 

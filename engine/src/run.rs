@@ -34,6 +34,8 @@ const PROGRESS_WAITING: usize = 256;
 const STACK_BYTES_MAX: usize = 1 << 20;
 /// A workflow's script may have so many bytes when it is read; the VM's own limit refuses less.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+/// So deep workflows may call workflows, whatever is asked for (W03).
+const NESTING_MAX: u32 = 5;
 /// So many names of workflows are listed in an error, and as much of a name is repeated, in characters.
 const NAMES_LISTED_MAX: usize = 20;
 const NAME_SHOWN_MAX: usize = 100;
@@ -60,6 +62,10 @@ pub(crate) fn vm_limits(options: &StartOptions, changed: &ResumeOptions) -> VmLi
     if let Some(items) = changed.max_items.or(options.max_items) {
         limits.items_max = items;
     }
+    if let Some(levels) = options.nesting {
+        limits.nesting = levels.clamp(1, NESTING_MAX);
+    }
+    limits.parse_args_text = !options.args_as_text;
     let script = changed.script_limits.or(options.script_limits);
     if let Some(bytes) = script.source_bytes {
         limits.source_bytes = bytes;

@@ -88,6 +88,31 @@ fn w02_a_name_that_nobody_has_throws_and_says_what_there_is() -> anyhow::Result<
 }
 
 #[test]
+fn w03_workflows_nest_as_deep_as_the_setting_says() -> anyhow::Result<()> {
+    let bed = Bed::new("return 1")?;
+    for level in 0..4 {
+        let body = match level {
+            3 => "return args".to_owned(),
+            _ => format!("return workflow('level{}', args)", level + 1),
+        };
+        let script =
+            format!("export const meta = {{ name: 'level{level}', description: 'x' }}\n{body}\n");
+        bed.project
+            .write(&format!(".claude/workflows/level{level}.js"), &script)?;
+    }
+    let words = ["level0", "[1]", "--backend", "dry", "--json"];
+    let refused = bed.json(&words, 1)?;
+    let message = refused["error"]["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("2 levels of nesting"), "{refused}");
+    bed.project.write(
+        ".bellwether/config.toml",
+        "nesting = 3\nparse_args = false\n",
+    )?;
+    assert_eq!(bed.json(&words, 0)?["result"], "[1]");
+    Ok(())
+}
+
+#[test]
 fn w01_a_recovery_takes_the_workflow_that_the_run_began_with() -> anyhow::Result<()> {
     let bed = bed()?;
     bed.project.write(

@@ -112,6 +112,8 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.max_agents = config.max_agents();
     options.max_items = config.max_items();
     options.budget = config.budget();
+    options.nesting = config.nesting();
+    options.args_as_text = config.args_as_text();
     options.script_limits = config.script_limits();
     options.timeout_ms = config
         .timeout()

@@ -149,6 +149,11 @@ struct File {
     /// Output tokens that a run's agents may write, as they report them; then no more are started. Default: no limit.
     #[schemars(range(min = 1))]
     budget: Option<u64>,
+    /// How deep workflows may call workflows. Default: 1.
+    #[schemars(range(min = 1, max = 5))]
+    nesting: Option<u32>,
+    /// Whether a script gets `args` that are a text parsed, where the text is JSON of an object or an array. Default: true.
+    parse_args: Option<bool>,
     /// Items of one `parallel` or `pipeline`. Default: 4096.
     #[schemars(range(min = 1, max = 4_294_967_295_u64))]
     max_items: Option<u32>,
@@ -291,6 +296,8 @@ mod tests {
             concurrency = 0
             max_agents = 0x10
             budget = 1000000
+            nesting = 3
+            parse_args = false
             max_items = 5
             timeout = "2h"
             stop_grace = "PT5S"

@@ -24,6 +24,10 @@ pub(crate) enum Key {
     MaxAgents,
     /// Output tokens that agents may write.
     Budget,
+    /// How deep workflows may call workflows.
+    Nesting,
+    /// Whether `args` that are a text are parsed.
+    ParseArgs,
     /// Items of one fan-out.
     MaxItems,
     /// How long a run may take.
@@ -118,6 +122,8 @@ impl Key {
         Self::Concurrency,
         Self::MaxAgents,
         Self::Budget,
+        Self::Nesting,
+        Self::ParseArgs,
         Self::MaxItems,
         Self::Timeout,
         Self::StopGrace,
@@ -147,6 +153,8 @@ impl Key {
             Self::Concurrency => "concurrency",
             Self::MaxAgents => "max_agents",
             Self::Budget => "budget",
+            Self::Nesting => "nesting",
+            Self::ParseArgs => "parse_args",
             Self::MaxItems => "max_items",
             Self::Timeout => "timeout",
             Self::StopGrace => "stop_grace",
@@ -213,7 +221,8 @@ impl Key {
             Self::WorktreeUncommitted => Kind::Choice(UNCOMMITTED),
             Self::WorktreeLink | Self::WorktreeCopy | Self::WorktreeSetupInputs => Kind::Paths,
             Self::WorktreeSetup => Kind::Line,
-            Self::PermissionsMerge => Kind::Flag,
+            Self::PermissionsMerge | Self::ParseArgs => Kind::Flag,
+            Self::Nesting => Kind::Count { min: 1, max: 5 },
             Self::WorktreeDiskLimit => Kind::Count {
                 min: 1 << 20,
                 max: i64::MAX as u64,

@@ -281,6 +281,17 @@ impl Config {
         self.count(Key::MaxAgents)
     }
 
+    /// How deep workflows may call workflows, if that was set.
+    pub(crate) fn nesting(&self) -> Option<u32> {
+        self.count(Key::Nesting)
+            .and_then(|levels| u32::try_from(levels).ok())
+    }
+
+    /// Whether `args` that are a text stay one.
+    pub(crate) fn args_as_text(&self) -> bool {
+        matches!(self.set(Key::ParseArgs), Some(Value::Flag(false)))
+    }
+
     /// Output tokens of a run's agents, if they are limited.
     pub(crate) fn budget(&self) -> Option<u64> {
         self.count(Key::Budget)
@@ -399,6 +410,8 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::WorktreeUncommitted => Some(Value::Text("refuse".to_owned())),
                 Key::WorktreeSetupTimeout => Some(Value::Duration(Duration::from_mins(15))),
                 Key::PermissionsMerge => Some(Value::Flag(false)),
+                Key::ParseArgs => Some(Value::Flag(true)),
+                Key::Nesting => Some(Value::Count(1)),
                 Key::Backend
                 | Key::AgentCommand
                 | Key::Budget

@@ -41,7 +41,7 @@ const callWorkflow = (own, target, args, line) => {
       throw fail(NativeTypeError, 'WORKFLOW', `workflow(target, args): the target is ${kindOf(target)}; give a name or { scriptPath: '…' }`);
     }
     if (own.depth >= host.nesting) {
-      throw fail(NativeError, 'WORKFLOW_NESTING', `workflow(${stringify(prompt)}): ${own.depth + 1} levels of nesting, more than the limit of ${host.nesting}; call it from the outer script, or raise the limit on nesting`);
+      throw fail(NativeError, 'WORKFLOW_NESTING', `workflow(${stringify(prompt)}): ${own.depth + 1} levels of nesting, more than the limit of ${host.nesting}; call it from the outer script, or raise the setting nesting`);
     }
     if (options === '{"by":"path"}') refuseCycle(own, prompt);
     const argsText = args === undefined ? undefined : toJson(args, 'args');
