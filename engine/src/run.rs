@@ -23,7 +23,7 @@ use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
-use crate::resolve::{Rules, Steps};
+use crate::resolve::{RunRules, Steps};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -82,14 +82,14 @@ pub(crate) fn rules(
     options: &StartOptions,
     run: RunId,
     folder: &Path,
-) -> Result<Arc<Rules>, String> {
+) -> Result<Arc<RunRules>, String> {
     let make = |definition: &AgentType, command: &[String]| {
         let input = definition.agent_input.unwrap_or(options.agent_input);
         command_backend(engine, command, input)
     };
     let backends = backends(engine, options)?;
     let steps = steps(engine, options, run, folder);
-    let rules = Rules::new(
+    let rules = RunRules::new(
         backends,
         &options.agent_types,
         options.isolate,
@@ -171,7 +171,7 @@ fn command_backend(
 
 /// Everything of a run's arguments that follows from its options.
 pub(crate) struct Parts {
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) rules: Arc<RunRules>,
     pub(crate) caps: Caps,
     pub(crate) vm_limits: VmLimits,
     pub(crate) working_directory: PathBuf,

@@ -5,6 +5,7 @@ mod bed;
 mod campaign;
 mod config;
 mod house;
+mod isolation;
 mod journal;
 mod processes;
 mod resume;

@@ -264,7 +264,7 @@ impl Call {
         })?;
         let (input, output_max) = (self.input.take(), self.output_max);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (_, read, stderr) = tokio::join!(
+        let ((), read, stderr) = tokio::join!(
             write(&mut child, input),
             head(stdout, output_max),
             tail(stderr)
@@ -286,10 +286,10 @@ impl Call {
     /// [`GitError`].
     pub(crate) async fn run(self) -> Result<Vec<u8>, GitError> {
         let output = self.output().await?;
-        match output.success() {
-            true => Ok(output.stdout),
-            false => Err(output.error()),
+        if !output.success() {
+            return Err(output.error());
         }
+        Ok(output.stdout)
     }
 
     /// The one line that it answers.

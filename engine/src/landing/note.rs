@@ -111,9 +111,10 @@ impl Past {
         });
         if let Some((before, after)) = last {
             let tip = target.tip().await?;
-            let is_done = match tip == *before {
-                true => matches!(target.go(before, after).await?, Moved::Yes),
-                false => tip == *after || is_behind(target.git, target.top, after, &tip).await?,
+            let is_done = if tip == *before {
+                matches!(target.go(before, after).await?, Moved::Yes)
+            } else {
+                is_behind(target.git, target.top, after, &tip).await?
             };
             if !is_done {
                 return Err(LandError::Moved {

@@ -132,27 +132,31 @@ impl<'a> Target<'a> {
                 Ok(()) => return Ok(Moved::Yes),
                 Err(error) => LandError::Git(error),
             },
-            Some(folder) => {
-                self.check_out_is_clean(&folder).await?;
-                let call = self.git.call(&folder).durable().identity();
-                let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
-                let output = call
-                    .args(["--no-verify-signatures", after])
-                    .output()
-                    .await?;
-                match output.success() {
-                    true => return Ok(Moved::Yes),
-                    false => self.checked_out(
-                        &folder,
-                        format!("and cannot be moved on: {}", output.stderr()),
-                    ),
-                }
-            }
+            Some(folder) => match self.fast_forward(&folder, after).await {
+                Ok(()) => return Ok(Moved::Yes),
+                Err(error) => error,
+            },
         };
-        match self.tip().await? == before {
-            true => Err(failed),
-            false => Ok(Moved::BySomebodyElse),
+        if self.tip().await? == before {
+            return Err(failed);
         }
+        Ok(Moved::BySomebodyElse)
+    }
+
+    /// Moves a checkout that is on the target.
+    async fn fast_forward(&self, folder: &Path, after: &str) -> Result<(), LandError> {
+        self.check_out_is_clean(folder).await?;
+        let call = self.git.call(folder).durable().identity();
+        let call = call.args(["merge", "--quiet", "--ff-only", "--no-autostash"]);
+        let output = call
+            .args(["--no-verify-signatures", after])
+            .output()
+            .await?;
+        if !output.success() {
+            let problem = format!("and cannot be moved on: {}", output.stderr());
+            return Err(self.checked_out(folder, problem));
+        }
+        Ok(())
     }
 
     /// Moves the ref alone, if it is `old`; made new where that is empty.
@@ -186,8 +190,7 @@ impl<'a> Target<'a> {
 
     async fn check_out_is_clean(&self, folder: &Path) -> Result<(), LandError> {
         let changed = match uncommitted(self.git, folder).await {
-            Ok(files) => files,
-            Err(WorktreeError::Unmerged { files, .. }) => files,
+            Ok(files) | Err(WorktreeError::Unmerged { files, .. }) => files,
             Err(error) => return Err(error.into()),
         };
         match changed.first() {

@@ -50,7 +50,7 @@ pub(crate) type Made = Result<Arc<dyn AgentBackend>, String>;
 
 /// A run's rules. One value serves the run from its start to its end in this engine, so that processes which an agent
 /// type's own command keeps are the same for all its calls.
-pub(crate) struct Rules {
+pub(crate) struct RunRules {
     schemas: Mutex<HashMap<String, Arc<Schema>>>,
     backends: Backends,
     types: HashMap<String, Known>,
@@ -81,8 +81,8 @@ struct Known {
     own: Option<Made>,
 }
 
-impl Rules {
-    /// Rules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
+impl RunRules {
+    /// The rules over these backends and types. Of several types with one name the first counts. `make` makes the backend of a
     /// type's own command.
     pub(crate) fn new(
         backends: Backends,
@@ -328,7 +328,7 @@ impl Rules {
     }
 }
 
-impl Resolve for Rules {
+impl Resolve for RunRules {
     fn resolve(&self, kind: CallKind, all: Map<String, Value>) -> Resolution {
         match kind {
             CallKind::Agent => self.agent(&all).unwrap_or_else(|refusal| Resolution {

@@ -26,7 +26,7 @@ fn named(name: &str) -> Arc<dyn AgentBackend> {
 }
 
 /// Rules over the backends `main` (the run's own) and `other`, whose agents are isolated by a backend that says so.
-fn rules_over(types: &[AgentType], isolate: Isolate) -> Rules {
+fn rules_over(types: &[AgentType], isolate: Isolate) -> RunRules {
     let by_name = ["main", "other"].map(|name| (name.to_owned(), named(name)));
     let backends = Backends::new(HashMap::from(by_name), "main");
     let isolated: Isolated = Arc::new(|inner| named(&format!("isolated {}", inner.fingerprint())));
@@ -38,17 +38,17 @@ fn rules_over(types: &[AgentType], isolate: Isolate) -> Rules {
         isolated: Some(isolated),
         ..Steps::default()
     };
-    Rules::new(backends, types, isolate, steps, &make)
+    RunRules::new(backends, types, isolate, steps, &make)
 }
 
-fn resolve(rules: &Rules, options: Value) -> Resolution {
+fn resolve(rules: &RunRules, options: Value) -> Resolution {
     let Value::Object(options) = options else {
         panic!("no options: {options}")
     };
     rules.resolve(CallKind::Agent, options)
 }
 
-fn refusal(rules: &Rules, options: Value) -> Refusal {
+fn refusal(rules: &RunRules, options: Value) -> Refusal {
     let shown = options.to_string();
     let refused = resolve(rules, options).backend.err();
     refused.unwrap_or_else(|| panic!("{shown} was accepted"))
@@ -391,7 +391,7 @@ fn all_who_may_write_are_isolated_when_the_run_says_so() {
 #[test]
 fn isolation_without_worktrees_is_refused() {
     let backends = Backends::new(HashMap::from([("main".to_owned(), named("main"))]), "main");
-    let rules = Rules::new(backends, &[], Isolate::Asked, Steps::default(), &|_, _| {
+    let rules = RunRules::new(backends, &[], Isolate::Asked, Steps::default(), &|_, _| {
         Err(String::new())
     });
     let refused = refusal(&rules, json!({"isolation": "worktree"}));

@@ -42,9 +42,10 @@ impl Place {
         if !inside.success() {
             let missing = inside.stderr().contains("not a git repository")
                 || inside.stderr().contains("cannot change to");
-            return Err(match missing {
-                true => GitError::NotARepository(folder.to_owned()),
-                false => inside.error(),
+            return Err(if missing {
+                GitError::NotARepository(folder.to_owned())
+            } else {
+                inside.error()
             });
         }
         if inside.stdout.trim_ascii() != b"true" {
@@ -59,10 +60,10 @@ impl Place {
 
     /// The same folder in another checkout.
     pub(crate) fn within(&self, top: &Path) -> PathBuf {
-        match self.prefix.as_os_str().is_empty() {
-            true => top.to_owned(),
-            false => top.join(&self.prefix),
+        if self.prefix.as_os_str().is_empty() {
+            return top.to_owned();
         }
+        top.join(&self.prefix)
     }
 }
 

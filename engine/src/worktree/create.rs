@@ -119,7 +119,7 @@ impl Folders {
         if folder != self.0 {
             let absolute = tree.join(crate::git::RepoPath::new(folder).as_path());
             fs::create_dir_all(&absolute).map_err(|error| WorktreeError::io(&absolute, error))?;
-            self.0 = folder.to_owned();
+            folder.clone_into(&mut self.0);
         }
         Ok(())
     }

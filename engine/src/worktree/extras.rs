@@ -17,12 +17,15 @@ use crate::git::{Git, RepoPath, parse};
 /// `.gitignore`. Claude Code, Codex and others read it as well.
 const INCLUDE_FILE: &str = ".worktreeinclude";
 
-/// What the worktrees at one base have beside its files. Paths are from the repository's top.
+/// What the worktrees of a run have beside its files. Paths are from the repository's top.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Extras {
     /// The caller's checkout, where they come from.
     top: PathBuf,
     links: Vec<RepoPath>,
+    /// What the settings name to be copied: files and folders.
+    roots: Vec<RepoPath>,
+    /// Every file that is copied.
     copies: Vec<RepoPath>,
 }
 
@@ -53,29 +56,22 @@ impl Stamp {
 }
 
 impl Extras {
-    /// What the settings and the caller's `.worktreeinclude` ask for. `own` is the folder of all pools, which is never
-    /// copied.
+    /// What the settings and the caller's `.worktreeinclude` ask for, from the checkout at `top`. `own` is the folder of
+    /// all pools, which is never copied.
     ///
     /// # Errors
-    /// Something is not there, is tracked, or leads out of the repository.
+    /// Something is not there, or leads out of the repository.
     pub(super) async fn of(
         settings: &Settings,
         project: &Path,
-        base: &Base,
+        top: &Path,
         own: &Path,
     ) -> Result<Self, WorktreeError> {
-        let (git, top) = (&settings.git, base.top());
         let links = named("link", &settings.link, project, top)?;
-        let named_copies = named("copy", &settings.copy, project, top)?;
-        for (setting, paths) in [("link", &links), ("copy", &named_copies)] {
-            if let Some(tracked) = first_tracked(git, base, paths).await? {
-                let problem = "is tracked: worktrees have it anyway";
-                return Err(refused(setting, &tracked, problem));
-            }
-        }
-        let mut copies = included(git, top).await?;
-        let (from, roots) = (top.to_owned(), named_copies);
-        copies.extend(blocking(move || files_of(&from, roots)).await?);
+        let roots = named("copy", &settings.copy, project, top)?;
+        let mut copies = included(&settings.git, top).await?;
+        let (from, named) = (top.to_owned(), roots.clone());
+        copies.extend(blocking(move || files_of(&from, named)).await?);
         let own = own.strip_prefix(top).ok().and_then(RepoPath::relative);
         copies.retain(|path| {
             let is_own = own.as_ref().is_some_and(|own| path.is_within(own));
@@ -86,8 +82,27 @@ impl Extras {
         Ok(Self {
             top: top.to_owned(),
             links,
+            roots,
             copies,
         })
+    }
+
+    /// Makes sure that a commit has none of what is named to be linked or copied.
+    ///
+    /// # Errors
+    /// It has.
+    pub(super) async fn check(&self, git: &Git, base: &Base) -> Result<(), WorktreeError> {
+        for (setting, paths) in [("link", &self.links), ("copy", &self.roots)] {
+            if let Some(tracked) = first_tracked(git, base, paths).await? {
+                let problem = "is tracked: worktrees have it anyway";
+                return Err(refused(setting, &tracked, problem));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.copies.is_empty()
     }
 
     /// What there is to be, for a worktree that is cleaned of anything else.

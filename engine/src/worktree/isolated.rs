@@ -87,7 +87,13 @@ async fn run_in(
     };
     ended.changes.extend(leftovers);
     match kept {
-        Ok(kept) => ended.changes.extend(kept.changes),
+        Ok(kept) => {
+            if !kept.left_out.is_empty() {
+                let left_out = kept.left_out.join(", ");
+                tracing::warn!(%left_out, "repositories that an agent made in its worktree are not kept");
+            }
+            ended.changes.extend(kept.changes);
+        }
         // Work that is not kept is not done.
         Err(error) if matches!(ended.outcome, AgentOutcome::Completed(_)) => {
             ended.outcome = failed(&error).outcome;

@@ -180,10 +180,10 @@ pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, Strin
             .trim_end_matches('\n')
             .to_owned()
     };
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(text(&output.stderr)),
+    if output.status.success() {
+        return Ok(text(&output.stdout));
     }
+    Err(text(&output.stderr))
 }
 
 #[track_caller]
@@ -193,7 +193,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
 
 /// Runs a shell script as an agent would, in a folder. Whatever it ends with.
 pub(crate) fn sh(folder: &Path, script: &str) {
-    let output = Command::new("sh")
+    Command::new("sh")
         .args(["-c", script])
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -201,9 +201,6 @@ pub(crate) fn sh(folder: &Path, script: &str) {
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "agent@example.org")))
         .output()
         .unwrap();
-    if std::env::var_os("SHOW_AGENTS").is_some() {
-        println!("{script}: {output:?}");
-    }
 }
 
 /// Everything in a folder but `.git`: what it is, and what it holds.

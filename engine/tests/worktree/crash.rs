@@ -1,7 +1,7 @@
 //! Engines that die, attempts that are dropped, and two engines on one repository.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -42,7 +42,7 @@ async fn victim() {
     let kept = held.pop().unwrap();
     sh(kept.path(), "echo three > three.txt");
     kept.keep("kept, and never journaled").await.unwrap();
-    println!("ready");
+    writeln!(std::io::stdout(), "ready").unwrap();
     std::future::pending::<()>().await;
 }
 

@@ -420,8 +420,9 @@ async fn t03_a_target_that_moves_during_verification_is_verified_again() {
         trace.display(),
         field.base.commit(),
     );
-    let who = [("user.name", "Somebody"), ("user.email", "s@example.org")];
-    who.map(|(key, value)| field.bed.git(&["config", key, value]));
+    for (key, value) in [("user.name", "Somebody"), ("user.email", "s@example.org")] {
+        field.bed.git(&["config", key, value]);
+    }
     let landed = land(&field.pool, &field.verified("landed", &command), &[], None)
         .await
         .unwrap();

@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod extras;
 mod hostile;
+mod isolated;
 mod landing;
 mod places;
 mod work;

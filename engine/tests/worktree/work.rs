@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use bellwether::Changes;
+use bellwether::FileChange::{self, Added, Deleted, Modified, Renamed};
 use bellwether::worktree::Kept;
-use bellwether::{Changes, FileChange};
 
 use crate::bed::{Bed, acquire, git, listing, sh, token, write};
 
@@ -110,7 +111,6 @@ async fn t02_every_kind_of_change_is_kept_on_a_branch_of_the_engines_own() {
         "a hook has run"
     );
 
-    use FileChange::{Added, Deleted, Modified, Renamed};
     let mut files = shown(&changes);
     files.sort_unstable_by_key(|file| file.0.to_owned());
     let wanted = [
@@ -202,10 +202,7 @@ async fn t02_later_attempts_and_long_patches() {
         assert_eq!(changes.attempt.0, attempt);
         assert_eq!(
             shown(&changes),
-            [
-                ("long.txt", FileChange::Added, 100_000, 0),
-                ("z.txt", FileChange::Added, 1, 0)
-            ]
+            [("long.txt", Added, 100_000, 0), ("z.txt", Added, 1, 0)]
         );
         let end = "a line that is long enough\n[this patch is longer than 1 MiB and ends here]\n";
         assert!(changes.diff.ends_with(end) && changes.diff.len() <= (1 << 20) + 100);
@@ -238,7 +235,7 @@ async fn many_agents_at_once_have_worktrees_of_their_own() {
     });
     for (call, agent) in agents.collect::<Vec<_>>().into_iter().enumerate() {
         let changes = agent.await.unwrap();
-        assert_eq!(shown(&changes), [("mine.txt", FileChange::Added, 1, 0)]);
+        assert_eq!(shown(&changes), [("mine.txt", Added, 1, 0)]);
         let show = format!("{}:mine.txt", changes.branch.unwrap());
         assert_eq!(bed.git(&["show", &show]), call.to_string());
     }

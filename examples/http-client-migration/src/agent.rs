@@ -1,19 +1,21 @@
 //! The agents: what each does with its task, and Bellwether's `command` protocol around it.
 
+use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::candidates::Search;
 use crate::clock;
-use crate::discover::{client_text, discover, package_is_module};
-use crate::edit::{Migration, migrate};
+use crate::discover::{Refusal, client_text, discover};
 use crate::ledger::{self, Entry, Event};
 use crate::repository::Repository;
-use crate::verify::verify;
+use crate::review::{Claim, review};
+use crate::verify::{Refutation, verify};
 
 /// How an agent works, besides its task.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ struct Task {
     cwd: String,
 }
 
-/// What the prompt's last line orders.
+/// What the prompt's last line orders. All paths are relative to the folder that the run works in.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "task")]
 enum Order {
@@ -45,27 +47,28 @@ enum Order {
         client: Option<String>,
     },
     /// Write the client's module, where there is none.
-    Client { root: PathBuf, client: String },
-    /// Migrate a file.
-    Migrate {
-        root: PathBuf,
-        base: String,
-        client: String,
-        file: String,
-    },
-    /// Check a migrated file.
+    Client { client: String },
+    /// Check a migrated file: its text in the commit `base` against that in `commit`.
     Verify {
-        root: PathBuf,
         base: String,
+        commit: String,
         client: String,
         file: String,
-        refused: Vec<usize>,
+        refused: Vec<Refusal>,
     },
-    /// Put a file back.
-    Restore {
-        root: PathBuf,
+    /// List the files in which a pattern may match.
+    Candidates {
+        path: String,
+        pattern: String,
+        files: Option<String>,
+        language: Option<String>,
+    },
+    /// Check a file that was rewritten by a rule.
+    Review {
         base: String,
-        file: String,
+        commit: String,
+        #[serde(flatten)]
+        claim: Claim,
     },
 }
 
@@ -85,19 +88,18 @@ impl Order {
         match self {
             Self::Discover { .. } => "discover",
             Self::Client { .. } => "client",
-            Self::Migrate { .. } => "migrate",
             Self::Verify { .. } => "verify",
-            Self::Restore { .. } => "restore",
+            Self::Candidates { .. } => "candidates",
+            Self::Review { .. } => "review",
         }
     }
 
     fn file(&self) -> &str {
         match self {
-            Self::Discover { path, .. } => path,
-            Self::Client { client, .. } => client,
-            Self::Migrate { file, .. } | Self::Verify { file, .. } | Self::Restore { file, .. } => {
-                file
-            }
+            Self::Discover { path, .. } | Self::Candidates { path, .. } => path,
+            Self::Client { client } => client,
+            Self::Verify { file, .. } => file,
+            Self::Review { claim, .. } => &claim.file,
         }
     }
 }
@@ -169,106 +171,82 @@ fn note(manner: &Manner, task: &Task, order: &Order, event: Event) -> Result<()>
 }
 
 fn perform(order: &Order, working_folder: &Path) -> Result<Value> {
+    let repository = Repository::open(working_folder)?;
     match order {
         Order::Discover { path, client } => {
-            let repository = Repository::open(&working_folder.join(path))?;
-            Ok(serde_json::to_value(discover(
-                &repository,
-                client.as_deref(),
-            )?)?)
+            let under = folder_inside(&repository, path)?;
+            let found = discover(&repository, &under, client.as_deref())?;
+            Ok(serde_json::to_value(found)?)
         }
-        Order::Client { root, client } => {
-            let repository = Repository::open(root)?;
+        Order::Client { client } => {
             let created = repository.read(client).is_err();
             if created {
                 repository.write(client, client_text(client))?;
             }
             Ok(json!({ "file": client, "created": created }))
         }
-        Order::Migrate {
-            root,
-            base,
-            client,
-            file,
-        } => {
-            let answer = migrate_file(&Repository::open(root)?, base, client, file)?;
-            Ok(serde_json::to_value(answer)?)
-        }
         Order::Verify {
-            root,
             base,
+            commit,
             client,
             file,
             refused,
         } => {
-            let repository = Repository::open(root)?;
-            let (old, new) = (repository.original(base, file)?, repository.read(file)?);
+            let (old, new) = (
+                repository.original(base, file)?,
+                repository.original(commit, file)?,
+            );
             let findings = verify(Path::new(file), &old, &new, Path::new(client), refused);
             let findings = findings.map_err(anyhow::Error::msg)?;
-            let verdict = if findings.refutations.is_empty() {
-                "passed"
-            } else {
-                "refuted"
+            let checked = [format!("{} tokens of both texts", findings.tokens)];
+            Ok(verdict(&findings.refutations, &checked))
+        }
+        Order::Candidates {
+            path,
+            pattern,
+            files,
+            language,
+        } => {
+            let under = folder_inside(&repository, path)?;
+            let search = Search {
+                under: &under,
+                pattern,
+                files: files.as_deref(),
+                language: language.as_deref(),
             };
-            Ok(json!({
-                "file": file,
-                "verdict": verdict,
-                "refutations": findings.refutations,
-                "tokens": findings.tokens,
-            }))
+            Ok(serde_json::to_value(search.candidates(&repository)?)?)
         }
-        Order::Restore { root, base, file } => {
-            let repository = Repository::open(root)?;
-            repository.write(file, &repository.original(base, file)?)?;
-            Ok(json!({ "file": file, "restored": true }))
+        Order::Review {
+            base,
+            commit,
+            claim,
+        } => {
+            let review = review(&repository, base, commit, claim)?;
+            Ok(verdict(&review.refutations, &review.checked))
         }
     }
 }
 
-/// What a migrating agent answers.
-#[derive(Clone, Debug, Serialize)]
-struct Migrated<'m> {
-    file: &'m str,
-    state: &'static str,
-    calls: usize,
-    changes: &'m [crate::edit::Change],
-    refused: &'m [crate::edit::Refusal],
-}
-
-/// Migrates a file from its committed text, so that a second attempt writes what the first one
-/// wrote or finds it written.
-fn migrate_file(repository: &Repository, base: &str, client: &str, file: &str) -> Result<Value> {
-    let old = repository.original(base, file)?;
-    let now = repository.read(file)?;
-    let is_module = package_is_module(repository, file);
-    let migration: Migration = migrate(Path::new(file), &old, Path::new(client), is_module)
-        .map_err(|problem| {
-            anyhow::anyhow!(
-                "{file}:{} does not parse: {}",
-                problem.line,
-                problem.message
-            )
-        })?;
-    let state = if migration.text == old {
-        "unchanged"
-    } else if now == migration.text {
-        "migrated before"
+/// What a reviewer answers.
+fn verdict(refutations: &[Refutation], checked: &[String]) -> Value {
+    let verdict = if refutations.is_empty() {
+        "stands"
     } else {
-        "migrated"
+        "refuted"
     };
-    if now != old && now != migration.text {
-        bail!("{file} was changed by somebody else since the commit {base}");
-    }
-    if state == "migrated" {
-        repository.write(file, &migration.text)?;
-    }
-    let (changes, refused) = (&migration.changes, &migration.refused);
-    let answer = Migrated {
-        file,
-        state,
-        calls: migration.calls,
-        changes,
-        refused,
-    };
-    Ok(serde_json::to_value(answer)?)
+    json!({ "verdict": verdict, "evidence": refutations, "checked": checked })
+}
+
+/// A folder as the way to it from the one that the run works in, in which worktrees are made.
+fn folder_inside(repository: &Repository, path: &str) -> Result<String> {
+    let root = repository.root();
+    let folder =
+        fs::canonicalize(root.join(path)).with_context(|| format!("there is no folder {path}"))?;
+    let inside = folder.strip_prefix(root).ok().with_context(|| {
+        format!(
+            "{path} does not lie in {}, where the run works: start the run in that repository",
+            root.display()
+        )
+    })?;
+    Ok(inside.to_string_lossy().into_owned())
 }

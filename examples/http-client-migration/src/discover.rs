@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::imports::{self, EXPORT, ModuleStyle};
 use crate::repository::{Repository, Tracked};
-use crate::sites::{self, Verdict};
+use crate::sites::{self, Site, Verdict};
 use crate::source::{EXTENSIONS, parse};
 
 /// Folders of other people's code and of generated code.
@@ -49,8 +49,10 @@ pub struct Discovery {
     pub client: String,
     /// Whether that module is there already.
     pub client_exists: bool,
-    /// The files with something to migrate or to refuse, in order of path.
+    /// The files with calls to move, in order of path.
     pub files: Vec<Found>,
+    /// The files whose uses are all refused, in order of path.
+    pub refused: Vec<Found>,
     /// JavaScript and TypeScript files that were read.
     pub scanned: usize,
     /// Files that say `fetch` and never mean the global one.
@@ -66,6 +68,21 @@ pub struct Found {
     pub file: String,
     /// Lines with such a use, from 1.
     pub lines: Vec<usize>,
+    /// How many uses there are, tests for existence apart.
+    pub uses: usize,
+    /// Uses that stay as they are.
+    pub refused: Vec<Refusal>,
+    /// The client's path from the folder, with the ending that this file's imports have.
+    pub client: String,
+}
+
+/// A use of `fetch` that stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its line, from 1.
+    pub line: usize,
+    /// Why it stays, as what a sentence says of it: `is passed as a value`.
+    pub reason: String,
 }
 
 /// Files left out for one reason.
@@ -79,25 +96,28 @@ pub struct Skipped {
     pub first: String,
 }
 
-/// Looks through a repository. `client` names the client's module; without it, it is looked for.
+/// Looks through a repository, for files in the folder `under` (`""` is all of it). `client` names the client's module;
+/// without it, it is looked for.
 ///
 /// # Errors
 /// git fails, or the client's place is taken by something else.
-pub fn discover(repository: &Repository, client: Option<&str>) -> Result<Discovery> {
+pub fn discover(repository: &Repository, under: &str, client: Option<&str>) -> Result<Discovery> {
     let tracked = repository.tracked()?;
     let changed = repository.changed()?;
     let base = repository.head()?;
     let known = known_client(repository, &tracked, client)?;
     let mut survey = Survey::default();
     for one in &tracked {
-        if known.as_deref() == Some(one.path.as_str()) || !is_source(&one.path) {
+        let is_client = known.as_deref() == Some(one.path.as_str());
+        if is_client || !is_source(&one.path) || !Path::new(&one.path).starts_with(under) {
             continue;
         }
         let is_changed = changed.contains(&one.path);
         survey.add(repository, one, is_changed);
     }
     for path in repository.untracked()? {
-        if is_source(&path) && known.as_deref() != Some(path.as_str()) {
+        let is_client = known.as_deref() == Some(path.as_str());
+        if is_source(&path) && !is_client && Path::new(&path).starts_with(under) {
             survey.skip("not in git, so there is nothing to compare with", &path);
         }
     }
@@ -110,6 +130,14 @@ pub fn discover(repository: &Repository, client: Option<&str>) -> Result<Discove
     }
     let client_exists =
         tracked.iter().any(|one| one.path == client) || repository.read(&client).is_ok();
+    let Survey { found, .. } = &mut survey;
+    for one in &mut *found {
+        settle_client(repository, one, &client);
+    }
+    let (files, refused) = survey
+        .found
+        .into_iter()
+        .partition(|one| one.refused.len() < one.uses);
     let skipped = survey.skipped.into_iter();
     let skipped = skipped.map(|(reason, (files, first))| Skipped {
         reason,
@@ -121,7 +149,8 @@ pub fn discover(repository: &Repository, client: Option<&str>) -> Result<Discove
         base,
         client,
         client_exists,
-        files: survey.found,
+        files,
+        refused,
         scanned: survey.scanned,
         without_global_fetch: survey.without_global_fetch,
         skipped: skipped.collect(),
@@ -178,20 +207,57 @@ impl Survey {
         let Ok((sites, style)) = read else {
             return self.skip("does not parse", path);
         };
-        let uses = sites.iter().filter(|site| site.verdict != Verdict::Guard);
-        let mut lines: Vec<usize> = uses.map(|site| site.line).collect();
-        lines.dedup();
-        if lines.is_empty() {
+        let uses: Vec<_> = sites
+            .into_iter()
+            .filter(|site| site.verdict != Verdict::Guard)
+            .collect();
+        if uses.is_empty() {
             self.without_global_fetch += 1;
-        } else if is_changed {
-            self.skip("has uncommitted changes; commit or stash them first", path);
-        } else {
-            self.requiring += usize::from(style == ModuleStyle::Require);
-            self.found.push(Found {
-                file: path.to_owned(),
-                lines,
-            });
+            return;
         }
+        if is_changed {
+            return self.skip("has uncommitted changes; commit or stash them first", path);
+        }
+        self.requiring += usize::from(style == ModuleStyle::Require);
+        let mut lines: Vec<usize> = uses.iter().map(|site| site.line).collect();
+        lines.dedup();
+        let refusal = |site: &Site| Refusal {
+            line: site.line,
+            reason: match &site.verdict {
+                Verdict::Refuse(reason) => reason.clone(),
+                _ => "is in a classic script, which cannot import the client".to_owned(),
+            },
+        };
+        let stays = |site: &&Site| style == ModuleStyle::Script || site.verdict != Verdict::Move;
+        self.found.push(Found {
+            file: path.to_owned(),
+            uses: uses.len(),
+            lines,
+            refused: uses.iter().filter(stays).map(refusal).collect(),
+            client: String::new(),
+        });
+    }
+}
+
+/// Fills in how the file would name the client; refuses all its calls where the name is taken.
+fn settle_client(repository: &Repository, found: &mut Found, client: &str) {
+    let (file, client) = (Path::new(&found.file), Path::new(client));
+    let Ok(text) = repository.read(&found.file) else {
+        return;
+    };
+    let read = parse(file, &text, |parsed| {
+        let taken = imports::is_name_taken(parsed, file, client);
+        (taken, imports::written_path(parsed, file, client))
+    });
+    let Ok((taken, written)) = read else { return };
+    found.client = written;
+    if taken {
+        let refusal = |line: &usize| Refusal {
+            line: *line,
+            reason: format!("is called where {EXPORT} is something else"),
+        };
+        found.refused = found.lines.iter().map(refusal).collect();
+        found.uses = found.refused.len();
     }
 }
 

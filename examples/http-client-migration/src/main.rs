@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use http_client_migration::agent::{self, Manner};
+use http_client_migration::check::{Checked, check};
+use http_client_migration::repository::Repository;
 
 /// Moves a repository from `fetch()` to one HTTP client by a fan-out of agents.
 #[derive(Debug, Parser)]
@@ -26,6 +28,8 @@ struct Arguments {
 enum What {
     /// Works as an agent: a task on standard input, the answer on standard output.
     Agent(AgentArguments),
+    /// Checks a tree: every source parses, and whoever uses the client imports it.
+    Check(CheckArguments),
     /// Migrates a copy of the service, kills the engine in the middle and goes on.
     Demo(demo::DemoArguments),
 }
@@ -43,9 +47,20 @@ struct AgentArguments {
     pace: u64,
 }
 
+#[derive(Debug, Args)]
+struct CheckArguments {
+    /// The client's module, from the folder.
+    #[arg(long, value_name = "FILE")]
+    client: String,
+    /// The tree, which is under git.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().what {
         What::Agent(arguments) => work(arguments),
+        What::Check(arguments) => verify_tree(&arguments),
         What::Demo(arguments) => demo::run(&arguments),
     }
 }
@@ -70,6 +85,21 @@ fn work(arguments: AgentArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("http-client-migration: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn verify_tree(arguments: &CheckArguments) -> ExitCode {
+    let repository = Repository::open(&arguments.folder);
+    match repository.and_then(|repository| check(&repository, &arguments.client)) {
+        Ok(checked) => {
+            let Checked { files, uses } = checked;
+            eprintln!("{files} files parse; the client is used {uses} times");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

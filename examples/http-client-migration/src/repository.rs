@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::review::Hunk;
+
 /// A folder under git.
 #[derive(Clone, Debug)]
 pub struct Repository {
@@ -71,7 +73,18 @@ impl Repository {
     /// # Errors
     /// git fails.
     pub fn tracked(&self) -> Result<Vec<Tracked>> {
-        let listing = self.git(&["ls-files", "-z", "--stage"])?;
+        self.matching(None)
+    }
+
+    /// What git tracks below the folder and a glob matches: `src/**/*.py`.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn matching(&self, glob: Option<&str>) -> Result<Vec<Tracked>> {
+        let mut words = vec!["ls-files", "-z", "--stage"];
+        let pathspec = glob.map(|glob| format!(":(glob){glob}"));
+        words.extend(pathspec.iter().flat_map(|spec| ["--", spec.as_str()]));
+        let listing = self.git(&words)?;
         let entries = listing
             .split(|byte| *byte == 0)
             .filter(|entry| !entry.is_empty());
@@ -126,11 +139,23 @@ impl Repository {
     /// No such file in that commit, or one that is not UTF-8.
     pub fn original(&self, base: &str, file: &str) -> Result<String> {
         check_inside(file)?;
-        if base.is_empty() || !base.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            bail!("{base} is not a commit's hash");
-        }
+        check_hash(base)?;
         let text = self.git(&["cat-file", "--filters", &format!("{base}:./{file}")])?;
         String::from_utf8(text).with_context(|| format!("{file} is not UTF-8"))
+    }
+
+    /// Where a file differs between two commits.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn hunks(&self, base: &str, commit: &str, file: &str) -> Result<Vec<Hunk>> {
+        check_inside(file)?;
+        check_hash(base)?;
+        check_hash(commit)?;
+        let words = ["diff", "--no-ext-diff", "--no-color", "--unified=0"];
+        let difference = self.git(&[&words[..], &[base, commit, "--", file]].concat())?;
+        let text = String::from_utf8_lossy(&difference);
+        Ok(text.lines().filter_map(Hunk::of_line).collect())
     }
 
     /// A file as it is now.
@@ -190,6 +215,13 @@ impl Repository {
         }
         Ok(output.stdout)
     }
+}
+
+fn check_hash(commit: &str) -> Result<()> {
+    if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        bail!("{commit} is not a commit's hash");
+    }
+    Ok(())
 }
 
 /// A path below the folder, with no way up.

@@ -5,11 +5,11 @@
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{BindingPattern, Expression, PropertyKey, VariableDeclarator};
-use oxc_semantic::{NodeId, SymbolId};
+use oxc_semantic::NodeId;
 use oxc_span::{GetSpan, Span};
 
 use crate::arguments::unsuitable_arguments;
-use crate::source::{Parsed, line_of, line_text};
+use crate::source::{Parsed, line_of};
 
 /// Names of the global object.
 pub const GLOBAL_OBJECTS: [&str; 4] = ["globalThis", "window", "self", "global"];
@@ -19,8 +19,6 @@ pub const GLOBAL_OBJECTS: [&str; 4] = ["globalThis", "window", "self", "global"]
 pub struct Site {
     /// Line, from 1.
     pub line: usize,
-    /// That line's text.
-    pub text: String,
     /// What to do about it.
     pub verdict: Verdict,
 }
@@ -28,30 +26,12 @@ pub struct Site {
 /// What to do about a use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Replace these pieces; so many calls go through the client afterwards.
-    Migrate {
-        /// The pieces, in source order.
-        edits: Vec<(Span, Replacement)>,
-        /// Calls that this moves to the client: one, or all calls of an alias.
-        calls: usize,
-    },
+    /// A call that the client takes.
+    Move,
     /// A test whether `fetch` exists: nothing is called, nothing changes.
     Guard,
     /// Left alone, for this reason.
     Refuse(String),
-}
-
-/// What takes the place of a piece of text. `client` is the name under which it is imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replacement {
-    /// `client.request`, for `fetch`.
-    Request,
-    /// `client`, for the global object in a destructuring.
-    Client,
-    /// `request`, for the key in `{ fetch: get }`.
-    Key,
-    /// `request: fetch`, for the shorthand in `{ fetch }`.
-    Shorthand,
 }
 
 /// All uses of the global `fetch` in a file, in source order.
@@ -70,11 +50,7 @@ pub fn find(parsed: &Parsed<'_, '_>) -> Vec<Site> {
     refuse_all_if_replaced(&mut found);
     let site = |(span, verdict): (Span, Verdict)| {
         let line = line_of(parsed.text, span.start as usize);
-        Site {
-            line,
-            text: line_text(parsed.text, line).to_owned(),
-            verdict,
-        }
+        Site { line, verdict }
     };
     found.into_iter().map(site).collect()
 }
@@ -86,13 +62,13 @@ const REPLACES: &str = "replaces the global fetch";
 fn refuse_all_if_replaced(found: &mut [(Span, Verdict)]) {
     let replaces = |(_, verdict): &(Span, Verdict)| match verdict {
         Verdict::Refuse(reason) => reason.starts_with(REPLACES),
-        Verdict::Migrate { .. } | Verdict::Guard => false,
+        Verdict::Move | Verdict::Guard => false,
     };
     if !found.iter().any(replaces) {
         return;
     }
     for (_, verdict) in found {
-        if matches!(verdict, Verdict::Migrate { .. }) {
+        if *verdict == Verdict::Move {
             let reason =
                 "is called in a file that replaces the global one, which the client itself calls";
             *verdict = Verdict::Refuse(reason.to_owned());
@@ -132,7 +108,7 @@ fn member_of_global(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Option<(Span, V
             (member.object.span() == inner && named, member.optional)
         }
         AstKind::VariableDeclarator(declarator) => {
-            return destructured(parsed, declarator, parent_id, cast);
+            return destructured(declarator);
         }
         AstKind::AssignmentExpression(_)
         | AstKind::AssignmentPattern(_)
@@ -159,44 +135,15 @@ fn member_of_global(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Option<(Span, V
 }
 
 /// `const { fetch: get } = globalThis`.
-fn destructured(
-    parsed: &Parsed<'_, '_>,
-    declarator: &VariableDeclarator<'_>,
-    declarator_id: NodeId,
-    cast: bool,
-) -> Option<(Span, Verdict)> {
+fn destructured(declarator: &VariableDeclarator<'_>) -> Option<(Span, Verdict)> {
     let BindingPattern::ObjectPattern(pattern) = &declarator.id else {
         return None;
     };
     let is_fetch = |key: &PropertyKey<'_>| key.static_name().is_some_and(|name| name == "fetch");
-    let property = pattern
-        .properties
-        .iter()
-        .find(|property| is_fetch(&property.key))?;
-    let verdict = match (&property.value, &declarator.init) {
-        _ if cast => refuse("the global object is cast to another type"),
-        _ if pattern.properties.len() > 1 || pattern.rest.is_some() => {
-            refuse("is destructured together with other globals")
-        }
-        (BindingPattern::BindingIdentifier(local), Some(init)) => {
-            match alias_calls(parsed, local.symbol_id.get(), declarator_id) {
-                Ok(calls) => {
-                    let key = if property.shorthand {
-                        (property.span, Replacement::Shorthand)
-                    } else {
-                        (property.key.span(), Replacement::Key)
-                    };
-                    Verdict::Migrate {
-                        edits: vec![key, (init.span(), Replacement::Client)],
-                        calls,
-                    }
-                }
-                Err(reason) => Verdict::Refuse(reason),
-            }
-        }
-        _ => refuse("is destructured with a default or a pattern"),
-    };
-    Some((property.span, verdict))
+    let mut properties = pattern.properties.iter();
+    let property = properties.find(|property| is_fetch(&property.key))?;
+    let reason = "is taken out of the global object under a name of the file's own";
+    Some((property.span, refuse(reason)))
 }
 
 /// Climbs out of parentheses and casts around an expression; says whether there was a cast.
@@ -220,7 +167,6 @@ fn without_wrapping(parsed: &Parsed<'_, '_>, node_id: NodeId) -> (NodeId, bool) 
 /// Judges an expression that is the global `fetch`, by what stands around it.
 fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
     let nodes = parsed.semantic.nodes();
-    let piece = nodes.kind(node_id).span();
     let (outer, cast) = without_wrapping(parsed, node_id);
     if cast {
         return refuse("is cast to another type");
@@ -231,17 +177,16 @@ fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
         AstKind::CallExpression(call) if call.callee.span() == span => {
             match unsuitable_arguments(parsed, call) {
                 Some(reason) => Verdict::Refuse(reason),
-                None => Verdict::Migrate {
-                    edits: vec![(piece, Replacement::Request)],
-                    calls: 1,
-                },
+                None => Verdict::Move,
             }
         }
         AstKind::CallExpression(call) => {
             let receiver = call.callee.span().source_text(parsed.text);
             Verdict::Refuse(format!("is passed as a value to {}", one_line(receiver)))
         }
-        AstKind::VariableDeclarator(declarator) => alias(parsed, declarator, parent_id, piece),
+        AstKind::VariableDeclarator(_) => {
+            refuse("is given a second name, under which no pattern sees its calls")
+        }
         AstKind::AssignmentExpression(assignment) if assignment.left.span() == span => {
             Verdict::Refuse(format!("{REPLACES}, perhaps with a mock or a wrapper"))
         }
@@ -286,78 +231,6 @@ fn judge(parsed: &Parsed<'_, '_>, node_id: NodeId) -> Verdict {
         }
         _ => refuse("is used as a value"),
     }
-}
-
-/// `const f = fetch`.
-fn alias(
-    parsed: &Parsed<'_, '_>,
-    declarator: &VariableDeclarator<'_>,
-    declarator_id: NodeId,
-    piece: Span,
-) -> Verdict {
-    let BindingPattern::BindingIdentifier(local) = &declarator.id else {
-        return refuse("is destructured");
-    };
-    if declarator.type_annotation.is_some() {
-        return refuse(
-            "is aliased under a type of its own, which the client's request() need not fit",
-        );
-    }
-    match alias_calls(parsed, local.symbol_id.get(), declarator_id) {
-        Ok(calls) => Verdict::Migrate {
-            edits: vec![(piece, Replacement::Request)],
-            calls,
-        },
-        Err(reason) => Verdict::Refuse(reason),
-    }
-}
-
-/// How often an alias is called, when being called is all that happens to it.
-fn alias_calls(
-    parsed: &Parsed<'_, '_>,
-    symbol: Option<SymbolId>,
-    declarator_id: NodeId,
-) -> Result<usize, String> {
-    let nodes = parsed.semantic.nodes();
-    let scoping = parsed.semantic.scoping();
-    let Some(symbol) = symbol else {
-        return Err("is aliased in a way that scopes do not show".to_owned());
-    };
-    let name = scoping.symbol_name(symbol);
-    if scoping.symbol_is_mutated(symbol) || !scoping.symbol_redeclarations(symbol).is_empty() {
-        return Err(format!("is aliased as {name}, which is assigned again"));
-    }
-    let declaration = nodes.parent_id(declarator_id);
-    if matches!(
-        nodes.parent_kind(declaration),
-        AstKind::ExportDeclaration(_)
-    ) {
-        return Err(format!("is exported as {name}: callers are in other files"));
-    }
-    let mut calls = 0;
-    for reference in scoping.get_resolved_references(symbol) {
-        if !reference.is_value() || reference.flags().is_value_as_type() {
-            continue;
-        }
-        let span = nodes.kind(reference.node_id()).span();
-        let line = line_of(parsed.text, span.start as usize);
-        match nodes.parent_kind(reference.node_id()) {
-            AstKind::CallExpression(call) if call.callee.span() == span => {
-                if let Some(reason) = unsuitable_arguments(parsed, call) {
-                    return Err(format!(
-                        "is aliased as {name}, and on line {line}: {reason}"
-                    ));
-                }
-                calls += 1;
-            }
-            _ => {
-                return Err(format!(
-                    "is aliased as {name}, which line {line} uses as a value"
-                ));
-            }
-        }
-    }
-    Ok(calls)
 }
 
 /// Whether `word` stands in `text` as a word of its own.

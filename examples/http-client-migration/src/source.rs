@@ -106,11 +106,3 @@ pub fn line_of(text: &str, offset: usize) -> usize {
         .count()
         .saturating_sub(1)
 }
-
-/// The text of `line`, from 1, without the white space around it.
-pub fn line_text(text: &str, line: usize) -> &str {
-    text.lines()
-        .nth(line.saturating_sub(1))
-        .unwrap_or_default()
-        .trim()
-}

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::CODE_SENDERS;
+use crate::discover::Refusal;
 use crate::source::line_of;
 use crate::tokens::{Role, Tokens};
 
@@ -34,7 +35,7 @@ pub struct Findings {
 }
 
 /// Checks that `new` is `old` with its global `fetch` calls moved to the client, and nothing else.
-/// `refused` are the lines of `old` on which a use stays for a reason that was given.
+/// `refused` are the uses in `old` that stay, each for a reason that was given before anything was changed.
 ///
 /// # Errors
 /// An `old` that does not parse: there is nothing to compare with then.
@@ -43,7 +44,7 @@ pub fn verify(
     old: &str,
     new: &str,
     client: &Path,
-    refused: &[usize],
+    refused: &[Refusal],
 ) -> Result<Findings, String> {
     let before = Tokens::read(file, old, client)
         .map_err(|problem| format!("the old text does not parse: {}", problem.message))?;
@@ -81,7 +82,7 @@ struct Walk<'t> {
     file: String,
     before: &'t Tokens,
     after: &'t Tokens,
-    refused: &'t [usize],
+    refused: &'t [Refusal],
     replaces_fetch: bool,
     findings: Findings,
 }
@@ -142,8 +143,6 @@ impl Walk<'_> {
             if self.before.at(old) == self.after.at(new) {
                 self.stays(old, old + length, new);
             }
-        } else if let Some(step) = self.destructured(old, new) {
-            return Some(step);
         }
         let same = !self.before.at(old).is_empty() && self.before.at(old) == self.after.at(new);
         let same_role = self.before.role(old) == self.after.role(new);
@@ -163,7 +162,14 @@ impl Walk<'_> {
             && self.after.at(index + 2) == "request"
     }
 
-    /// A use that moved: it must be called with what the client takes, or be given a name.
+    /// Why the use at `old` should stay, if that was said.
+    fn reason(&self, old: usize) -> Option<&str> {
+        let line = self.before.line(old);
+        let said = self.refused.iter().find(|refusal| refusal.line == line);
+        said.map(|refusal| refusal.reason.as_str())
+    }
+
+    /// A use that moved: it must be called with what the client takes.
     fn call(&mut self, behind: usize, new: usize, old: usize) {
         let tokens = self.before;
         if self.replaces_fetch {
@@ -172,23 +178,18 @@ impl Walk<'_> {
                 "migrated in a file that replaces the global fetch".to_owned(),
             );
         }
-        let before = |distance: usize| {
-            old.checked_sub(distance)
-                .map_or("", |index| tokens.at(index))
-        };
-        let is_name = before(1) == "="
-            && matches!(before(3), "const" | "let" | "var" | ",")
-            && before(4) != "export";
-        let in_brackets =
-            before(1) == "(" && tokens.at(behind) == ")" && tokens.at(behind + 1) == "(";
+        if let Some(reason) = self.reason(old) {
+            self.refute(new, format!("moved to the client, though it {reason}"));
+            return;
+        }
+        let opens = old.checked_sub(1).map_or("", |index| tokens.at(index)) == "(";
+        let in_brackets = opens && tokens.at(behind) == ")" && tokens.at(behind + 1) == "(";
         let open = if in_brackets { behind + 1 } else { behind };
         if tokens.at(open) != "(" {
-            if !is_name {
-                self.refute(
-                    new,
-                    "a use that is no call was moved to the client".to_owned(),
-                );
-            }
+            self.refute(
+                new,
+                "a use that is no call was moved to the client".to_owned(),
+            );
             return;
         }
         if let Some(reason) = unfit(tokens, open) {
@@ -202,7 +203,7 @@ impl Walk<'_> {
         if is_test(tokens, old, behind) {
             return;
         }
-        if !self.refused.contains(&tokens.line(old)) {
+        if self.reason(old).is_none() {
             self.refute(new, "a global fetch remains and nobody says why".to_owned());
             return;
         }
@@ -224,34 +225,6 @@ impl Walk<'_> {
                 "a plain call of the global fetch was refused without need".to_owned(),
             );
         }
-    }
-
-    /// `{ fetch: get } = globalThis` that became `{ request: get } = client`.
-    fn destructured(&mut self, old: usize, new: usize) -> Option<(usize, usize)> {
-        let (before, after) = (self.before, self.after);
-        let opens = old > 0 && before.at(old - 1) == "{";
-        if before.at(old) == "fetch" && opens && after.at(new) == "request" {
-            let is_short = before.at(old + 1) == "}";
-            let end = if is_short { old + 1 } else { old + 3 };
-            let from_global = before.at(end) == "}"
-                && before.at(end + 1) == "="
-                && before.role(end + 2) == Role::GlobalObject;
-            if !from_global {
-                return None;
-            }
-            self.findings.migrated += 1;
-            let is_kept = is_short && after.at(new + 1) == ":" && after.at(new + 2) == "fetch";
-            return match (is_short, is_kept) {
-                (true, true) => Some((1, 3)),
-                (false, _) => Some((1, 1)),
-                (true, false) => None,
-            };
-        }
-        let follows = old > 1 && before.at(old - 1) == "=" && before.at(old - 2) == "}";
-        let replaced = before.role(old) == Role::GlobalObject && after.role(new) == Role::Client;
-        // Only behind a pattern whose key was renamed just now.
-        let renamed = new > 5 && (new - 6..new).any(|index| after.at(index) == "request");
-        (follows && replaced && renamed).then_some((1, 1))
     }
 
     /// White space and comments are the same, but for the line of the import.
@@ -317,7 +290,9 @@ impl Walk<'_> {
                 .nth(self.after.line(index) - 1)
                 .unwrap_or_default();
             let stood = |line: &usize| self.before.text.lines().nth(line - 1) == Some(text);
-            if !is_test(self.after, index, index + length) && !self.refused.iter().any(stood) {
+            if !is_test(self.after, index, index + length)
+                && !self.refused.iter().any(|refusal| stood(&refusal.line))
+            {
                 self.refute(
                     index,
                     "a global fetch remains and nobody says why".to_owned(),

@@ -11,7 +11,7 @@ use bellwether_journal::store::{Batch, Row, Store as _};
 use bellwether_journal::text;
 use proptest::prelude::*;
 
-use crate::history::{START, everything, logged, random, run, seal};
+use crate::history::{START, everything, logged, migration, random, run, seal};
 
 fn store(rows: &[Row]) -> MemoryStore {
     let store = MemoryStore::new();
@@ -30,27 +30,31 @@ fn store(rows: &[Row]) -> MemoryStore {
 
 #[test]
 fn every_record_survives_its_bytes() {
-    let records = everything();
-    let kinds: Vec<Kind> = records.iter().map(Record::kind).collect();
+    let histories = [everything(), migration()];
     for kind in Kind::ALL {
         assert!(
-            kinds.contains(kind),
-            "{} is missing from the history",
+            histories
+                .iter()
+                .flatten()
+                .any(|record| record.kind() == *kind),
+            "{} is missing from the histories",
             kind.name()
         );
     }
-    let (rows, entries) = seal(run(5), &records);
-    for (row, entry) in rows.iter().zip(&entries) {
-        assert_eq!(
-            codec::decode(run(5), row.position, &row.bytes).unwrap(),
-            *entry
-        );
-        assert_eq!(codec::peek_kind(&row.bytes), Some(entry.record.kind()));
+    for records in histories {
+        let (rows, entries) = seal(run(5), &records);
+        for (row, entry) in rows.iter().zip(&entries) {
+            assert_eq!(
+                codec::decode(run(5), row.position, &row.bytes).unwrap(),
+                *entry
+            );
+            assert_eq!(codec::peek_kind(&row.bytes), Some(entry.record.kind()));
+        }
+        let read: Vec<_> = read::entries(&store(&rows), run(5), Position(0))
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(read, entries);
     }
-    let read: Vec<_> = read::entries(&store(&rows), run(5), Position(0))
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(read, entries);
 }
 
 #[test]

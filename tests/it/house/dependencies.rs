@@ -39,6 +39,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("bincode", &["bellwether-journal"]),
     ("zstd", &["bellwether-journal"]),
     ("blake3", &["bellwether-journal"]),
+    ("ast-grep", &["bellwether"]),
+    ("tree-sitter", &["bellwether"]),
     ("opentelemetry", &["bellwether-telemetry"]),
     ("tracing-opentelemetry", &["bellwether-telemetry"]),
     ("tracing-subscriber", &["bellwether-telemetry"]),

@@ -4,10 +4,11 @@ use std::error::Error;
 use std::path::Path;
 
 use ast_grep_config::{
-    GlobalRules, RuleConfig, RuleConfigError, RuleCoreError, SerializableRuleConfig, parse_selector,
+    GlobalRules, Rule as MatchRule, RuleConfig, RuleConfigError, RuleCoreError,
+    SerializableRuleConfig, parse_selector,
 };
-use ast_grep_core::Language as _;
 use ast_grep_core::matcher::{Pattern, PatternNode, RegexMatcher, kind_utils};
+use ast_grep_core::{Language as _, MatchStrictness};
 use ast_grep_language::SupportLang;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -36,6 +37,15 @@ pub(super) struct Compiled {
     pub(super) config: RuleConfig<SupportLang>,
     pub(super) template: Template,
     pub(super) imports: Vec<Import>,
+    /// A word without which nothing matches.
+    word: Option<String>,
+}
+
+impl Compiled {
+    /// Whether it is worth looking for matches in `code`.
+    pub(super) fn may_match(&self, code: &str) -> bool {
+        self.word.as_ref().is_none_or(|word| code.contains(word))
+    }
 }
 
 impl Rewriter {
@@ -102,6 +112,7 @@ fn compile(rule: &Rule, language: Language) -> Result<Compiled, TaskError> {
     let imports = imports.map(|(place, value)| Import::read(value, place, language));
     let imports: Vec<Vec<Import>> = imports.collect::<Result<_, _>>()?;
     Ok(Compiled {
+        word: needed_word(&config.matcher),
         id: rule.id.clone(),
         scope: rule.scope.clone(),
         config,
@@ -148,6 +159,33 @@ fn try_pattern(text: &str, selector: Option<&str>, language: Language) -> Result
         ));
     }
     Ok(())
+}
+
+/// The longest word of a rule's pattern, which is in all that it matches.
+fn needed_word(rule: &MatchRule) -> Option<String> {
+    match rule {
+        MatchRule::Pattern(pattern) => {
+            if matches!(pattern.strictness, MatchStrictness::Signature) {
+                return None;
+            }
+            let mut longest = "";
+            let mut left = vec![&pattern.node];
+            while let Some(node) = left.pop() {
+                match node {
+                    PatternNode::Terminal { text, is_named, .. } => {
+                        if *is_named && text.len() > longest.len() {
+                            longest = text;
+                        }
+                    }
+                    PatternNode::Internal { children, .. } => left.extend(children),
+                    PatternNode::MetaVar { .. } => {}
+                }
+            }
+            (!longest.is_empty()).then(|| longest.to_owned())
+        }
+        MatchRule::All(all) => all.inner().iter().find_map(needed_word),
+        _ => None,
+    }
 }
 
 /// Whether a pattern has something in it that is not understood, and would match only what is not understood either.

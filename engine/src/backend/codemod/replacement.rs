@@ -72,11 +72,17 @@ pub(super) fn replacement(rule: &Compiled, found: &Match<'_>, code: &str) -> Spl
     );
     let range = range.start..range.end.min(code.len());
     let (lists, trimmed) = lists(found.get_env(), &rule.template);
-    let empty = lists.iter().filter(|(_, nodes)| nodes.is_empty());
-    let template = empty.fold(
-        Cow::Borrowed(rule.template.text.as_str()),
-        |text, (name, _)| without_empty(text, name),
-    );
+    let behind = code.get(range.end..).unwrap_or_default();
+    let mut template = Cow::Borrowed(rule.template.text.as_str());
+    for (name, nodes) in &lists {
+        match nodes.last() {
+            None => template = without_empty(template, name),
+            Some(last) if is_line_comment(last) => {
+                template = with_ended_comment(template, name, behind);
+            }
+            Some(_) => {}
+        }
+    }
     let fix = TemplateFix::with_transform(&template, found.lang(), &rule.template.made);
     let text = if trimmed {
         let captured = with_lists(found.get_env(), &lists, &rule.template.made);
@@ -89,15 +95,13 @@ pub(super) fn replacement(rule: &Compiled, found: &Match<'_>, code: &str) -> Spl
         return deletion(found, range, code);
     }
     let old = code.get(range.clone()).unwrap_or_default();
-    let text = if template.contains('\n') {
+    let text = if rule.template.text.contains('\n') {
         without_blank_ends(&text)
     } else {
         with_line_breaks(old, &text)
     };
-    let text = with_strings(found, text);
-    let behind = code.get(range.end..).unwrap_or_default();
     Splice {
-        text: with_ended_comments(found, text, behind, indent(code, range.start)),
+        text: with_strings(found, text),
         range,
     }
 }
@@ -242,27 +246,22 @@ fn with_strings(found: &Match<'_>, mut text: String) -> String {
     text
 }
 
-/// The replacement with a new line behind each comment that needs one: a list may end with a comment that took the rest
-/// of its line, and here something may follow.
-fn with_ended_comments(found: &Match<'_>, mut text: String, behind: &str, indent: &str) -> String {
-    for node in found.dfs().filter(Node::is_extra) {
-        let comment = node.text();
-        let comment = comment.trim_end();
-        if !LINE_COMMENTS.iter().any(|start| comment.starts_with(start)) {
-            continue;
-        }
-        let mut done = 0;
-        while let Some(at) = text[done..].find(comment) {
-            done += at + comment.len();
-            let rest = &text[done..];
-            let follows = if rest.is_empty() { behind } else { rest };
-            let same_line = follows.split('\n').next().unwrap_or_default();
-            if !same_line.trim().is_empty() {
-                text.insert_str(done, &format!("\n{indent}"));
-            }
-        }
+/// The template with a new line behind `$$$name`, whose last node is a comment to the end of its line.
+fn with_ended_comment<'x>(template: Cow<'x, str>, name: &str, behind: &str) -> Cow<'x, str> {
+    let Some((before, after)) = around(&template, name) else {
+        return template;
+    };
+    let follows = if after.is_empty() { behind } else { after };
+    let same_line = follows.split('\n').next().unwrap_or_default();
+    if same_line.trim().is_empty() {
+        return template;
     }
-    text
+    Cow::Owned(format!("{before}$$${name}\n{after}"))
+}
+
+fn is_line_comment(node: &Node<'_>) -> bool {
+    let text = node.text();
+    node.is_extra() && LINE_COMMENTS.iter().any(|start| text.starts_with(start))
 }
 
 /// The space before the first code of the line in which `offset` is.

@@ -10,10 +10,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::compile::{Compiled, Rewriter};
-use super::imports::{Import, ensure};
+use super::imports::Import;
 use super::language::Language;
 use super::replacement::{Match, replacement};
-use super::syntax::{DEPTH_MAX, Tree, new_error, parse, survey};
+use super::syntax::{DEPTH_MAX, Error, Survey, Tree, new_error, parse, survey};
 use super::text::{Layout, Lines, Splice, Trail, cut, spliced, without_whitespace};
 
 /// How often one rule goes over a text: as deep as its matches may stand in each other.
@@ -70,7 +70,7 @@ pub enum RewriteError {
     TooLarge,
     /// What came out is not valid any more.
     #[error(
-        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`"
+        "rewritten, line {line} has a syntax error that was not there before{expected}: `{text}`{before}"
     )]
     Syntax {
         /// The line in the new text, from 1.
@@ -79,6 +79,8 @@ pub enum RewriteError {
         expected: String,
         /// The line.
         text: String,
+        /// Where the old text was not understood either, as a clause behind the line; else empty.
+        before: String,
     },
     /// An import that a rule needs cannot be added.
     #[error("{0}")]
@@ -107,6 +109,17 @@ impl Rewriter {
         stopped: &dyn Fn() -> bool,
     ) -> Result<Rewritten, RewriteError> {
         let (layout, code) = Layout::unpack(source);
+        let rules = self.rules.iter().filter(|rule| rule.scope.covers(path));
+        let rules: Vec<&Compiled> = rules.collect();
+        let untouched = || Rewritten {
+            source: source.to_owned(),
+            edits: Vec::new(),
+            imports: Vec::new(),
+        };
+        // Most files of a project have not even the words that a rule is about: then there is nothing to parse.
+        if !rules.iter().any(|rule| rule.may_match(&code)) {
+            return Ok(untouched());
+        }
         let tree = parse(&code, self.language).ok_or(RewriteError::NotParsed)?;
         let before = survey(&tree);
         if before.depth > DEPTH_MAX {
@@ -115,45 +128,45 @@ impl Rewriter {
         let mut work = Work {
             language: self.language,
             lines: Lines::of(&code),
-            code: code.to_string(),
             tree,
+            errors: before.errors.clone(),
             bytes_max: code.len() * GROWTH_MAX + GROWTH_BYTES_MAX,
             trails: Vec::new(),
             edits: Vec::new(),
         };
         let mut needed: Vec<&Import> = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.scope.covers(path)) {
+        for rule in rules {
             let edits = work.edits.len();
             work.apply(rule, stopped)?;
             if work.edits.len() > edits {
                 needed.extend(&rule.imports);
             }
         }
-        let Work {
-            mut code, edits, ..
-        } = work;
-        if edits.is_empty() {
-            return Ok(Rewritten {
-                source: source.to_owned(),
-                edits,
-                imports: Vec::new(),
-            });
+        if work.edits.is_empty() {
+            return Ok(untouched());
         }
-        let imports = ensure(&mut code, path, self.language, &needed)?;
-        let tree = parse(&code, self.language).ok_or(RewriteError::NotParsed)?;
-        if let Some(error) = new_error(&before.errors, &survey(&tree).errors) {
-            let (line, _) = Lines::of(&code).position(error.offset);
+        let imports = work.import(path, &needed)?;
+        let code = work.tree.source();
+        if let Some(error) = new_error(&before.errors, &work.errors) {
+            let (line, _) = Lines::of(code).position(error.offset);
             let text = code.lines().nth(line - 1).unwrap_or_default().trim();
             let missing = error.missing.as_ref();
+            let first = before
+                .errors
+                .first()
+                .map(|error| work.lines.position(error.offset).0);
             return Err(RewriteError::Syntax {
                 line,
                 expected: missing.map_or_else(String::new, |kind| format!(", `{kind}` is missing")),
                 text: cut(text, SHOWN_BYTES).into_owned(),
+                before: first.map_or_else(String::new, |line| {
+                    format!(" (the grammar does not understand line {line} of the file as it is, either)")
+                }),
             });
         }
         Ok(Rewritten {
-            source: layout.pack(&code),
-            edits,
+            source: layout.pack(code),
+            edits: work.edits,
             imports,
         })
     }
@@ -163,12 +176,13 @@ struct Work<'s> {
     language: Language,
     /// Those of the text as it was.
     lines: Lines<'s>,
-    code: String,
-    /// How large it may become.
-    bytes_max: usize,
-    /// The tree of `code`.
+    /// The text as it is by now.
     tree: Tree,
-    /// The way back from `code` to the text as it was, pass by pass.
+    /// Those of `tree`.
+    errors: Vec<Error>,
+    /// How large the text may become.
+    bytes_max: usize,
+    /// The way back from the text as it is to the text as it was, pass by pass.
     trails: Vec<Trail>,
     edits: Vec<Edit>,
 }
@@ -186,7 +200,7 @@ struct Area {
 /// A match that is replaced.
 struct Found {
     splice: Splice,
-    /// The node's range, which holds the matches inside it.
+    /// The whole node's range: an expansion reaches further.
     node: Range<usize>,
     /// Its text without whitespace.
     key: String,
@@ -199,6 +213,9 @@ impl Work<'_> {
     /// Replaces all that `rule` matches.
     fn apply(&mut self, rule: &Compiled, stopped: &dyn Fn() -> bool) -> Result<(), RewriteError> {
         let mut areas = None;
+        if !rule.may_match(self.tree.source()) {
+            return Ok(());
+        }
         for _ in 0..PASSES_MAX {
             if stopped() {
                 return Err(RewriteError::Stopped);
@@ -218,15 +235,18 @@ impl Work<'_> {
         if areas.is_some_and(<[Area]>::is_empty) {
             return all;
         }
-        let root = self.tree.root();
+        let (root, code) = (self.tree.root(), self.tree.source());
         for found in root.find_all(&rule.config.matcher) {
             let node = found.range();
-            let inside = all.last().is_some_and(|last| node.start < last.node.end);
-            if !inside
-                && let Some(last) = all.last()
-                && node.start < last.splice.range.end
-            {
-                // Swallowed by an expansion: gone, not captured.
+            // Of a match, a pattern may cover the beginning alone: what comes behind that is not inside it.
+            let last = all.last();
+            let begins_before = last.is_some_and(|last| node.start < last.splice.range.end);
+            let inside = begins_before
+                && last.is_some_and(|last| {
+                    node.start >= last.node.start && node.end <= last.splice.range.end
+                });
+            if begins_before && !inside {
+                // Half of it is replaced, or it is swallowed by an expansion: gone, not captured.
                 continue;
             }
             let key = without_whitespace(&found.text());
@@ -249,11 +269,11 @@ impl Work<'_> {
                 }
                 continue;
             }
-            let splice = replacement(rule, &found, &self.code);
+            let splice = replacement(rule, &found, code);
             let overlaps = all
                 .last()
                 .is_some_and(|last| splice.range.start < last.splice.range.end);
-            if overlaps || self.code.get(splice.range.clone()) == Some(&splice.text) {
+            if overlaps || code.get(splice.range.clone()) == Some(&splice.text) {
                 continue;
             }
             let dropped_comments = dropped_comments(&found, &splice.text);
@@ -289,22 +309,42 @@ impl Work<'_> {
                 rule: rule.id.clone(),
                 line,
                 column,
-                before: self.code[range.clone()].to_owned(),
+                before: self.tree.source()[range.clone()].to_owned(),
                 after: text.clone(),
                 dropped_comments: found.dropped_comments,
             });
             splices.push(found.splice);
         }
-        self.code = spliced(&self.code, &splices);
-        if self.code.len() > self.bytes_max {
+        self.trails.push(Trail::of(&splices));
+        self.splice(&splices)?;
+        Ok(areas)
+    }
+
+    /// Adds the imports that are missing, and says which those are.
+    fn import(&mut self, path: &Path, needed: &[&Import]) -> Result<Vec<String>, RewriteError> {
+        let mut added = Vec::new();
+        for import in needed {
+            let addition = import.addition(&self.tree, path, self.language);
+            if let Some(addition) = addition.map_err(RewriteError::Import)? {
+                self.splice(&addition.splices)?;
+                added.extend(addition.shown);
+            }
+        }
+        Ok(added)
+    }
+
+    fn splice(&mut self, splices: &[Splice]) -> Result<(), RewriteError> {
+        let code = spliced(self.tree.source(), splices);
+        if code.len() > self.bytes_max {
             return Err(RewriteError::TooLarge);
         }
-        self.trails.push(Trail::of(&splices));
-        self.tree = parse(&self.code, self.language).ok_or(RewriteError::NotParsed)?;
-        if survey(&self.tree).depth > DEPTH_MAX {
+        self.tree = parse(&code, self.language).ok_or(RewriteError::NotParsed)?;
+        let Survey { depth, errors } = survey(&self.tree);
+        self.errors = errors;
+        if depth > DEPTH_MAX {
             return Err(RewriteError::TooDeep);
         }
-        Ok(areas)
+        Ok(())
     }
 
     /// Where a place in the code was in the text as it was.

@@ -184,6 +184,19 @@ impl AgentBackend for CommandBackend {
 }
 
 impl Shared {
+    /// What is set or removed in what the agent inherits.
+    fn environment(&self, task: &Task) -> Vec<(OsString, Option<OsString>)> {
+        let mut environment = self.options.environment.clone();
+        // An engine that was started by a git hook inherits where that hook works. An agent in a worktree must not.
+        #[cfg(feature = "worktree")]
+        if task.options.isolation.is_some() {
+            let local = crate::git::LOCAL_VARIABLES.map(|variable| (variable.into(), None));
+            environment.splice(0..0, local);
+        }
+        let _ = task;
+        environment
+    }
+
     /// How the agent's process is started for `task`.
     fn start(&self, task: &Task) -> Result<Start, Ended> {
         let command = match self.options.input {
@@ -205,7 +218,7 @@ impl Shared {
             arguments: words.collect(),
             working_directory: task.working_directory.clone(),
             marker: Marker::new(task.journal.to_hex(), token.epoch.0, attempt),
-            environment: self.options.environment.clone(),
+            environment: self.environment(task),
             stderr_bytes: self.options.stderr_bytes,
         })
     }

@@ -58,11 +58,16 @@ impl Engine {
             pace.to_string(),
         ];
         let agent = shlex::try_join(words.iter().map(String::as_str))?;
-        let arguments = json!({ "path": workspace.service }).to_string();
+        let check = ["check", "--client", workspace.client.as_str()];
+        let verify = [&[&*words[0]], &check[..]].concat();
+        let verify = shlex::try_join(verify)?;
+        let arguments = json!({ "verify": verify }).to_string();
         let concurrency = concurrency.to_string();
         let mut command = self.command();
+        // Worktrees are made of the repository that the run works in.
+        command.current_dir(&workspace.service);
         command.arg("run").arg(&workspace.script);
-        command.args(["--backend", "command", "--agent-command", &agent]);
+        command.args(["--agent-command", &agent, "--allow", "merge"]);
         command.args(["--args", &arguments, "--concurrency", &concurrency]);
         self.spawn(command, "run")
     }

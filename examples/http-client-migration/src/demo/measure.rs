@@ -21,8 +21,8 @@ pub(crate) struct Killed {
     pub(crate) run: String,
     /// The run's status, read from the journal after the kill.
     pub(crate) status: String,
-    /// Calls that the journal holds as completed.
-    pub(crate) completed: BTreeSet<String>,
+    /// Calls that the journal holds as completed, with how often their agents had begun.
+    pub(crate) completed: BTreeMap<String, u64>,
     /// Files whose check the journal holds as completed.
     pub(crate) files_done: usize,
     /// Agents that had begun and were not completed.
@@ -37,7 +37,7 @@ pub(crate) struct Resumed {
     /// From the start of `bellwether resume` to the first agent at work, in seconds; none began
     /// when nothing was left to do.
     pub(crate) seconds: Option<f64>,
-    /// Completed calls whose agent ran again, by the ledger.
+    /// Completed calls whose agent ran again, by the ledger or by the journal.
     pub(crate) ran_again: usize,
     /// Calls whose value came from the journal, by the engine.
     pub(crate) reused: Option<u64>,
@@ -95,14 +95,22 @@ pub(crate) fn killed(run: String, shown: &Value, entries: &[Entry]) -> Result<Ki
     let completed = calls.iter().filter(|call| call.status == "completed");
     let files_done = completed
         .clone()
-        .filter(|call| call.label.starts_with("verify "))
+        .filter(|call| call.label.starts_with("verify ") && !call.label.contains(", round "))
         .count();
-    let completed: BTreeSet<String> = completed.map(|call| call.id.clone()).collect();
-    let begun: BTreeSet<&str> = entries
-        .iter()
-        .map(|entry| entry.agent_id.as_str())
+    let completed: BTreeMap<String, u64> = completed
+        .map(|call| (call.id.clone(), call.attempts))
         .collect();
-    let in_flight = begun.iter().filter(|id| !completed.contains(**id)).count();
+    // Of the codemod, which keeps no ledger, the journal says what had begun.
+    let mut begun: BTreeSet<&str> = calls
+        .iter()
+        .filter(|call| call.attempts > 0 && call.status != "failed")
+        .map(|call| call.id.as_str())
+        .collect();
+    begun.extend(entries.iter().map(|entry| entry.agent_id.as_str()));
+    let in_flight = begun
+        .iter()
+        .filter(|id| !completed.contains_key(**id))
+        .count();
     let status = shown
         .pointer("/status")
         .or_else(|| shown.pointer("/run/status"));
@@ -124,6 +132,7 @@ struct Call {
     id: String,
     label: String,
     status: String,
+    attempts: u64,
 }
 
 /// The calls of a run, wherever in the answer their list stands.
@@ -143,12 +152,19 @@ fn calls(shown: &Value) -> Option<Vec<Call>> {
         id: text(call, &["agent", "agentId"]),
         label: text(call, &["label"]),
         status: text(call, &["state", "status"]),
+        attempts: call["attempts"].as_u64().unwrap_or_default(),
     };
     Some(list.iter().map(read).collect())
 }
 
 /// Measures the resume by the ledger's lines behind the kill, and takes the engine's own count.
-pub(crate) fn resumed(killed: &Killed, resumed_at: u64, entries: &[Entry], end: &Final) -> Resumed {
+pub(crate) fn resumed(
+    killed: &Killed,
+    resumed_at: u64,
+    entries: &[Entry],
+    shown: &Value,
+    end: &Final,
+) -> Result<Resumed> {
     let later = entries.get(killed.lines..).unwrap_or_default();
     let begun: Vec<&Entry> = later
         .iter()
@@ -159,15 +175,23 @@ pub(crate) fn resumed(killed: &Killed, resumed_at: u64, entries: &[Entry], end: 
     for entry in entries.iter().filter(|entry| entry.event == Event::Start) {
         *attempts.entry(entry.idempotency_key.as_str()).or_default() += 1;
     }
-    Resumed {
+    let calls = calls(shown).context("`bellwether show --json` lists no agents")?;
+    let mut again: BTreeSet<&str> = calls
+        .iter()
+        .filter(|call| {
+            let before = killed.completed.get(&call.id);
+            before.is_some_and(|before| call.attempts > *before)
+        })
+        .map(|call| call.id.as_str())
+        .collect();
+    let ids = begun.iter().map(|entry| entry.agent_id.as_str());
+    again.extend(ids.filter(|id| killed.completed.contains_key(*id)));
+    Ok(Resumed {
         seconds: first.map(|at| at.saturating_sub(resumed_at) as f64 / 1e6),
-        ran_again: begun
-            .iter()
-            .filter(|entry| killed.completed.contains(&entry.agent_id))
-            .count(),
+        ran_again: again.len(),
         reused: end.agents("reused"),
         most_attempts: attempts.into_values().max().unwrap_or_default(),
-    }
+    })
 }
 
 /// What did not hold of what the demonstration shows.

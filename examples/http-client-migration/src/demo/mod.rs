@@ -71,18 +71,20 @@ fn demonstrate(arguments: &DemoArguments) -> Result<Vec<String>> {
     let started = clock::now();
     let workspace = Workspace::prepare(arguments.folder.as_deref())?;
     let repository = Repository::open(&workspace.service)?;
-    let plan = discover(&repository, None)?;
+    let plan = discover(&repository, "", None)?;
     say!(
         "Copied a service of {} JavaScript and TypeScript files to {}",
         plan.scanned + 1,
         workspace::shown(&workspace.service)
     );
     say!(
-        "{} of them call the global fetch(); two agents each (migrate, verify), {} at once, each \
-         slowed down to {} ms.",
+        "{} of them call the global fetch(), {} in ways that no rule can move; {} get a branch each: a \
+         codemod, and a reviewer with another method that is slowed down to {} ms; {} at once.",
+        plan.files.len() + plan.refused.len(),
+        plan.refused.len(),
         plan.files.len(),
+        arguments.pace,
         arguments.concurrency,
-        arguments.pace
     );
     let engine = Engine::find(arguments.bellwether.as_deref(), &workspace)?;
     let killed = kill_at_half(arguments, &engine, &workspace, &plan)?;
@@ -91,10 +93,21 @@ fn demonstrate(arguments: &DemoArguments) -> Result<Vec<String>> {
 
     let mut failures = measure::check(&killed, &resumed, &end, &plan);
     let took = started.elapsed();
-    let patch = workspace.write_patch(&repository)?;
-    failures.extend(report::check_files(&repository, &plan, &end)?);
-    report::print(&workspace, &repository, &plan, &end, &patch, took)?;
-    failures.extend(report::next_commands(&engine, &workspace, &killed.run));
+    failures.extend(report::check_checkout(&repository, &plan)?);
+    let after = end.report()["after"].as_str();
+    let Some(after) = after else {
+        failures.push("nothing was landed".to_owned());
+        return Ok(failures);
+    };
+    let patch = workspace.write_patch(&repository, &plan.base, after)?;
+    failures.extend(report::check_files(&repository, &plan, after, &end)?);
+    report::print(&workspace, &repository, &plan, after, &end, &patch, took)?;
+    failures.extend(report::next_commands(
+        &engine,
+        &workspace,
+        &killed.run,
+        &end,
+    ));
     Ok(failures)
 }
 
@@ -170,6 +183,8 @@ fn resume(engine: &Engine, workspace: &Workspace, killed: &Killed) -> Result<(Re
         clock::pause(Duration::from_millis(5));
     }
     let end = run.final_object()?;
-    let resumed = measure::resumed(killed, resumed_at, &ledger::read(&workspace.ledger)?, &end);
+    let shown = engine.ask(&["show", &killed.run])?;
+    let entries = ledger::read(&workspace.ledger)?;
+    let resumed = measure::resumed(killed, resumed_at, &entries, &shown, &end)?;
     Ok((resumed, end))
 }

@@ -1,5 +1,6 @@
 //! What the demonstration prints at its end, and the last checks of its own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -33,29 +34,61 @@ pub(crate) fn sentence(killed: &Killed, resumed: &Resumed, plan: &Discovery) -> 
     )
 }
 
-/// Checks every file once more in this process, and that no other file changed.
+/// Checks that the service's own checkout is as it was.
+pub(crate) fn check_checkout(repository: &Repository, plan: &Discovery) -> Result<Vec<String>> {
+    let mut failures = Vec::new();
+    let head = repository.head()?;
+    if head != plan.base {
+        failures.push(format!("the checkout's commit became {head}"));
+    }
+    let changed = repository.changed()?;
+    failures.extend(
+        changed
+            .iter()
+            .map(|path| format!("{path} changed in the checkout")),
+    );
+    let left = repository.untracked()?;
+    failures.extend(left.iter().map(|path| format!("{path} was left behind")));
+    Ok(failures)
+}
+
+/// Checks every landed file once more in this process, and that no other file landed.
 pub(crate) fn check_files(
     repository: &Repository,
     plan: &Discovery,
+    after: &str,
     end: &Final,
 ) -> Result<Vec<String>> {
+    let report = end.report();
     let mut failures = Vec::new();
-    let refused = end.report()["refused"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let words = [
+        "diff",
+        "--name-only",
+        "-z",
+        "--no-ext-diff",
+        &plan.base,
+        after,
+    ];
+    let names = String::from_utf8_lossy(&repository.git(&words)?).into_owned();
+    let changed: BTreeSet<&str> = names.split_terminator('\0').collect();
+    let quarantined = texts(&report["quarantined"], "file");
+    let left_out = texts(&report["leftOut"], "file");
     for found in &plan.files {
         let file = found.file.as_str();
-        let lines: Vec<usize> = refused
-            .iter()
-            .filter(|refusal| refusal["file"] == file)
-            .filter_map(|refusal| refusal["line"].as_u64().map(|line| line as usize))
-            .collect();
+        let stays = quarantined.contains(&file) || left_out.contains(&file);
+        if changed.contains(file) == stays {
+            let word = if stays { "landed" } else { "did not land" };
+            failures.push(format!("{file} {word}"));
+        }
+        if !changed.contains(file) {
+            continue;
+        }
         let (old, new) = (
             repository.original(&plan.base, file)?,
-            repository.read(file)?,
+            repository.original(after, file)?,
         );
-        match verify(Path::new(file), &old, &new, Path::new(&plan.client), &lines) {
+        let path = Path::new(file);
+        match verify(path, &old, &new, Path::new(&plan.client), &found.refused) {
             Ok(findings) => failures.extend(
                 findings
                     .refutations
@@ -65,73 +98,117 @@ pub(crate) fn check_files(
             Err(reason) => failures.push(format!("{file}: {reason}")),
         }
     }
-    let changed = repository.changed()?;
-    let is_planned = |path: &String| plan.files.iter().any(|found| found.file == *path);
-    failures.extend(
-        changed
-            .iter()
-            .filter(|path| !is_planned(path))
-            .map(|path| format!("{path} changed")),
-    );
-    failures.extend(
-        repository
-            .untracked()?
-            .iter()
-            .map(|path| format!("{path} was left behind")),
-    );
-    let reported = end.report()["changed"].as_u64();
-    if reported != Some(changed.len() as u64) {
+    let is_planned = |path: &str| plan.files.iter().any(|found| found.file == path);
+    let others = changed.iter().filter(|path| !is_planned(path));
+    failures.extend(others.map(|path| format!("{path} landed")));
+    if report["landed"].as_u64() != Some(changed.len() as u64) {
         failures.push(format!(
-            "{} files changed, the report says {reported:?}",
-            changed.len()
+            "{} files landed, the report says {}",
+            changed.len(),
+            report["landed"]
         ));
     }
     Ok(failures)
 }
 
-/// The report: counts, refusals, three hunks, the patch.
+/// One text of each object in a list.
+fn texts<'v>(list: &'v Value, name: &str) -> Vec<&'v str> {
+    let items = list.as_array().into_iter().flatten();
+    items.filter_map(|item| item[name].as_str()).collect()
+}
+
+/// How many items a list has.
+fn count(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
+}
+
+/// The report: counts, what was refuted and what became of it, refusals, three hunks, the patch.
 pub(crate) fn print(
     workspace: &Workspace,
     repository: &Repository,
     plan: &Discovery,
+    after: &str,
     end: &Final,
     patch: &Path,
     took: Duration,
 ) -> Result<()> {
     let report = end.report();
-    let refused = report["refused"].as_array().cloned().unwrap_or_default();
+    let (refuted, fixed) = (&report["refutedInRoundOne"], &report["fixedInRoundTwo"]);
     say!(
-        "\n{} files changed of {}, {} calls migrated, {} uses refused, {} refuted; \
-         {} tokens compared; {:.1} s in all",
-        report["changed"],
-        plan.files.len(),
+        "\n{} files, {} calls migrated; {} refuted in round one, {} of them fixed in round two, {} \
+         quarantined; {} landed on {}, {} left out; {:.1} s in all",
+        report["files"],
         report["calls"],
-        refused.len(),
-        report["refuted"].as_array().map_or(0, Vec::len),
-        report["checked"],
+        count(refuted),
+        count(fixed),
+        count(&report["quarantined"]),
+        report["landed"],
+        report["into"].as_str().unwrap_or("no branch"),
+        count(&report["leftOut"]),
         took.as_secs_f64(),
     );
-    say!("\nrefused:");
-    for one in &refused {
-        let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-        say!("  {}:{}: {}", text("file"), one["line"], text("reason"));
+    say!("\nrefuted in round one:");
+    for one in refuted.as_array().into_iter().flatten() {
+        print_evidence(one);
     }
-    for one in report["unfinished"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        say!("  {one}: not finished");
+    say!("\nfixed in round two, by a narrower rule:");
+    for one in fixed.as_array().into_iter().flatten() {
+        let rules = one["rules"].as_array().into_iter().flatten();
+        let rules: Vec<&str> = rules.filter_map(Value::as_str).collect();
+        say!("  {}: {}", text(one, "file"), rules.join("; "));
+    }
+    say!("\nquarantined, on branches that landed nowhere:");
+    for one in report["quarantined"].as_array().into_iter().flatten() {
+        print_evidence(one);
+        say!("    {}; {}", text(one, "reason"), text(one, "branch"));
+    }
+    for one in report["leftOut"].as_array().into_iter().flatten() {
+        say!(
+            "  {}: left out: {}",
+            text(one, "file"),
+            text(one, "message")
+        );
+    }
+    let refused = report["refused"].as_array().into_iter().flatten();
+    say!(
+        "\nrefused before anything was changed ({} files have nothing else):",
+        report["refusedFiles"]
+    );
+    for one in refused {
+        say!(
+            "  {}:{}: fetch {}",
+            text(one, "file"),
+            one["line"],
+            text(one, "reason")
+        );
     }
     say!("\nthree hunks of the patch:");
-    let text = repository.git(&["diff", "--no-ext-diff", "--no-color", "--unified=1", "HEAD"])?;
-    for hunk in three_hunks(&String::from_utf8_lossy(&text)) {
+    let words = [
+        "diff",
+        "--no-ext-diff",
+        "--no-color",
+        "--unified=1",
+        &plan.base,
+        after,
+    ];
+    let difference = repository.git(&words)?;
+    for hunk in three_hunks(&String::from_utf8_lossy(&difference)) {
         say!("\n{hunk}");
     }
     say!("\nthe full patch: {}", shown(patch));
     say!("everything else: {}", shown(&workspace.folder));
     Ok(())
+}
+
+fn text<'v>(one: &'v Value, name: &str) -> &'v str {
+    one[name].as_str().unwrap_or_default()
+}
+
+fn print_evidence(one: &Value) {
+    for evidence in one["evidence"].as_array().into_iter().flatten() {
+        let (file, reason) = (text(one, "file"), text(evidence, "reason"));
+        say!("  {file}:{}: {reason}", evidence["line"]);
+    }
 }
 
 /// Three hunks that show a call, from different places of the patch.
@@ -165,10 +242,21 @@ fn three_hunks(patch: &str) -> Vec<String> {
 }
 
 /// Three commands to try, each tried here first; gives those that do not work.
-pub(crate) fn next_commands(engine: &Engine, workspace: &Workspace, run: &str) -> Vec<String> {
+pub(crate) fn next_commands(
+    engine: &Engine,
+    workspace: &Workspace,
+    run: &str,
+    end: &Final,
+) -> Vec<String> {
     let program = shown(engine.program());
     let journal = shown(&workspace.journal);
-    let words: [&[&str]; 3] = [&["show", run], &["result", run], &["journal", "dump", run]];
+    let quarantined = texts(&end.report()["quarantined"], "file");
+    let label = format!("codemod {}", quarantined.first().unwrap_or(&""));
+    let words: [&[&str]; 3] = [
+        &["show", run],
+        &["diff", run, &label],
+        &["diff", run, "--stat"],
+    ];
     let mut failures = Vec::new();
     say!("\nto try next:");
     for command in words {

@@ -21,6 +21,8 @@ pub(crate) struct Workspace {
     pub(crate) ledger: PathBuf,
     /// The workflow.
     pub(crate) script: PathBuf,
+    /// The client's module in the service.
+    pub(crate) client: String,
 }
 
 impl Workspace {
@@ -39,6 +41,7 @@ impl Workspace {
             journal: folder.join("journal.redb"),
             ledger: folder.join("ledger.ndjson"),
             script: example.join("migrate.js"),
+            client: "src/lib/http-client.ts".to_owned(),
             folder,
         };
         copy(&example.join("service"), &workspace.service)?;
@@ -76,11 +79,16 @@ impl Workspace {
         Ok(())
     }
 
-    /// Writes the difference to the commit beside the service.
-    pub(crate) fn write_patch(&self, repository: &Repository) -> Result<PathBuf> {
+    /// Writes the difference between two commits beside the service.
+    pub(crate) fn write_patch(
+        &self,
+        repository: &Repository,
+        before: &str,
+        after: &str,
+    ) -> Result<PathBuf> {
         let patch = self.folder.join("migration.patch");
-        let difference = repository.git(&["diff", "--no-ext-diff", "--no-color", "HEAD"])?;
-        fs::write(&patch, difference)?;
+        let words = ["diff", "--no-ext-diff", "--no-color", before, after];
+        fs::write(&patch, repository.git(&words)?)?;
         Ok(patch)
     }
 }

@@ -165,7 +165,7 @@ fn illegal_records_are_refused_and_named() {
                 noted(0, 1),
             ]),
             Kind::StepNoted,
-            "attempt 1",
+            "expected attempt 2 of call 0, not 1",
         ),
         (
             "epochs never fall",

@@ -17,7 +17,19 @@ use super::assert_none;
 
 /// Crates whose names and types are an implementation's affair: another could take their place tomorrow.
 const HIDDEN: &[&str] = &[
-    "ractor", "redb", "rquickjs", "bincode", "blake3", "zstd", "hyper", "axum",
+    "ractor",
+    "redb",
+    "rquickjs",
+    "bincode",
+    "blake3",
+    "zstd",
+    "hyper",
+    "axum",
+    "ast_grep_core",
+    "ast_grep_config",
+    "ast_grep_language",
+    "globset",
+    "ignore",
 ];
 
 fn exported() -> (SourceMap, Vec<Export>) {

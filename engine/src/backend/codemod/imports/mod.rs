@@ -12,9 +12,8 @@ use serde_json::Value;
 
 use super::language::Language;
 use super::place::{Place, TaskError};
-use super::rewrite::RewriteError;
 use super::syntax::{Node, Tree, parse};
-use super::text::{Splice, spliced};
+use super::text::Splice;
 
 /// An import that a rule adds to the files that it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +24,11 @@ pub(super) enum Import {
 }
 
 /// What is missing in a file: where it goes, and how it would stand alone.
-struct Addition {
+pub(super) struct Addition {
     /// In order, without overlaps.
-    splices: Vec<Splice>,
+    pub(super) splices: Vec<Splice>,
     /// As statements.
-    shown: Vec<String>,
+    pub(super) shown: Vec<String>,
 }
 
 impl Import {
@@ -75,7 +74,11 @@ impl Import {
         })
     }
 
-    fn addition(
+    /// What has to be added to a file. None: it has the import.
+    ///
+    /// # Errors
+    /// What stands against it, when the name is something else there.
+    pub(super) fn addition(
         &self,
         tree: &Tree,
         path: &Path,
@@ -87,25 +90,6 @@ impl Import {
             Self::Rust(import) => rust::addition(import, tree),
         }
     }
-}
-
-/// Adds those of `needed` that are missing in `code`, and says which.
-pub(super) fn ensure(
-    code: &mut String,
-    path: &Path,
-    language: Language,
-    needed: &[&Import],
-) -> Result<Vec<String>, RewriteError> {
-    let mut added = Vec::new();
-    for import in needed {
-        let tree = parse(code, language).ok_or(RewriteError::NotParsed)?;
-        let addition = import.addition(&tree, path, language);
-        if let Some(addition) = addition.map_err(RewriteError::Import)? {
-            *code = spliced(code, &addition.splices);
-            added.extend(addition.shown);
-        }
-    }
-    Ok(added)
 }
 
 /// The text of an import that is given as code.

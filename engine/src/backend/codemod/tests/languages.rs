@@ -96,6 +96,15 @@ fn statements_of_javascript_keep_their_semicolons() {
         "a.js",
         &[("let a = 1;\nlet b = 2\n", "const a = 1;\nconst b = 2\n")],
     );
+    // Of several declarations the pattern covers the first; those inside the others are matched all the same.
+    check(
+        &rule,
+        "a.js",
+        &[(
+            "let a = 1, b = () => { let c = 2 }",
+            "const a = 1, b = () => { const c = 2 }",
+        )],
+    );
     let rules = json!([
         {"rule": {"any": [{"pattern": "let $A = $B"}, {"pattern": "var $A = $B"}]}, "fix": "const $A = $B"},
         {"pattern": "if ($C) { $$$B }", "rewrite": "when($C, () => {\n  $$$B\n})"},
@@ -292,6 +301,27 @@ fn a_comment_that_is_lost_is_named() {
 }
 
 #[test]
+fn a_comment_at_the_end_of_a_list_ends_its_line() {
+    let rule = json!({"pattern": "f($$$A)", "rewrite": "g({ all: [$$$A] })"});
+    check(
+        &rule,
+        "a.js",
+        &[
+            (
+                "  f(\n    a, // b\n  );\n",
+                "  g({ all: [a, // b\n  ] });\n",
+            ),
+            (
+                "f(() => {\n  // First.\n  //\n  a()\n})",
+                "g({ all: [() => {\n  // First.\n  //\n  a()\n}] })",
+            ),
+        ],
+    );
+    let rule = json!({"pattern": "f($$$A)", "rewrite": "$$$A"});
+    check(&rule, "a.js", &[("b(f(\n  a // c\n))", "b(a // c\n)")]);
+}
+
+#[test]
 fn the_lines_of_a_string_are_its_content() {
     let rule = json!({"pattern": "run($A)", "rewrite": "exec({\n  text: $A,\n})"});
     let text = "`\n a ${b}\n  c`";
@@ -350,6 +380,13 @@ fn a_new_syntax_error_is_refused_with_its_line() {
         panic!("{error}");
     };
     assert_eq!((line, text.as_str()), (3, "let b = f(c));"));
+    let error = rewritten(&rule, "a.js", "let = = 1;\nf(a);\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("(the grammar does not understand line 1 of the file as it is, either)"),
+        "{error}"
+    );
     // One that was there before, elsewhere, is none of the rule's.
     let rule = json!({"pattern": "f($A)", "rewrite": "\ng($A)"});
     check(

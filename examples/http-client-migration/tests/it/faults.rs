@@ -1,25 +1,24 @@
 //! The verifier against broken migrations: each kind of fault, in every file that can have it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
 
 use std::path::Path;
 
-use common::{CLIENT, Source, migrated, service_files};
+use crate::bed::{CLIENT, Source, service_files};
+use http_client_migration::discover::Refusal;
 use http_client_migration::source::{Token, parse};
 use http_client_migration::verify::{Refutation, verify};
 
 /// What the verifier says of `broken`, a migration of `source`.
 fn refutations(source: &Source, broken: &str) -> Vec<Refutation> {
-    let lines: Vec<usize> = migrated(source)
-        .refused
-        .iter()
-        .map(|refusal| refusal.line)
-        .collect();
     let file = Path::new(&source.file);
-    verify(file, &source.text, broken, Path::new(CLIENT), &lines)
-        .unwrap()
-        .refutations
+    verify(
+        file,
+        &source.text,
+        broken,
+        Path::new(CLIENT),
+        &source.refused,
+    )
+    .unwrap()
+    .refutations
 }
 
 /// What the verifier says of `new` as the migration of `old`, with nothing refused.
@@ -44,7 +43,7 @@ fn each_replaced(text: &str, needle: &str, by: &str) -> Vec<String> {
 fn every_fault(needle: &str, by: &str, least: usize, reason: &str) {
     let mut faults = 0;
     for source in service_files() {
-        for broken in each_replaced(&migrated(&source).text, needle, by) {
+        for broken in each_replaced(&source.migrated, needle, by) {
             let found = refutations(&source, &broken);
             let is_seen = found
                 .iter()
@@ -99,7 +98,7 @@ fn a_file_that_no_longer_parses() {
 fn a_changed_comment_and_changed_white_space() {
     let mut comments = 0;
     for source in service_files() {
-        let after = migrated(&source).text;
+        let after = source.migrated.clone();
         let spans = parse(Path::new(&source.file), &after, |parsed| {
             let spans = parsed
                 .program
@@ -171,7 +170,7 @@ fn a_changed_local_fetch() {
 fn any_token_that_is_missing_or_too_much() {
     let mut faults = 0;
     for source in service_files() {
-        let after = migrated(&source).text;
+        let after = source.migrated.clone();
         let spans = parse(Path::new(&source.file), &after, |parsed| {
             parsed.tokens.iter().map(Token::span).collect::<Vec<_>>()
         })
@@ -268,6 +267,7 @@ fn uses_that_must_not_be_moved() {
             "can be sent only once",
         ),
         ("export const a = fetch;\n", "a use that is no call"),
+        ("const a = fetch;\na(\"/a\");\n", "a use that is no call"),
         (
             "export const o = fetch;\nglobalThis.fetch = o;\n",
             "replaces the global fetch",
@@ -286,7 +286,12 @@ fn uses_that_must_not_be_moved() {
 #[test]
 fn refusals_without_need() {
     let text = "export const a = fetch(\"/a\");\n";
-    let findings = verify(Path::new("src/a.ts"), text, text, Path::new(CLIENT), &[1]).unwrap();
+    let refused = [Refusal {
+        line: 1,
+        reason: "is not to my taste".to_owned(),
+    }];
+    let file = Path::new("src/a.ts");
+    let findings = verify(file, text, text, Path::new(CLIENT), &refused).unwrap();
     let reasons: Vec<&str> = findings
         .refutations
         .iter()
