@@ -74,7 +74,14 @@ const withoutBranch = (changes, reason, message) => changes.map(({ file }) => ({
 // Many files behind one verification: `merge` verifies branch by branch, so the codemod makes one branch of them, which
 // must hold exactly what was reviewed. When the verification fails, each half is tried on its own; what is left in the
 // end is a file with its reason.
-const land = async (changes) => {
+const halves = async (changes) => {
+  const middle = Math.ceil(changes.length / 2)
+  const first = await land(changes.slice(0, middle))
+  // With the whole first half landed, the second half would make the tree that has just failed.
+  return [...first, ...(await land(changes.slice(middle), first.length === 0))]
+}
+const land = async (changes, fails = false) => {
+  if (fails && changes.length > 1) return halves(changes)
   let { worktree } = changes[0]
   if (changes.length > 1) {
     const files = changes.map(({ file }) => file)
@@ -93,8 +100,7 @@ const land = async (changes) => {
   const { left } = await merge([worktree], { verify, into })
   if (left.length === 0) return []
   if (changes.length === 1) return [{ ...left[0], file: changes[0].file }]
-  const middle = Math.ceil(changes.length / 2)
-  return [...(await land(changes.slice(0, middle))), ...(await land(changes.slice(middle)))]
+  return halves(changes)
 }
 
 const left = []

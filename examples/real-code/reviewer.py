@@ -3,8 +3,8 @@
 A review reads the file's text at the base and at the branch from git and holds them against each other, without
 ast-grep, tree-sitter or the rule's own matching:
 
-- `python`: both are parsed by CPython. Where the trees differ there must be an instance of `from` on one side and the
-  same instance of `to` on the other; all else, the comments included, must be equal.
+- `shapes`: both are parsed by CPython. Where the trees differ there must be an instance of the one side of a pair of
+  `shapes` before and the same instance of its other side after; all else, the comments included, must be equal.
 - `percent`: the same for `"…%s…" % x` as `"…{}…".format(x)`, and both forms are evaluated with probes.
 - `rust`: the tokens must be equal but for `std` that became `core`, before `::` and one of `modules`.
 """
@@ -67,12 +67,13 @@ def fits(shape, node, bound):
 
 
 def by_shapes(task):
-    old_shape, new_shape = (ast.parse(task[key], mode="eval").body for key in ("from", "to"))
+    shapes = [[ast.parse(side, mode="eval").body for side in pair] for pair in task["shapes"]]
 
     def judge(old, new):
-        bound = {}
-        if fits(old_shape, old, bound) and fits(new_shape, new, bound):
-            return None
+        for before, after in shapes:
+            bound = {}
+            if fits(before, old, bound) and fits(after, new, bound):
+                return None
         return "is no instance of the rule"
 
     return judge
@@ -117,7 +118,8 @@ def python(before, after, judge):
     judged = {}
     for pair, inside in differences(old, new):
         # The rule's instance is the difference itself or an expression around it.
-        verdicts = [(judge(*candidate), candidate) for candidate in (pair, *reversed(inside))]
+        candidates = [one for one in (pair, *reversed(inside)) if isinstance(one[0], ast.AST)] or [pair]
+        verdicts = [(judge(*candidate), candidate) for candidate in candidates]
         verdict, (node, _) = next((found for found in verdicts if found[0] is None), None) or next(
             (found for found in verdicts if "no instance" not in found[0]), verdicts[0]
         )
