@@ -4,6 +4,7 @@ mod agent_types;
 mod bed;
 mod campaign;
 mod config;
+mod examples;
 mod house;
 mod isolation;
 mod journal;
