@@ -136,9 +136,15 @@ fn phase(phase: &PhaseView, view: &RunView, paint: Paint) -> Vec<String> {
                 None if status == "running" && !view.status.needs_engine() => "cut off".to_owned(),
                 None => status.clone(),
             };
+            // A step of the engine's is told from an agent by what it is.
+            let label = match (&call.label, call.kind.as_str()) {
+                (Some(label), _) => label.to_string(),
+                (None, "agent") => String::new(),
+                (None, kind) => format!("({kind})"),
+            };
             vec![
                 Cell::new(&call.agent_id),
-                Cell::new(call.label.as_deref().unwrap_or_default()),
+                Cell::new(label),
                 Cell::new(shown).painted(move |text| paint.outcome(&status, text)),
                 Cell::right(call.attempts.to_string()),
                 Cell::right(call.duration_ms.map(elapsed).unwrap_or_default()),
