@@ -48,10 +48,7 @@ pub(crate) fn is_short_enough(source: &str, limits: &Limits) -> Result<(), OfFil
         "the source has {} bytes, more than the limit of {most}",
         source.len()
     );
-    Err((
-        message,
-        "shorten it, or raise the limit on source bytes",
-    ))
+    Err((message, "shorten it, or raise the limit on source bytes"))
 }
 
 /// Does `work` on a thread whose stack is deep enough for every syntax tree of `source`.
@@ -101,8 +98,9 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
         let offset = at.start as usize;
         Box::new(Refusal::at(file_name, source, offset, message, help))
     };
-    let first =
-        |broken: Option<rules::Broken>| broken.map_or(Ok(()), |(at, message, help)| Err(refuse(at, message, help)));
+    let first = |broken: Option<rules::Broken>| {
+        broken.map_or(Ok(()), |(at, message, help)| Err(refuse(at, message, help)))
+    };
     let (text, nul) = text_of(source);
     if let Some(nul) = nul {
         let nul = nul as u32;

@@ -1,6 +1,7 @@
 //! The commands, a file each, and what they share.
 
 mod attach;
+mod check;
 mod config;
 mod diff;
 mod journal;
@@ -30,6 +31,7 @@ use crate::output::Screen;
 pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<ExitCode> {
     match arguments.command {
         Command::Run(flags) => run::execute(flags, screen).await,
+        Command::Check(flags) => check::execute(&flags, screen),
         Command::Resume(flags) => resume::execute(flags, screen).await,
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,

@@ -209,8 +209,18 @@ impl<'s, 'a> Body<'s, 'a> {
     /// Whether something in the object that a name stands for is written to at this use of the name.
     fn is_written_through(&self, mut id: NodeId) -> bool {
         const CHANGING: [&str; 12] = [
-            "push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill", "copyWithin",
-            "set", "add", "delete",
+            "push",
+            "pop",
+            "shift",
+            "unshift",
+            "splice",
+            "sort",
+            "reverse",
+            "fill",
+            "copyWithin",
+            "set",
+            "add",
+            "delete",
         ];
         let nodes = self.nodes();
         let mut method = None;
@@ -264,7 +274,10 @@ impl<'s, 'a> Body<'s, 'a> {
     }
 
     /// The object literal that an expression stands for.
-    pub(super) fn object(&self, expression: &'a Expression<'a>) -> Option<&'a ObjectExpression<'a>> {
+    pub(super) fn object(
+        &self,
+        expression: &'a Expression<'a>,
+    ) -> Option<&'a ObjectExpression<'a>> {
         match self.literal(expression) {
             Expression::ObjectExpression(object) => Some(object),
             _ => None,

@@ -34,7 +34,9 @@ fn agents(body: &Body<'_, '_>, caps: Caps, found: &mut Vec<Found>) {
     let calls = body.calls.iter().filter(|call| call.called.is_agent());
     let times = calls.filter_map(|call| Some((call, body.times(call.id)?)));
     let times: Vec<_> = times.collect();
-    let total = times.iter().fold(0_u64, |sum, (_, times)| sum.saturating_add(*times));
+    let total = times
+        .iter()
+        .fold(0_u64, |sum, (_, times)| sum.saturating_add(*times));
     // The one that is asked most is where the number comes from.
     let Some((most, share)) = times.iter().max_by_key(|(_, times)| *times) else {
         return;
@@ -119,16 +121,22 @@ pub(super) fn length_of_call<'a>(
                 return length(body, source, depth + 1);
             };
             let (fields, is_all) = body.fields(object);
-            let found = fields.into_iter().rev().find(|field| field.name == "length");
-            found.filter(|_| is_all).and_then(|field| body.count(field.value))
+            let found = fields
+                .into_iter()
+                .rev()
+                .find(|field| field.name == "length");
+            found
+                .filter(|_| is_all)
+                .and_then(|field| body.count(field.value))
         }
         "map" | "fill" | "keys" | "entries" | "values" | "reverse" | "sort" | "toSorted"
         | "toReversed" => length(body, &member.object, depth + 1),
         "concat" => {
             let own = length(body, &member.object, depth + 1)?;
-            let others = call.arguments.iter().filter_map(|argument| {
-                length(body, argument.as_expression()?, depth + 1)
-            });
+            let others = call
+                .arguments
+                .iter()
+                .filter_map(|argument| length(body, argument.as_expression()?, depth + 1));
             Some(others.fold(own, u64::saturating_add))
         }
         _ => None,

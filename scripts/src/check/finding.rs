@@ -42,6 +42,7 @@ pub struct Finding {
     /// Other places that belong to it.
     pub related: Vec<Related>,
     /// The line's text, cut around the column when it is long; without tabs and control characters.
+    #[serde(skip)]
     pub source_line: String,
     /// How many characters of `source_line` stand before the place.
     #[serde(skip)]

@@ -144,16 +144,33 @@ impl<'a> Body<'_, 'a> {
         is_all.then_some(found.value)
     }
 
+    /// What an expression is written as, a property of a literal too.
+    fn member(&self, expression: &'a Expression<'a>) -> &'a Expression<'a> {
+        let mut at = self.literal(expression);
+        for _ in 0..DEPTH_MAX {
+            let Expression::StaticMemberExpression(member) = at else {
+                break;
+            };
+            match self.field(&member.object, member.property.name.as_str()) {
+                Some(field) => at = self.literal(field),
+                None => break,
+            }
+        }
+        at
+    }
+
     /// The place in a literal to which a JSON pointer leads, as far as it can be followed.
     pub(super) fn place(&self, expression: &'a Expression<'a>, pointer: &str) -> Span {
-        let mut at = self.literal(expression);
+        let mut at = self.member(expression);
         for step in pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
             let inner = match at {
                 Expression::ObjectExpression(object) => {
                     let (fields, _) = self.fields(object);
                     let mut named = fields.into_iter().rev();
-                    named.find(|field| field.name == step).map(|field| field.value)
+                    named
+                        .find(|field| field.name == step)
+                        .map(|field| field.value)
                 }
                 Expression::ArrayExpression(array) => step
                     .parse::<usize>()
@@ -163,7 +180,7 @@ impl<'a> Body<'_, 'a> {
                 _ => None,
             };
             match inner {
-                Some(inner) => at = self.literal(inner),
+                Some(inner) => at = self.member(inner),
                 None => break,
             }
         }

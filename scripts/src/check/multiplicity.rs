@@ -98,8 +98,11 @@ impl<'a> Body<'_, 'a> {
         };
         match (member.property.name.as_str(), index) {
             ("map" | "flatMap" | "forEach", 0) => {
-                let is_sparse = matches!(self.literal(&member.object), Expression::NewExpression(_));
-                (!is_sparse).then(|| least_length(self, &member.object)).flatten()
+                let is_sparse =
+                    matches!(self.literal(&member.object), Expression::NewExpression(_));
+                (!is_sparse)
+                    .then(|| least_length(self, &member.object))
+                    .flatten()
             }
             ("from", 1) if self.global(&member.object) == Some("Array") => {
                 self.length_of_result(call)
@@ -123,9 +126,7 @@ impl<'a> Body<'_, 'a> {
         let BindingPattern::BindingIdentifier(variable) = &declarator.id else {
             return None;
         };
-        let is_it = |expression: &Expression<'_>| {
-            matches!(expression, Expression::Identifier(name) if name.name == variable.name)
-        };
+        let is_it = |expression: &Expression<'_>| matches!(expression, Expression::Identifier(name) if name.name == variable.name);
         let from = self.count(declarator.init.as_ref()?)?;
         let Some(Expression::BinaryExpression(test)) = &statement.test else {
             return None;

@@ -97,10 +97,12 @@ pub(super) const GLOBALS: &[&str] = &[
     "workflow",
 ];
 
-const NODE: &str = "a script has no Node API: give what it needs in `args`, and let agents use files and programs";
+const NODE: &str =
+    "a script has no Node API: give what it needs in `args`, and let agents use files and programs";
 const NETWORK: &str = "a script has no network: let an agent fetch it";
 const REPLAY: &str = "a script is replayed, and this would not come out the same: do without it";
-const CLOCK: &str = "now() gives the time, recorded so that a replay sees the same; or pass it in `args`";
+const CLOCK: &str =
+    "now() gives the time, recorded so that a replay sees the same; or pass it in `args`";
 const CHANCE: &str =
     "random() is recorded, so that a replay sees the same; or let things vary by their index";
 const TIMER: &str = "sleep(ms) and setTimeout(callback, ms) are the timers there are";
@@ -216,7 +218,14 @@ fn missing(body: &Body<'_, '_>, name: &str, uses: &[NodeId]) -> Option<Found> {
     let first = *uses.iter().min_by_key(|&&id| nodes.kind(id).span().start)?;
     let place = nodes.kind(first).span();
     let mut told = if let Some((_, remedy)) = ABSENT.iter().find(|(absent, _)| *absent == name) {
-        wrong(body, first, "absent-name", place, format!("`{name}` is not available"), remedy)
+        wrong(
+            body,
+            first,
+            "absent-name",
+            place,
+            format!("`{name}` is not available"),
+            remedy,
+        )
     } else {
         let remedy = match nearest(name, &near_names(body)) {
             _ if name == "meta" => {
@@ -225,7 +234,12 @@ fn missing(body: &Body<'_, '_>, name: &str, uses: &[NodeId]) -> Option<Found> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "declare it, or pass it in `args`; a run throws a ReferenceError where it comes there".to_owned(),
         };
-        Found::warning("unknown-name", place, format!("`{name}` is not defined"), remedy)
+        Found::warning(
+            "unknown-name",
+            place,
+            format!("`{name}` is not defined"),
+            remedy,
+        )
     };
     if let Some(other) = uses.iter().find(|&&id| id != first) {
         told = told.related(nodes.kind(*other).span(), "and here");

@@ -66,7 +66,14 @@ fn prompt<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<Found> {
     if call.call.arguments.is_empty() {
         let message = format!("{name}() is called without a prompt");
         let remedy = "say what the agent shall do, as the first argument";
-        return Some(thrown(body, call, "prompt", call.call.span, message, remedy));
+        return Some(thrown(
+            body,
+            call,
+            "prompt",
+            call.call.span,
+            message,
+            remedy,
+        ));
     }
     let given = call.argument(0)?;
     let is_blank = body.string(given).map(|text| text.trim().is_empty());
@@ -114,7 +121,14 @@ fn check_options<'a>(
     {
         let message = format!("{name}: the options are {kind}");
         let remedy = "give an object, such as { label: '…' }";
-        found.push(thrown(body, call, "options", options.span(), message, remedy));
+        found.push(thrown(
+            body,
+            call,
+            "options",
+            options.span(),
+            message,
+            remedy,
+        ));
     }
     let Some(object) = body.object(options) else {
         return;
@@ -149,6 +163,13 @@ fn is_known<'a>(
         None => format!("there are {}", all.join(", ")),
     };
     let message = format!("{call}: the option `{name}` is not known and will be ignored");
+    // A run tells each name once (A05), and so is each found.
+    if let Some(told) = found.iter_mut().find(|it| it.message == message) {
+        if told.span != field.key && told.related.is_empty() {
+            told.related.push((field.key, "and here".to_owned()));
+        }
+        return false;
+    }
     found.push(Found::warning("unknown-option", field.key, message, remedy));
     false
 }

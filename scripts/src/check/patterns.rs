@@ -4,8 +4,8 @@ use oxc_span::GetSpan;
 
 use super::body::{Body, Call, Called, Field};
 use super::finding::Found;
-use super::options::{self, thrown};
 use super::nearest;
+use super::options::{self, thrown};
 use super::surroundings::Surroundings;
 
 /// The options of each pattern, and at which argument they stand; a test compares them with the library.
@@ -13,14 +13,30 @@ pub(super) const PATTERNS: [(&str, usize, &[&str]); 2] = [
     (
         "refute",
         1,
-        &["reviewers", "quorum", "approvals", "extra", "label", "agentOptions"],
+        &[
+            "reviewers",
+            "quorum",
+            "approvals",
+            "extra",
+            "label",
+            "agentOptions",
+        ],
     ),
     (
         "converge",
         0,
         &[
-            "task", "claim", "implement", "verify", "reviewers", "quorum", "approvals", "extra",
-            "rounds", "label", "agentOptions",
+            "task",
+            "claim",
+            "implement",
+            "verify",
+            "reviewers",
+            "quorum",
+            "approvals",
+            "extra",
+            "rounds",
+            "label",
+            "agentOptions",
         ],
     ),
 ];
@@ -38,7 +54,14 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
             };
             let message = format!("there is no pattern `{name}`");
             let place = call.call.callee.span();
-            found.push(thrown(body, call, "unknown-pattern", place, message, remedy));
+            found.push(thrown(
+                body,
+                call,
+                "unknown-pattern",
+                place,
+                message,
+                remedy,
+            ));
             continue;
         };
         let options = call.argument(*index).and_then(|it| body.object(it));
@@ -59,7 +82,11 @@ fn unknown(body: &Body<'_, '_>, call: &Call<'_>, field: &Field<'_>, known: &[&st
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", known.join(", ")),
     };
-    let message = format!("{}: there is no option `{}`", call.called.name(), field.name);
+    let message = format!(
+        "{}: there is no option `{}`",
+        call.called.name(),
+        field.name
+    );
     thrown(body, call, "unknown-option", field.key, message, remedy)
 }
 

@@ -32,7 +32,10 @@ pub(super) fn check(body: &Body<'_, '_>, meta: &Meta, header: Span, found: &mut 
         }
         let remedy = match nearest(title, &strange) {
             Some(near) => format!("the script says `{near}`: write both alike"),
-            None => "name it by phase('…') or by the option `phase`, or take it out of `meta.phases`".to_owned(),
+            None => {
+                "name it by phase('…') or by the option `phase`, or take it out of `meta.phases`"
+                    .to_owned()
+            }
         };
         let message = format!("the phase `{title}` is never used");
         let place = place(body.text, header, title);

@@ -36,7 +36,10 @@ fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
     let mut parents = nodes.ancestor_kinds(call.id);
     let mut inner = call.call.span;
     let parent = parents.find(|kind| {
-        let is_wrapping = matches!(kind, AstKind::ParenthesizedExpression(_) | AstKind::ChainExpression(_));
+        let is_wrapping = matches!(
+            kind,
+            AstKind::ParenthesizedExpression(_) | AstKind::ChainExpression(_)
+        );
         if is_wrapping {
             inner = kind.span();
         }
@@ -47,7 +50,12 @@ fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
         AstKind::ExpressionStatement(_) => {
             let message = format!("nobody waits for {name}()");
             let remedy = "write `await` in front of it; what still runs when the script returns is cancelled";
-            Some(Found::warning("floating-promise", call.call.callee.span(), message, remedy))
+            Some(Found::warning(
+                "floating-promise",
+                call.call.callee.span(),
+                message,
+                remedy,
+            ))
         }
         AstKind::StaticMemberExpression(member)
             if member.object.span() == inner
@@ -59,7 +67,12 @@ fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
             let property = member.property.name.as_str();
             let message = format!("{name}() gives a promise, which has no `{property}`");
             let remedy = format!("wait for it first: (await {name}(…)).{property}");
-            Some(Found::warning("missing-await", call.call.callee.span(), message, remedy))
+            Some(Found::warning(
+                "missing-await",
+                call.call.callee.span(),
+                message,
+                remedy,
+            ))
         }
         _ => None,
     }
@@ -93,9 +106,10 @@ fn gives_promise<'a>(body: &Body<'_, 'a>, function: &'a Expression<'a>) -> bool 
             arrow.r#async
                 || match &arrow.body {
                     ArrowFunctionBody::FunctionBody(block) => match block.statements.as_slice() {
-                        [Statement::ReturnStatement(only)] => {
-                            only.argument.as_ref().is_some_and(|it| is_promise(body, it))
-                        }
+                        [Statement::ReturnStatement(only)] => only
+                            .argument
+                            .as_ref()
+                            .is_some_and(|it| is_promise(body, it)),
                         _ => false,
                     },
                     value => value.as_expression().is_some_and(|it| is_promise(body, it)),
@@ -131,7 +145,11 @@ fn thunks<'a>(body: &Body<'_, 'a>, call: &Call<'a>, found: &mut Vec<Found>) {
     };
     if is_promise(body, list) || matches!(list, Expression::ArrowFunctionExpression(_)) {
         let remedy = "give an array of functions: parallel([() => agent(…), …])";
-        return wrong(list.span(), "parallel(thunks): the argument is no array", remedy);
+        return wrong(
+            list.span(),
+            "parallel(thunks): the argument is no array",
+            remedy,
+        );
     }
     if let Some(maker) = maker(body, list).filter(|maker| gives_promise(body, maker)) {
         let message = "parallel(thunks): these items are promises, no functions";
@@ -161,7 +179,10 @@ fn stages<'a>(body: &Body<'_, 'a>, call: &Call<'a>, found: &mut Vec<Found>) {
         found.push(thrown(body, call, "no-stage", place, message, remedy));
     };
     if let Some(items) = call.argument(0)
-        && matches!(items, Expression::ArrowFunctionExpression(_) | Expression::FunctionExpression(_))
+        && matches!(
+            items,
+            Expression::ArrowFunctionExpression(_) | Expression::FunctionExpression(_)
+        )
     {
         let message = "pipeline(items, ...stages): the first argument is a function".to_owned();
         return wrong(items.span(), message, "give an array of items first");
@@ -170,7 +191,11 @@ fn stages<'a>(body: &Body<'_, 'a>, call: &Call<'a>, found: &mut Vec<Found>) {
         let stage = call.argument(index);
         let is_list = |it: &Expression<'_>| matches!(it, Expression::ArrayExpression(_));
         if let Some(stage) = stage.filter(|it| is_promise(body, it) || is_list(it)) {
-            let what = if is_list(stage) { "an array" } else { "a promise" };
+            let what = if is_list(stage) {
+                "an array"
+            } else {
+                "a promise"
+            };
             let message = format!("pipeline(items, ...stages): stage {index} is {what}");
             let remedy = "give functions: (previous, item, index) => agent(…)";
             wrong(stage.span(), message, remedy);
@@ -188,6 +213,12 @@ fn for_each<'a>(body: &Body<'_, 'a>, call: &'a CallExpression<'a>) -> Option<Fou
         return None;
     }
     let message = "nobody waits for what this function starts: forEach() drops its promises";
-    let remedy = "use `for (const item of items) await …`, or await parallel(items.map((item) => () => …))";
-    Some(Found::warning("floating-promise", function.span(), message, remedy))
+    let remedy =
+        "use `for (const item of items) await …`, or await parallel(items.map((item) => () => …))";
+    Some(Found::warning(
+        "floating-promise",
+        function.span(),
+        message,
+        remedy,
+    ))
 }

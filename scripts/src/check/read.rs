@@ -150,19 +150,18 @@ fn late_header(ast: &Program<'_>) -> Option<Span> {
             return false;
         };
         let mut names = declaration.declarations.iter();
-        names.any(|it| it.id.get_identifier_name().is_some_and(|name| name == "meta"))
+        names.any(|it| {
+            it.id
+                .get_identifier_name()
+                .is_some_and(|name| name == "meta")
+        })
     };
     let mut rest = ast.body.iter().skip(1);
     rest.find(is_meta).map(GetSpan::span)
 }
 
 /// The schema of the arguments (G01).
-fn args_schema(
-    meta: &Meta,
-    place: Span,
-    surroundings: &dyn Surroundings,
-    found: &mut Vec<Found>,
-) {
+fn args_schema(meta: &Meta, place: Span, surroundings: &dyn Surroundings, found: &mut Vec<Found>) {
     let schema = meta.args_schema.as_ref();
     if let Some(problem) = schema.and_then(|schema| surroundings.schema(schema)) {
         let message = format!("`meta.args`: {}", problem.message);

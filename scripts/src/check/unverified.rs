@@ -11,7 +11,15 @@ use crate::script::Meta;
 
 /// Words with which a task begins that changes files.
 const EDITING: [&str; 9] = [
-    "fix", "implement", "migrate", "refactor", "rewrite", "edit", "port", "convert", "rename",
+    "fix",
+    "implement",
+    "migrate",
+    "refactor",
+    "rewrite",
+    "edit",
+    "port",
+    "convert",
+    "rename",
 ];
 /// Beginnings of words that speak of verifying.
 const VERIFYING: [&str; 24] = [
@@ -21,8 +29,14 @@ const VERIFYING: [&str; 24] = [
 ];
 /// What a task says that changes nothing.
 const READING: [&str; 8] = [
-    "do not edit", "do not modify", "do not change", "do not write", "don't edit", "don't modify",
-    "read-only", "read only",
+    "do not edit",
+    "do not modify",
+    "do not change",
+    "do not write",
+    "don't edit",
+    "don't modify",
+    "read-only",
+    "read only",
 ];
 
 pub(super) fn check(body: &Body<'_, '_>, meta: Option<&Meta>, found: &mut Vec<Found>) {
@@ -44,7 +58,9 @@ pub(super) fn check(body: &Body<'_, '_>, meta: Option<&Meta>, found: &mut Vec<Fo
     };
     let told = meta.is_some_and(|meta| {
         let titles = meta.phases.iter().map(|phase| phase.title.as_str());
-        titles.chain([meta.description.as_str()]).any(speaks_of_verifying)
+        titles
+            .chain([meta.description.as_str()])
+            .any(speaks_of_verifying)
     });
     let own: Vec<Span> = writing.iter().map(|(call, _)| call.call.span).collect();
     if told || speaks_elsewhere(body, &own) {
@@ -90,7 +106,10 @@ fn edits<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<&'static str> {
         return Some("agent works in a worktree, to change it");
     }
     let begins = |text: &str| {
-        let first = text.trim_start().split(|letter: char| !letter.is_alphabetic()).next();
+        let first = text
+            .trim_start()
+            .split(|letter: char| !letter.is_alphabetic())
+            .next();
         first.is_some_and(|word| EDITING.contains(&word.to_lowercase().as_str()))
     };
     begins(&prompt).then_some("agent is asked to change files")
@@ -111,7 +130,11 @@ fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
         // The words in a sum of texts, quotation marks and all.
         _ => {
             let written = body.text.get(span.start as usize..span.end as usize);
-            text.push_str(written.unwrap_or_default().trim_start_matches(['\'', '"', '`']));
+            text.push_str(
+                written
+                    .unwrap_or_default()
+                    .trim_start_matches(['\'', '"', '`']),
+            );
         }
     }
     text
@@ -119,7 +142,9 @@ fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
 
 fn speaks_of_verifying(text: &str) -> bool {
     let words = text.split(|letter: char| !letter.is_alphabetic());
-    words.map(str::to_lowercase).any(|word| VERIFYING.iter().any(|stem| word.starts_with(stem)))
+    words
+        .map(str::to_lowercase)
+        .any(|word| VERIFYING.iter().any(|stem| word.starts_with(stem)))
 }
 
 /// Whether a text outside these places, or a name, speaks of verifying.

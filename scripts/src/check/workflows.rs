@@ -14,7 +14,14 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
             if call.call.arguments.is_empty() {
                 let message = "workflow() is called without a workflow";
                 let remedy = "give a name or { scriptPath: '…' }";
-                found.push(thrown(body, call, "workflow", call.call.span, message, remedy));
+                found.push(thrown(
+                    body,
+                    call,
+                    "workflow",
+                    call.call.span,
+                    message,
+                    remedy,
+                ));
             }
             continue;
         };
@@ -25,7 +32,14 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
                 if path.is_none() && is_all {
                     let message = "workflow(target, args): the target has no `scriptPath`";
                     let remedy = "give a name or { scriptPath: '…' }";
-                    found.push(thrown(body, call, "workflow", target.span(), message, remedy));
+                    found.push(thrown(
+                        body,
+                        call,
+                        "workflow",
+                        target.span(),
+                        message,
+                        remedy,
+                    ));
                 }
                 let path = path.and_then(|field| body.string(field.value));
                 path.and_then(|path| surroundings.script(&path))
