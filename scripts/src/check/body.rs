@@ -61,14 +61,14 @@ impl Called<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) called: Called<'a>,
-    pub(super) call: &'a CallExpression<'a>,
+    pub(super) written: &'a CallExpression<'a>,
     pub(super) id: NodeId,
 }
 
 impl<'a> Call<'a> {
     /// An argument, where no spread makes its place unknown.
     pub(super) fn argument(&self, index: usize) -> Option<&'a Expression<'a>> {
-        let before = self.call.arguments.get(..=index)?;
+        let before = self.written.arguments.get(..=index)?;
         if before.iter().any(Argument::is_spread) {
             return None;
         }
@@ -110,7 +110,7 @@ impl<'s, 'a> Body<'s, 'a> {
             {
                 body.calls.push(Call {
                     called,
-                    call,
+                    written: call,
                     id: node.id(),
                 });
             }

@@ -42,7 +42,7 @@ fn agents(body: &Body<'_, '_>, caps: Caps, found: &mut Vec<Found>) {
         return;
     };
     if total > caps.agents {
-        let place = most.call.callee.span();
+        let place = most.written.callee.span();
         let message = format!(
             "the script asks {} agents, {} of them here: more than the cap of {}",
             shown(total),

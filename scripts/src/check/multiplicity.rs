@@ -32,23 +32,17 @@ impl<'a> Body<'_, 'a> {
                         Role::Thunk => waits = true,
                     }
                 }
-                AstKind::CallExpression(call) => {
-                    if self.called(call) == Some(Called::Parallel) {
-                        waits = false;
-                    }
+                AstKind::CallExpression(call) if self.called(call) == Some(Called::Parallel) => {
+                    waits = false;
                 }
-                AstKind::ForStatement(statement) => {
-                    if statement.body.span() == inner {
-                        times = times.checked_mul(self.rounds(statement)?)?;
-                    }
+                AstKind::ForStatement(statement) if statement.body.span() == inner => {
+                    times = times.checked_mul(self.rounds(statement)?)?;
                 }
-                AstKind::ForOfStatement(statement) => {
-                    if statement.body.span() == inner {
-                        if leaves(&statement.body) {
-                            return None;
-                        }
-                        times = times.checked_mul(least_length(self, &statement.right)?)?;
+                AstKind::ForOfStatement(statement) if statement.body.span() == inner => {
+                    if leaves(&statement.body) {
+                        return None;
                     }
+                    times = times.checked_mul(least_length(self, &statement.right)?)?;
                 }
                 AstKind::IfStatement(statement) if statement.test.span() != inner => return None,
                 AstKind::ConditionalExpression(choice) if choice.test.span() != inner => {

@@ -63,14 +63,14 @@ fn kind(literal: &Expression<'_>) -> Option<&'static str> {
 
 fn prompt<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<Found> {
     let name = call.called.name();
-    if call.call.arguments.is_empty() {
+    if call.written.arguments.is_empty() {
         let message = format!("{name}() is called without a prompt");
         let remedy = "say what the agent shall do, as the first argument";
         return Some(thrown(
             body,
             call,
             "prompt",
-            call.call.span,
+            call.written.span,
             message,
             remedy,
         ));

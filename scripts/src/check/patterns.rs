@@ -53,7 +53,7 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
                 None => format!("there are {}", names.join(", ")),
             };
             let message = format!("there is no pattern `{name}`");
-            let place = call.call.callee.span();
+            let place = call.written.callee.span();
             found.push(thrown(
                 body,
                 call,

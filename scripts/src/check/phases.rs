@@ -52,7 +52,7 @@ fn titles(body: &Body<'_, '_>) -> Option<HashSet<String>> {
                 titles.insert(body.string(call.argument(0)?)?);
             }
             Called::Agent | Called::Attempt | Called::Merge => {
-                if call.call.arguments.len() < 2 {
+                if call.written.arguments.len() < 2 {
                     continue;
                 }
                 let (fields, is_all) = body.fields(body.object(call.argument(1)?)?);

@@ -34,7 +34,7 @@ pub(super) fn check(body: &Body<'_, '_>, found: &mut Vec<Found>) {
 fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
     let nodes = body.nodes();
     let mut parents = nodes.ancestor_kinds(call.id);
-    let mut inner = call.call.span;
+    let mut inner = call.written.span;
     let parent = parents.find(|kind| {
         let is_wrapping = matches!(
             kind,
@@ -52,7 +52,7 @@ fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
             let remedy = "write `await` in front of it; what still runs when the script returns is cancelled";
             Some(Found::warning(
                 "floating-promise",
-                call.call.callee.span(),
+                call.written.callee.span(),
                 message,
                 remedy,
             ))
@@ -69,7 +69,7 @@ fn unawaited(body: &Body<'_, '_>, call: &Call<'_>) -> Option<Found> {
             let remedy = format!("wait for it first: (await {name}(…)).{property}");
             Some(Found::warning(
                 "missing-await",
-                call.call.callee.span(),
+                call.written.callee.span(),
                 message,
                 remedy,
             ))
@@ -187,7 +187,7 @@ fn stages<'a>(body: &Body<'_, 'a>, call: &Call<'a>, found: &mut Vec<Found>) {
         let message = "pipeline(items, ...stages): the first argument is a function".to_owned();
         return wrong(items.span(), message, "give an array of items first");
     }
-    for index in 1..call.call.arguments.len() {
+    for index in 1..call.written.arguments.len() {
         let stage = call.argument(index);
         let is_list = |it: &Expression<'_>| matches!(it, Expression::ArrayExpression(_));
         if let Some(stage) = stage.filter(|it| is_promise(body, it) || is_list(it)) {

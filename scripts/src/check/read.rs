@@ -5,7 +5,7 @@ use oxc_ast::ast::{Declaration, Program, Statement};
 use oxc_diagnostics::OxcDiagnostic;
 use oxc_parser::ParserReturn;
 use oxc_semantic::SemanticBuilder;
-use oxc_span::{GetSpan, SourceType, Span};
+use oxc_span::{GetSpan, LabeledSpan, SourceType, Span};
 
 use super::body::Body;
 use super::finding::Found;
@@ -55,7 +55,6 @@ pub(super) fn check(source: &str, surroundings: &dyn Surroundings) -> Vec<Found>
         }
         meta = header.meta.zip(header.literal);
     }
-    drop(ast);
 
     let body = body_of(&text, header_span);
     let allocator = Allocator::default();
@@ -128,12 +127,12 @@ fn syntax<'a>(
 
 fn wrong_syntax(error: &OxcDiagnostic) -> Found {
     let label = error.labels.first();
-    let start = label.map_or(0, |label| label.offset() as u32);
-    let length = label.map_or(0, |label| label.len() as u32);
+    let start = label.map_or(0, LabeledSpan::offset);
+    let length = label.map_or(0, LabeledSpan::len);
     let at = Span::new(start, start + length);
     let mut wrong = Found::error("syntax", at, error.message.to_string(), PLAIN);
     for label in error.labels.iter().skip(1) {
-        let start = label.offset() as u32;
+        let start = label.offset();
         let message = label.label().unwrap_or("belongs to it");
         wrong = wrong.related(Span::new(start, start), message);
     }

@@ -303,7 +303,7 @@ fn s01_schemas_that_can_be_read() {
     ]);
     let args = "export const meta = { name: 'n', description: 'd', args: { properties: { a: { type: 'strin' } } } }";
     insta::assert_snapshot!(told(args, &Place), @r"
-    1:58-1:98 error malformed-schema: `meta.args`: wrong =
+    1:58-1:98 error malformed-schema: `meta.args`: wrong
     ");
 }
 

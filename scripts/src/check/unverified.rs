@@ -62,19 +62,19 @@ pub(super) fn check(body: &Body<'_, '_>, meta: Option<&Meta>, found: &mut Vec<Fo
             .chain([meta.description.as_str()])
             .any(speaks_of_verifying)
     });
-    let own: Vec<Span> = writing.iter().map(|(call, _)| call.call.span).collect();
+    let own: Vec<Span> = writing.iter().map(|(call, _)| call.written.span).collect();
     if told || speaks_elsewhere(body, &own) {
         return;
     }
     let message = format!("this {why}, and nothing in the script verifies it");
     let remedy = "let another agent review it, use patterns.converge, or land it by merge(…, { verify: '…' })";
-    let place = first.call.callee.span();
+    let place = first.written.callee.span();
     found.push(Found::warning("unverified-edits", place, message, remedy));
 }
 
 /// Whether a merge verifies, or may.
 fn verifies<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> bool {
-    if call.call.arguments.len() < 2 {
+    if call.written.arguments.len() < 2 {
         return false;
     }
     let options = call.argument(1).and_then(|it| body.object(it));

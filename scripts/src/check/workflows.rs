@@ -11,14 +11,14 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
     let calls = body.calls.iter();
     for call in calls.filter(|call| call.called == Called::Workflow) {
         let Some(target) = call.argument(0) else {
-            if call.call.arguments.is_empty() {
+            if call.written.arguments.is_empty() {
                 let message = "workflow() is called without a workflow";
                 let remedy = "give a name or { scriptPath: '…' }";
                 found.push(thrown(
                     body,
                     call,
                     "workflow",
-                    call.call.span,
+                    call.written.span,
                     message,
                     remedy,
                 ));
