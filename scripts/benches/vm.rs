@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are its purpose")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
@@ -91,7 +92,8 @@ fn large_source() -> String {
             .to_owned();
     let mut part = 0;
     while source.len() < 400_000 {
-        source += &format!(
+        let _ = write!(
+            source,
             "const SCHEMA_{part} = {{ type: 'object', properties: {{ file: {{ type: 'string' }}, lines: {{ type: 'array', items: {{ type: 'integer' }} }} }}, required: ['file'] }}
 const find_{part} = async (items, {{ depth = 1, ...rest }} = {{}}) => {{
   const found = await parallel(items.map((item, index) => () => agent(`Find ${{item.name}} in ${{index}}, ${{JSON.stringify(rest)}}`, {{ label: `find ${{item.name}}`, phase: 'Find', schema: SCHEMA_{part}, model: 'sonnet' }})))

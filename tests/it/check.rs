@@ -80,7 +80,7 @@ fn people_see_the_line_and_a_caret() -> anyhow::Result<()> {
         .run()?
         .expect_code(1)?;
     let expected = "flows/bad.js:4:23: warning: agent: the option `lable` is not known and will be ignored [unknown-option]
- 4 | await agent('Look', { lable: started, schema: SCHEMA, agentType…
+ 4 | await agent('Look', { lable: started, schema: SCHEMA, agentTyp…
    |                       ^
   = did you mean `label`?
 ";
@@ -88,7 +88,8 @@ fn people_see_the_line_and_a_caret() -> anyhow::Result<()> {
     ensure!(
         finished
             .stdout
-            .ends_with("\n6 errors and 1 warning in 1 file\n"),
+            .trim_end()
+            .ends_with("\n6 errors and 1 warning in 1 file"),
         "{finished}"
     );
     Ok(())
@@ -118,7 +119,7 @@ fn the_exit_code_tells_errors_from_warnings() -> anyhow::Result<()> {
     ] {
         let finished = project.bellwether(words)?.run()?.expect_code(code)?;
         ensure!(
-            finished.stdout.ends_with(&format!("{last}\n")),
+            finished.stdout.trim_end().ends_with(last),
             "{words:?}: {finished}"
         );
     }

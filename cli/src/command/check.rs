@@ -96,7 +96,9 @@ fn print(checked: &[(String, Vec<Finding>)], paint: Paint) {
     let mut lines = Lines::new();
     for (path, findings) in checked {
         for finding in findings {
-            lines.line(&shown(path, finding, paint));
+            for line in shown(path, finding, paint) {
+                lines.line(&line);
+            }
         }
     }
     lines.line(&counts(checked, paint));
@@ -104,7 +106,7 @@ fn print(checked: &[(String, Vec<Finding>)], paint: Paint) {
 }
 
 /// A finding with its line and a caret under the place, as a refusal is shown.
-fn shown(path: &str, finding: &Finding, paint: Paint) -> String {
+fn shown(path: &str, finding: &Finding, paint: Paint) -> Vec<String> {
     let path = plain(path);
     let place = match finding.line {
         0 => path.clone(),
@@ -112,22 +114,28 @@ fn shown(path: &str, finding: &Finding, paint: Paint) -> String {
     };
     let severity = match finding.severity {
         Severity::Error => paint.red("error:"),
-        Severity::Warning => paint.yellow("warning:"),
+        _ => paint.yellow("warning:"),
     };
     let message = plain(&finding.message);
     let code = paint.dim(&format!("[{}]", finding.code));
-    let mut text = format!("{}: {severity} {message} {code}\n", paint.bold(&place));
-    if let Some(excerpt) = finding.excerpt() {
-        text += &format!("{}\n", plain(&excerpt));
-    }
+    let mut lines = vec![format!(
+        "{}: {severity} {message} {code}",
+        paint.bold(&place)
+    )];
+    lines.extend(finding.excerpt().map(|excerpt| plain(&excerpt)));
     if !finding.remedy.is_empty() {
-        text += &format!("  = {}\n", plain(&finding.remedy));
+        lines.push(format!("  = {}", plain(&finding.remedy)));
     }
     for related in &finding.related {
-        let message = plain(&related.message);
-        text += &format!("  {path}:{}:{}: {message}\n", related.line, related.column);
+        let (line, column) = (related.line, related.column);
+        lines.push(format!(
+            "  {path}:{line}:{column}: {}",
+            plain(&related.message)
+        ));
     }
-    text
+    // Findings stand apart.
+    lines.push(String::new());
+    lines
 }
 
 /// The last line.

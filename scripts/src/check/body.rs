@@ -14,6 +14,8 @@ use oxc_syntax::symbol::SymbolId;
 
 /// So many values are read of literals in one check. Names that stand for lists of each other could make any number.
 const VALUES_MAX: u32 = 1_000_000;
+/// So many steps up the tree are gone in one check.
+const STEPS_MAX: u32 = 5_000_000;
 /// As deep a literal is followed, by nesting and by names.
 pub(super) const DEPTH_MAX: usize = 200;
 
@@ -91,8 +93,12 @@ pub(super) struct Body<'s, 'a> {
     pub(super) text: &'s str,
     /// In the order of their places.
     pub(super) calls: Vec<Call<'a>>,
-    pub(super) values_left: Cell<u32>,
+    values_left: Cell<u32>,
+    /// How far up the tree is still gone, over all calls together: they may stand one within the other.
+    steps_left: Cell<u32>,
     literals: RefCell<HashMap<SymbolId, Option<&'a Expression<'a>>>>,
+    /// By the places of bodies of loops, whether something leaves them.
+    pub(super) leaving: RefCell<HashMap<Span, bool>>,
 }
 
 impl<'s, 'a> Body<'s, 'a> {
@@ -102,7 +108,9 @@ impl<'s, 'a> Body<'s, 'a> {
             text,
             calls: Vec::new(),
             values_left: Cell::new(VALUES_MAX),
+            steps_left: Cell::new(STEPS_MAX),
             literals: RefCell::default(),
+            leaving: RefCell::default(),
         };
         for node in semantic.nodes().iter() {
             if let AstKind::CallExpression(call) = node.kind()
@@ -326,20 +334,30 @@ impl<'s, 'a> Body<'s, 'a> {
 
     /// Counts a value that is read; false when it is one too many.
     pub(super) fn take_value(&self) -> bool {
-        let left = self.values_left.get().checked_sub(1);
-        self.values_left.set(left.unwrap_or(0));
-        left.is_some()
+        take(&self.values_left)
+    }
+
+    /// Counts a step up the tree; false when it is one too many.
+    pub(super) fn take_step(&self) -> bool {
+        take(&self.steps_left)
     }
 
     /// Whether a `catch` of the script would see what is thrown there.
     pub(super) fn is_caught(&self, id: NodeId) -> bool {
         let nodes = self.nodes();
         let mut inner = nodes.kind(id).span();
-        nodes.ancestor_kinds(id).any(|kind| {
+        let mut known = nodes.ancestor_kinds(id).take_while(|_| self.take_step());
+        known.any(|kind| {
             let is_caught = matches!(kind, AstKind::TryStatement(statement)
                 if statement.handler.is_some() && statement.block.span == inner);
             inner = kind.span();
             is_caught
         })
     }
+}
+
+fn take(left: &Cell<u32>) -> bool {
+    let less = left.get().checked_sub(1);
+    left.set(less.unwrap_or(0));
+    less.is_some()
 }

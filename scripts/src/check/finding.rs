@@ -11,6 +11,7 @@ const FINDINGS_MAX: usize = 500;
 /// Whether something is wrong, or only may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// A run is refused for it, or throws where it comes there.
     Error,

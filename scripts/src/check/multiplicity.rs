@@ -3,7 +3,7 @@
 use oxc_ast::AstKind;
 use oxc_ast::ast::{
     AssignmentOperator, BindingPattern, CallExpression, Expression, ForStatement, ForStatementInit,
-    SimpleAssignmentTarget, UpdateOperator,
+    SimpleAssignmentTarget, Statement, UpdateOperator,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_semantic::NodeId;
@@ -22,6 +22,9 @@ impl<'a> Body<'_, 'a> {
         let mut waits = false;
         let mut below = id;
         for node in nodes.ancestors(id) {
+            if !self.take_step() {
+                return None;
+            }
             let inner = nodes.kind(below).span();
             below = node.id();
             match node.kind() {
@@ -39,7 +42,7 @@ impl<'a> Body<'_, 'a> {
                     times = times.checked_mul(self.rounds(statement)?)?;
                 }
                 AstKind::ForOfStatement(statement) if statement.body.span() == inner => {
-                    if leaves(&statement.body) {
+                    if self.is_left(&statement.body) {
                         return None;
                     }
                     times = times.checked_mul(least_length(self, &statement.right)?)?;
@@ -65,6 +68,12 @@ impl<'a> Body<'_, 'a> {
             }
         }
         (!waits).then_some(times)
+    }
+
+    /// Whether something in the body of a loop may end it, or a round of it.
+    fn is_left(&self, body: &Statement<'a>) -> bool {
+        let mut known = self.leaving.borrow_mut();
+        *known.entry(body.span()).or_insert_with(|| leaves(body))
     }
 
     /// What an arrow function is to whoever has it.
@@ -158,7 +167,8 @@ impl<'a> Body<'_, 'a> {
             .get_resolved_references(variable.symbol_id())
             .filter(|reference| reference.is_write())
             .count();
-        (writes == 1 && !leaves(&statement.body)).then(|| end.saturating_sub(from).div_ceil(step))
+        (writes == 1 && !self.is_left(&statement.body))
+            .then(|| end.saturating_sub(from).div_ceil(step))
     }
 }
 
@@ -170,8 +180,7 @@ enum Role {
     Thunk,
 }
 
-/// Whether something in the body of a loop may end it, or a round of it.
-fn leaves(body: &oxc_ast::ast::Statement<'_>) -> bool {
+fn leaves(body: &Statement<'_>) -> bool {
     #[derive(Default)]
     struct Leaving(bool);
     impl<'a> Visit<'a> for Leaving {

@@ -135,7 +135,12 @@ const ABSENT: &[(&str, &str)] = &[
     ("eval", CODE),
 ];
 
+/// For so many names that are not there the nearest is looked for.
+const NEAREST_MAX: usize = 50;
+
 pub(super) fn check(body: &Body<'_, '_>, found: &mut Vec<Found>) {
+    let near = near_names(body);
+    let mut missed = 0;
     let unresolved = body.scoping().root_unresolved_references();
     for (name, references) in unresolved {
         let uses: Vec<NodeId> = references
@@ -148,7 +153,15 @@ pub(super) fn check(body: &Body<'_, '_>, found: &mut Vec<Found>) {
                 found.extend(uses.iter().filter_map(|&id| throwing(body, name, id)));
             }
             _ if GLOBALS.contains(&name) || matches!(name, "arguments" | "require") => {}
-            _ => found.extend(missing(body, name, &uses)),
+            _ => {
+                missed += 1;
+                let near = if missed > NEAREST_MAX {
+                    &[]
+                } else {
+                    near.as_slice()
+                };
+                found.extend(missing(body, name, &uses, near));
+            }
         }
     }
 }
@@ -206,7 +219,7 @@ fn wrong(
 }
 
 /// The first use of a name that nothing stands behind. A script that asks for its type knows that.
-fn missing(body: &Body<'_, '_>, name: &str, uses: &[NodeId]) -> Option<Found> {
+fn missing(body: &Body<'_, '_>, name: &str, uses: &[NodeId], near: &[&str]) -> Option<Found> {
     let nodes = body.nodes();
     let asks = |id: NodeId| {
         matches!(nodes.parent_kind(id), AstKind::UnaryExpression(unary)
@@ -227,7 +240,7 @@ fn missing(body: &Body<'_, '_>, name: &str, uses: &[NodeId]) -> Option<Found> {
             remedy,
         )
     } else {
-        let remedy = match nearest(name, &near_names(body)) {
+        let remedy = match nearest(name, near) {
             _ if name == "meta" => {
                 "`meta` is no variable of the script; put what both need where it is needed".to_owned()
             }

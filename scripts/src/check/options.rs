@@ -1,7 +1,9 @@
 //! Prompts and options of `agent`, `attempt` and `merge` (A03, A05, S01, Y01).
 
+use std::collections::HashMap;
+
 use oxc_ast::ast::Expression;
-use oxc_span::GetSpan;
+use oxc_span::{GetSpan, Span};
 use serde_json::Value;
 
 use super::body::{Body, Call, Called, Field};
@@ -34,14 +36,18 @@ pub(super) const AGENT: [&str; 18] = [
 pub(super) const SHOWN: [&str; 2] = ["label", "phase"];
 const MERGE: [&str; 3] = ["verify", "into", "timeout"];
 
+/// The findings that tell of unknown options, by what they say: a run tells each once (A05), and so does a check.
+pub(super) type Told = HashMap<String, usize>;
+
 pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found: &mut Vec<Found>) {
+    let mut told = Told::new();
     for call in &body.calls {
         match call.called {
             Called::Agent | Called::Attempt => {
                 found.extend(prompt(body, call));
-                check_options(body, call, &AGENT, surroundings, found);
+                check_options(body, call, &AGENT, surroundings, &mut told, found);
             }
-            Called::Merge => check_options(body, call, &MERGE, surroundings, found),
+            Called::Merge => check_options(body, call, &MERGE, surroundings, &mut told, found),
             _ => {}
         }
     }
@@ -93,7 +99,7 @@ pub(super) fn thrown(
     body: &Body<'_, '_>,
     call: &Call<'_>,
     code: &'static str,
-    span: oxc_span::Span,
+    span: Span,
     message: impl Into<String>,
     remedy: impl Into<String>,
 ) -> Found {
@@ -109,6 +115,7 @@ fn check_options<'a>(
     call: &Call<'a>,
     known: &[&str],
     surroundings: &dyn Surroundings,
+    told: &mut Told,
     found: &mut Vec<Found>,
 ) {
     let Some(options) = call.argument(1) else {
@@ -135,7 +142,7 @@ fn check_options<'a>(
     };
     let (fields, _) = body.fields(object);
     for field in &fields {
-        if is_known(body, &name, field, known, found) && call.called.is_agent() {
+        if is_known(body, &name, field, known, told, found) && call.called.is_agent() {
             value(body, call, field, surroundings, found);
         }
     }
@@ -147,6 +154,7 @@ fn is_known<'a>(
     call: &str,
     field: &Field<'a>,
     known: &[&str],
+    told: &mut Told,
     found: &mut Vec<Found>,
 ) -> bool {
     let name = field.name.as_str();
@@ -163,13 +171,13 @@ fn is_known<'a>(
         None => format!("there are {}", all.join(", ")),
     };
     let message = format!("{call}: the option `{name}` is not known and will be ignored");
-    // A run tells each name once (A05), and so is each found.
-    if let Some(told) = found.iter_mut().find(|it| it.message == message) {
-        if told.span != field.key && told.related.is_empty() {
-            told.related.push((field.key, "and here".to_owned()));
+    if let Some(first) = told.get(&message).and_then(|&index| found.get_mut(index)) {
+        if first.related.is_empty() {
+            first.related.push((field.key, "and here".to_owned()));
         }
         return false;
     }
+    told.insert(message.clone(), found.len());
     found.push(Found::warning("unknown-option", field.key, message, remedy));
     false
 }
@@ -209,11 +217,12 @@ pub(super) fn of_agent<'a>(
     call: &Call<'a>,
     fields: &[Field<'a>],
     surroundings: &dyn Surroundings,
+    told: &mut Told,
     found: &mut Vec<Found>,
 ) {
     let name = call.called.name();
     for field in fields {
-        if is_known(body, &name, field, &AGENT, found) {
+        if is_known(body, &name, field, &AGENT, told, found) {
             value(body, call, field, surroundings, found);
         }
     }

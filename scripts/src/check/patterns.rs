@@ -5,7 +5,7 @@ use oxc_span::GetSpan;
 use super::body::{Body, Call, Called, Field};
 use super::finding::Found;
 use super::nearest;
-use super::options::{self, thrown};
+use super::options::{self, Told, thrown};
 use super::surroundings::Surroundings;
 
 /// The options of each pattern, and at which argument they stand; a test compares them with the library.
@@ -42,6 +42,7 @@ pub(super) const PATTERNS: [(&str, usize, &[&str]); 2] = [
 ];
 
 pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found: &mut Vec<Found>) {
+    let mut told = Told::new();
     for call in &body.calls {
         let Called::Pattern(name) = call.called else {
             continue;
@@ -71,7 +72,7 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
                 if !known.contains(&field.name.as_str()) {
                     found.push(unknown(body, call, field, known));
                 }
-                of_agents(body, call, field, surroundings, found);
+                of_agents(body, call, field, surroundings, &mut told, found);
             }
         }
     }
@@ -96,6 +97,7 @@ fn of_agents<'a>(
     call: &Call<'a>,
     field: &Field<'a>,
     surroundings: &dyn Surroundings,
+    told: &mut Told,
     found: &mut Vec<Found>,
 ) {
     let own: &[&str] = match field.name.as_str() {
@@ -108,5 +110,5 @@ fn of_agents<'a>(
     };
     let (mut fields, _) = body.fields(object);
     fields.retain(|field| !own.contains(&field.name.as_str()));
-    options::of_agent(body, call, &fields, surroundings, found);
+    options::of_agent(body, call, &fields, surroundings, told, found);
 }

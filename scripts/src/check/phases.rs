@@ -11,6 +11,9 @@ use super::literal::plain;
 use super::nearest;
 use crate::script::Meta;
 
+/// A phase is compared with so many titles that the header does not have.
+const STRANGE_MAX: usize = 100;
+
 /// Speaks only where every title in the script can be read. A title that stands anywhere in the body as a text counts as
 /// used, since it may come to `phase()` by any road.
 pub(super) fn check(body: &Body<'_, '_>, meta: &Meta, header: Span, found: &mut Vec<Found>) {
@@ -24,6 +27,7 @@ pub(super) fn check(body: &Body<'_, '_>, meta: &Meta, header: Span, found: &mut 
         .iter()
         .map(String::as_str)
         .filter(|title| !announced.contains(title))
+        .take(STRANGE_MAX)
         .collect();
     for phase in &meta.phases {
         let title = phase.title.as_str();

@@ -555,6 +555,34 @@ fn a_refusal_is_an_error_and_an_error_of_reading_is_a_refusal() {
     }
 }
 
+/// Each of these took a time that grew with the square of the length, or could.
+#[test]
+fn hostile_sources_end_soon() {
+    let deep = 20_000;
+    for body in [
+        format!("{}1{}", "agent(".repeat(deep), ")".repeat(deep)),
+        format!("{}1{}", "[".repeat(deep), "]".repeat(deep)),
+        format!(
+            "parallel([{}])",
+            "agent('x').then(".repeat(deep) + &")".repeat(deep)
+        ),
+        format!("agent('x'){}", ".then(f)".repeat(deep)),
+        (0..deep).fold(String::new(), |text, i| text + &format!("name{i};")),
+        (0..deep).fold(String::new(), |text, i| {
+            text + &format!("agent('x',{{o{i}:1}});")
+        }),
+        format!("for (const a of [1]) {{{}}}", "agent('x');".repeat(deep)),
+        format!(
+            "const s = '{}';{}",
+            "x".repeat(100_000),
+            "agent(s + s);".repeat(deep)
+        ),
+    ] {
+        let found = check(&format!("{HEADER}{body}"), &Limits::default(), &Anywhere);
+        assert!(found.len() <= 501, "{body:.40}");
+    }
+}
+
 #[test]
 fn so_many_findings_are_bounded() {
     let source = format!("{HEADER}{}", "Date.now();".repeat(40_000));

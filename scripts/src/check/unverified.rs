@@ -39,6 +39,9 @@ const READING: [&str; 8] = [
     "read only",
 ];
 
+/// As much is looked at of a prompt that is put together: it may hold other calls with prompts of their own.
+const SUM_BYTES_MAX: usize = 2_000;
+
 pub(super) fn check(body: &Body<'_, '_>, meta: Option<&Meta>, found: &mut Vec<Found>) {
     let mut writing = Vec::new();
     for call in &body.calls {
@@ -129,7 +132,9 @@ fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
         Expression::StringLiteral(literal) => text.push_str(&literal.value),
         // The words in a sum of texts, quotation marks and all.
         _ => {
-            let written = body.text.get(span.start as usize..span.end as usize);
+            let end = (span.end as usize).min(span.start as usize + SUM_BYTES_MAX);
+            let end = body.text.floor_char_boundary(end);
+            let written = body.text.get(span.start as usize..end);
             text.push_str(
                 written
                     .unwrap_or_default()
