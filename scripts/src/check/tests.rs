@@ -181,6 +181,7 @@ fn b04_b05_names() {
             &[("unknown-name", "ROUTE")],
         ),
         ("total = 1", &[("unknown-name", "total")]),
+        ("globalThis.total = 1; return total", &[]),
         ("return meta.name", &[("unknown-name", "meta")]),
         ("return f(arguments); function f(x) { return x }", &[]),
         (
