@@ -29,7 +29,7 @@ use crate::output::ColorChoice;
 
 Exit codes:
   0  the run completed
-  1  it failed, was killed, or is quarantined
+  1  it failed, was killed, or is quarantined; `check` found errors
   2  wrong usage, or a script that was refused
   3  it is stopped, paused or waiting
   4  it ended, but agents failed
@@ -65,6 +65,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a workflow script
     Run(Run),
+    /// Say what is wrong with workflow scripts, or may be; nothing is run
+    Check(Check),
     /// Go on with an unfinished run where its journal ends
     Resume(Resume),
     /// List the workflows that have a name here, and where they are
@@ -240,6 +242,31 @@ pub(crate) struct List {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether check review.js
+  bellwether check .bellwether/workflows/*.js --json
+  git show main:flows/fix.js | bellwether check -
+
+All findings at once, each with its place and what helps: header and syntax, what
+is forbidden, options, schemas, agent types and scripts that are not there, phases
+without a use, fan-outs beyond a cap, promises that nobody waits for, edits that
+nothing verifies. Agent types are looked up from the working directory.
+
+Exit code: 0 nothing, or warnings only, 1 errors, 2 a file that cannot be read.")]
+pub(crate) struct Check {
+    /// The scripts' files; `-` is stdin
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Limits.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 }
 
 /// `resume`

@@ -24,6 +24,7 @@
 
 pub mod agent_type;
 pub mod backend;
+pub mod check;
 #[cfg(feature = "worktree")]
 pub mod landing;
 pub mod store;

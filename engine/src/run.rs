@@ -305,7 +305,8 @@ fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScr
     })
 }
 
-fn unknown_workflow(name: &str, workflows: &BTreeMap<String, PathBuf>) -> String {
+/// That there is no workflow of this name, and what there is.
+pub(crate) fn unknown_workflow(name: &str, workflows: &BTreeMap<String, PathBuf>) -> String {
     let names: Vec<&str> = workflows.keys().map(String::as_str).collect();
     let near = crate::resolve::nearest(name, &names)
         .map(|near| format!("; did you mean `{near}`?"))

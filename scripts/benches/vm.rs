@@ -1,14 +1,16 @@
 //! What the VM alone costs: its start, with and without a use of `patterns`, and issuing and settling N calls, in one
-//! fan-out and in sequence.
+//! fan-out and in sequence; and what reading and checking a script of 400 KB costs.
 //!
 //! `cargo bench -p bellwether-scripts -- [N]` prints one line a scenario; it asserts nothing about time.
 
 #![expect(clippy::print_stdout, reason = "the figures are its purpose")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
 use bellwether_journal::key::Digest;
+use bellwether_scripts::check::{Anywhere, check};
 use bellwether_scripts::{
     About, Answer, Command, Limits, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
 };
@@ -51,6 +53,24 @@ fn main() {
             );
         }
     }
+    let source = large_source();
+    let limits = Limits::default();
+    for _ in 0..3 {
+        let began = Instant::now();
+        let is_good = parse(&source, "bench.js", &limits).is_ok();
+        println!(
+            "parse     {:9.1} ms for {} bytes, {is_good}",
+            milliseconds(began),
+            source.len()
+        );
+        let began = Instant::now();
+        let findings = check(&source, &limits, &Anywhere).len();
+        println!(
+            "check     {:9.1} ms for {} bytes, {findings} findings",
+            milliseconds(began),
+            source.len()
+        );
+    }
     for (name, body) in SCENARIOS {
         // The first of three is the one whose memory is new, the last the one that is warm.
         for _ in 0..3 {
@@ -59,6 +79,34 @@ fn main() {
             }
         }
     }
+}
+
+fn milliseconds(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+/// As long a script as the longest in the wild: prompts, schemas, fan-outs, functions, over and over.
+fn large_source() -> String {
+    let mut source =
+        "export const meta = { name: 'bench', description: 'A bench', phases: ['Find'] };\n"
+            .to_owned();
+    let mut part = 0;
+    while source.len() < 400_000 {
+        let _ = write!(
+            source,
+            "const SCHEMA_{part} = {{ type: 'object', properties: {{ file: {{ type: 'string' }}, lines: {{ type: 'array', items: {{ type: 'integer' }} }} }}, required: ['file'] }}
+const find_{part} = async (items, {{ depth = 1, ...rest }} = {{}}) => {{
+  const found = await parallel(items.map((item, index) => () => agent(`Find ${{item.name}} in ${{index}}, ${{JSON.stringify(rest)}}`, {{ label: `find ${{item.name}}`, phase: 'Find', schema: SCHEMA_{part}, model: 'sonnet' }})))
+  const good = found.filter(Boolean).flatMap((one) => one.lines.map((line) => ({{ ...one, line, depth }})))
+  if (good.length === 0 && depth < 3) return find_{part}(items, {{ depth: depth + 1 }})
+  for (const one of good) log(`${{one.file}}:${{one.line ?? 0}}`)
+  return good.sort((a, b) => a.line - b.line)
+}}
+"
+        );
+        part += 1;
+    }
+    source
 }
 
 /// Microseconds that a VM takes from nothing to its first wait.

@@ -10,33 +10,73 @@ use serde_json::{Map, Number, Value};
 
 use crate::script::{Meta, Phase};
 
-/// Offset, message, help.
-pub(crate) type Broken = (u32, String, String);
+/// Place, message, help.
+pub(crate) type Broken = (Span, String, &'static str);
+
+/// What was read of a header.
+pub(crate) struct Header {
+    /// What it says, if all of it is well.
+    pub(crate) meta: Option<Meta>,
+    /// The statement's place, if it is one that begins as a header does.
+    pub(crate) span: Option<Span>,
+    /// Where the literal stands, if there is one.
+    pub(crate) literal: Option<Span>,
+    /// Where the schema of the arguments stands in it.
+    pub(crate) args: Option<Span>,
+    /// What is wrong with it: in the order of reading, none but where `meta` is missing.
+    pub(crate) broken: Vec<Broken>,
+}
 
 const FIRST: &str =
     "the first statement of a script is `export const meta = { name: '…', description: '…' }`";
 const LITERAL: &str = "`meta` is a pure literal: strings, numbers, true, false, null, arrays, objects, templates \
                        without ${}, and strings joined by +";
+const NAMES: &str = "`name` and `description` are non-empty strings";
 
-fn broken<T>(at: u32, message: impl Into<String>, help: &str) -> Result<T, Broken> {
-    Err((at, message.into(), help.to_owned()))
+fn broken<T>(at: Span, message: impl Into<String>, help: &'static str) -> Result<T, Broken> {
+    Err((at, message.into(), help))
 }
 
-/// The header, and the statement's place.
-pub(crate) fn read(ast: &Program<'_>) -> Result<(Meta, Span), Broken> {
+/// The header, with all that is wrong with it.
+pub(crate) fn read(ast: &Program<'_>) -> Header {
+    let mut header = Header {
+        meta: None,
+        span: None,
+        literal: None,
+        args: None,
+        broken: Vec::new(),
+    };
+    let literal = match literal(ast, &mut header.span) {
+        Ok(literal) => literal,
+        Err(wrong) => {
+            header.broken.push(wrong);
+            return header;
+        }
+    };
+    header.literal = Some(literal.span);
+    header.args = field_place(literal, "args");
+    let mut reader = Reader { broken: Vec::new() };
+    let all = reader.object(literal);
+    header.broken = reader.broken;
+    header.meta = meta(all, literal, &mut header.broken);
+    header
+}
+
+/// The object after `export const meta =`; `span` becomes the statement's.
+fn literal<'e, 'a>(
+    ast: &'e Program<'a>,
+    span: &mut Option<Span>,
+) -> Result<&'e ObjectExpression<'a>, Broken> {
+    let message = "the script does not begin with its header";
     if let Some(directive) = ast.directives.first() {
-        return broken(
-            directive.span.start,
-            "the script does not begin with its header",
-            FIRST,
-        );
+        return broken(directive.span, message, FIRST);
     }
     let Some(statement) = ast.body.first() else {
-        return broken(0, "the script has no header", FIRST);
+        return broken(Span::new(0, 0), "the script has no header", FIRST);
     };
-    let at = statement.span().start;
+    let at = statement.span();
     let Statement::ExportDeclaration(export) = statement else {
-        return broken(at, "the script does not begin with its header", FIRST);
+        return broken(at, message, FIRST);
     };
     let Declaration::VariableDeclaration(declaration) = &export.declaration else {
         return broken(at, "this export is not `meta`", FIRST);
@@ -45,58 +85,58 @@ pub(crate) fn read(ast: &Program<'_>) -> Result<(Meta, Span), Broken> {
         return broken(at, "`meta` is declared together with something else", FIRST);
     };
     let BindingPattern::BindingIdentifier(name) = &declarator.id else {
-        return broken(declarator.span.start, "this export is not `meta`", FIRST);
+        return broken(declarator.span, "this export is not `meta`", FIRST);
     };
     if name.name != "meta" {
-        return broken(
-            name.span.start,
-            format!("`{}` is exported in place of `meta`", name.name),
-            FIRST,
-        );
+        let message = format!("`{}` is exported in place of `meta`", name.name);
+        return broken(name.span, message, FIRST);
     }
+    *span = Some(export.span);
     if declaration.kind != VariableDeclarationKind::Const {
-        return broken(
-            declaration.span.start,
-            "`meta` is not declared with `const`",
-            FIRST,
-        );
+        let message = "`meta` is not declared with `const`";
+        return broken(declaration.span, message, FIRST);
     }
     let Some(init) = &declarator.init else {
-        return broken(declarator.span.start, "`meta` has no value", FIRST);
+        return broken(declarator.span, "`meta` has no value", FIRST);
     };
-    let Expression::ObjectExpression(literal) = init.without_parentheses() else {
-        return broken(
-            init.span().start,
-            "`meta` is not an object literal",
-            LITERAL,
-        );
-    };
-    let all = object(literal)?;
-    Ok((meta(all, literal)?, export.span))
+    match init.without_parentheses() {
+        Expression::ObjectExpression(literal) => Ok(literal),
+        _ => broken(init.span(), "`meta` is not an object literal", LITERAL),
+    }
 }
 
-/// What the fields mean (H03).
-fn meta(all: Map<String, Value>, literal: &ObjectExpression<'_>) -> Result<Meta, Broken> {
-    let required = |field: &str| match all.get(field) {
-        Some(Value::String(value)) if !value.trim().is_empty() => Ok(value.clone()),
+/// What the fields mean (H03). `wrong` is what was wrong before, and what is wrong with them besides.
+fn meta(
+    all: Map<String, Value>,
+    literal: &ObjectExpression<'_>,
+    wrong: &mut Vec<Broken>,
+) -> Option<Meta> {
+    let before = wrong.clone();
+    let mut required = |field: &str| match all.get(field) {
+        Some(Value::String(value)) if !value.trim().is_empty() => value.clone(),
         found => {
-            let place = field_place(literal, field).unwrap_or(literal.span.start);
+            let place = field_place(literal, field);
             let message = match found {
                 None => format!("`meta.{field}` is missing"),
                 Some(Value::String(_)) => format!("`meta.{field}` is empty"),
                 Some(_) => format!("`meta.{field}` is not a string"),
             };
-            broken(
-                place,
-                message,
-                "`name` and `description` are non-empty strings",
-            )
+            // What could not be read was told, and is none of these.
+            let is_told = |place: Span| before.iter().any(|(at, ..)| place.contains_inclusive(*at));
+            if !place.is_some_and(is_told) {
+                wrong.push((place.unwrap_or(literal.span), message, NAMES));
+            }
+            String::new()
         }
     };
+    let (name, description) = (required("name"), required("description"));
+    if !wrong.is_empty() {
+        return None;
+    }
     let optional = |field: &str| all.get(field).and_then(Value::as_str).map(str::to_owned);
-    Ok(Meta {
-        name: required("name")?,
-        description: required("description")?,
+    Some(Meta {
+        name,
+        description,
         title: optional("title"),
         when_to_use: optional("whenToUse"),
         args_schema: all.get("args").cloned(),
@@ -129,7 +169,8 @@ fn phase(entry: &Value) -> Option<Phase> {
     }
 }
 
-fn field_place(literal: &ObjectExpression<'_>, field: &str) -> Option<u32> {
+/// The place of a field's value.
+fn field_place(literal: &ObjectExpression<'_>, field: &str) -> Option<Span> {
     literal
         .properties
         .iter()
@@ -137,22 +178,39 @@ fn field_place(literal: &ObjectExpression<'_>, field: &str) -> Option<u32> {
             ObjectPropertyKind::ObjectProperty(property)
                 if property.key.is_specific_static_name(field) =>
             {
-                Some(property.value.span().start)
+                Some(property.value.span())
             }
             _ => None,
         })
 }
 
-fn object(literal: &ObjectExpression<'_>) -> Result<Map<String, Value>, Broken> {
-    let mut fields = Map::new();
-    for property in &literal.properties {
+/// Reads literals, and goes on behind what is none.
+struct Reader {
+    broken: Vec<Broken>,
+}
+
+impl Reader {
+    fn object(&mut self, literal: &ObjectExpression<'_>) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for property in &literal.properties {
+            match self.field(property) {
+                Ok((key, value)) => {
+                    fields.insert(key, value);
+                }
+                Err(wrong) => self.broken.push(wrong),
+            }
+        }
+        fields
+    }
+
+    fn field(&mut self, property: &ObjectPropertyKind<'_>) -> Result<(String, Value), Broken> {
         let property = match property {
             ObjectPropertyKind::ObjectProperty(property) => property,
             ObjectPropertyKind::SpreadProperty(spread) => {
-                return broken(spread.span.start, "a spread in `meta`", LITERAL);
+                return broken(spread.span, "a spread in `meta`", LITERAL);
             }
         };
-        let at = property.span.start;
+        let at = property.span;
         if property.method || property.kind != PropertyKind::Init {
             return broken(at, "a method, getter or setter in `meta`", LITERAL);
         }
@@ -166,75 +224,71 @@ fn object(literal: &ObjectExpression<'_>) -> Result<Map<String, Value>, Broken> 
             PropertyKey::StaticIdentifier(name) => name.name.to_string(),
             PropertyKey::StringLiteral(text) if !text.lone_surrogates => text.value.to_string(),
             PropertyKey::NumericLiteral(number) => javascript_number(number.value),
-            other => return broken(other.span().start, "a key of this kind in `meta`", LITERAL),
+            other => return broken(other.span(), "a key of this kind in `meta`", LITERAL),
         };
         if matches!(key.as_str(), "__proto__" | "constructor" | "prototype") {
-            return broken(
-                at,
-                format!("the key `{key}` in `meta`"),
-                "choose another name for this field",
-            );
+            let message = format!("the key `{key}` in `meta`");
+            return broken(at, message, "choose another name for this field");
         }
-        fields.insert(key, value(&property.value)?);
+        Ok((key, self.value(&property.value)))
     }
-    Ok(fields)
-}
 
-fn value(expression: &Expression<'_>) -> Result<Value, Broken> {
-    let at = expression.span().start;
-    Ok(match expression {
-        Expression::ParenthesizedExpression(inner) => value(&inner.expression)?,
-        Expression::BooleanLiteral(literal) => Value::Bool(literal.value),
-        Expression::NullLiteral(_) => Value::Null,
-        Expression::NumericLiteral(literal) => number(literal.value, at)?,
-        Expression::UnaryExpression(unary) if unary.operator == UnaryOperator::UnaryNegation => {
-            match unary.argument.without_parentheses() {
-                Expression::NumericLiteral(literal) => number(-literal.value, at)?,
-                _ => return broken(at, "an expression in `meta`", LITERAL),
+    /// The value; null for what is none.
+    fn value(&mut self, expression: &Expression<'_>) -> Value {
+        match self.try_value(expression) {
+            Ok(value) => value,
+            Err(wrong) => {
+                self.broken.push(wrong);
+                Value::Null
             }
         }
-        Expression::StringLiteral(_)
-        | Expression::TemplateLiteral(_)
-        | Expression::BinaryExpression(_) => Value::String(text(expression)?),
-        Expression::ObjectExpression(literal) => Value::Object(object(literal)?),
-        Expression::ArrayExpression(literal) => {
-            let mut items = Vec::with_capacity(literal.elements.len());
-            for element in &literal.elements {
-                match element {
-                    ArrayExpressionElement::SpreadElement(_) => {
-                        return broken(element.span().start, "a spread in `meta`", LITERAL);
-                    }
-                    ArrayExpressionElement::Elision(_) => {
-                        return broken(
-                            element.span().start,
-                            "an array with holes in `meta`",
-                            LITERAL,
-                        );
-                    }
-                    _ => match element.as_expression() {
-                        Some(item) => items.push(value(item)?),
-                        None => {
-                            return broken(
-                                element.span().start,
-                                "an expression in `meta`",
-                                LITERAL,
-                            );
-                        }
-                    },
+    }
+
+    fn try_value(&mut self, expression: &Expression<'_>) -> Result<Value, Broken> {
+        let at = expression.span();
+        Ok(match expression {
+            Expression::ParenthesizedExpression(inner) => self.value(&inner.expression),
+            Expression::BooleanLiteral(literal) => Value::Bool(literal.value),
+            Expression::NullLiteral(_) => Value::Null,
+            Expression::NumericLiteral(literal) => number(literal.value, at)?,
+            Expression::UnaryExpression(unary)
+                if unary.operator == UnaryOperator::UnaryNegation =>
+            {
+                match unary.argument.without_parentheses() {
+                    Expression::NumericLiteral(literal) => number(-literal.value, at)?,
+                    _ => return broken(at, "an expression in `meta`", LITERAL),
                 }
             }
-            Value::Array(items)
-        }
-        Expression::Identifier(name) => {
-            return broken(
-                at,
-                format!("the variable `{}` in `meta`", name.name),
-                LITERAL,
-            );
-        }
-        Expression::CallExpression(_) => return broken(at, "a call in `meta`", LITERAL),
-        _ => return broken(at, "an expression in `meta`", LITERAL),
-    })
+            Expression::StringLiteral(_)
+            | Expression::TemplateLiteral(_)
+            | Expression::BinaryExpression(_) => Value::String(text(expression)?),
+            Expression::ObjectExpression(literal) => Value::Object(self.object(literal)),
+            Expression::ArrayExpression(literal) => {
+                let items = literal.elements.iter();
+                Value::Array(items.map(|element| self.element(element)).collect())
+            }
+            Expression::Identifier(name) => {
+                let message = format!("the variable `{}` in `meta`", name.name);
+                return broken(at, message, LITERAL);
+            }
+            Expression::CallExpression(_) => return broken(at, "a call in `meta`", LITERAL),
+            _ => return broken(at, "an expression in `meta`", LITERAL),
+        })
+    }
+
+    fn element(&mut self, element: &ArrayExpressionElement<'_>) -> Value {
+        let message = match element {
+            ArrayExpressionElement::SpreadElement(_) => "a spread in `meta`",
+            ArrayExpressionElement::Elision(_) => "an array with holes in `meta`",
+            _ => match element.as_expression() {
+                Some(item) => return self.value(item),
+                None => "an expression in `meta`",
+            },
+        };
+        self.broken
+            .push((element.span(), message.to_owned(), LITERAL));
+        Value::Null
+    }
 }
 
 /// A string literal, a template without `${}`, or such joined by `+`. A chain leans to the left: it is walked, not
@@ -244,7 +298,7 @@ fn text(expression: &Expression<'_>) -> Result<String, Broken> {
     let mut rest = expression.without_parentheses();
     while let Expression::BinaryExpression(binary) = rest {
         if binary.operator != BinaryOperator::Addition {
-            return broken(binary.span.start, "an expression in `meta`", LITERAL);
+            return broken(binary.span, "an expression in `meta`", LITERAL);
         }
         parts.push(text_part(binary.right.without_parentheses())?);
         rest = binary.left.without_parentheses();
@@ -255,7 +309,7 @@ fn text(expression: &Expression<'_>) -> Result<String, Broken> {
 }
 
 fn text_part(expression: &Expression<'_>) -> Result<String, Broken> {
-    let at = expression.span().start;
+    let at = expression.span();
     match expression {
         Expression::StringLiteral(literal) if literal.lone_surrogates => broken(
             at,
@@ -278,7 +332,7 @@ fn text_part(expression: &Expression<'_>) -> Result<String, Broken> {
     }
 }
 
-fn number(value: f64, at: u32) -> Result<Value, Broken> {
+pub(crate) fn number(value: f64, at: Span) -> Result<Value, Broken> {
     const EXACT: f64 = 9_007_199_254_740_991.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
         return Ok(Value::Number(Number::from(value as i64)));
@@ -290,6 +344,6 @@ fn number(value: f64, at: u32) -> Result<Value, Broken> {
 }
 
 /// A number as JavaScript writes it in a key.
-fn javascript_number(value: f64) -> String {
-    number(value, 0).map_or_else(|_| value.to_string(), |number| number.to_string())
+pub(crate) fn javascript_number(value: f64) -> String {
+    number(value, Span::new(0, 0)).map_or_else(|_| value.to_string(), |number| number.to_string())
 }

@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
+
 mod command;
 mod context;
 mod cpu;

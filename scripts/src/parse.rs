@@ -7,9 +7,9 @@ use oxc_ast::AstKind;
 use oxc_ast::ast::Program as Ast;
 use oxc_ast_visit::Visit;
 use oxc_diagnostics::OxcDiagnostic;
-use oxc_parser::{ParseOptions, Parser};
+use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_semantic::{Semantic, SemanticBuilder};
-use oxc_span::{GetSpan, SourceType};
+use oxc_span::{GetSpan, SourceType, Span};
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -30,64 +30,56 @@ pub(crate) fn parse(
     file_name: &str,
     limits: &Limits,
 ) -> Result<Script, Box<Refusal>> {
+    let of_file = |(message, help): OfFile| Refusal::of_file(file_name, message, help);
+    is_short_enough(source, limits).map_err(of_file)?;
+    deep(source, || read(source, file_name)).map_err(of_file)?
+}
+
+/// Message and help of what is wrong with a whole file.
+pub(crate) type OfFile = (String, &'static str);
+
+/// Whether a source is within the limit on its length.
+pub(crate) fn is_short_enough(source: &str, limits: &Limits) -> Result<(), OfFile> {
     let most = limits.source_bytes.min(SOURCE_BYTES_EVER);
-    if source.len() > most {
-        let message = format!(
-            "the source has {} bytes, more than the limit of {most}",
-            source.len()
-        );
-        return Err(Refusal::of_file(
-            file_name,
-            message,
-            "shorten it, or raise the limit on source bytes",
-        )
-        .into());
+    if source.len() <= most {
+        return Ok(());
     }
+    let message = format!(
+        "the source has {} bytes, more than the limit of {most}",
+        source.len()
+    );
+    Err((message, "shorten it, or raise the limit on source bytes"))
+}
+
+/// Does `work` on a thread whose stack is deep enough for every syntax tree of `source`.
+pub(crate) fn deep<T: Send>(source: &str, work: impl FnOnce() -> T + Send) -> Result<T, OfFile> {
     let stack = STACK_BYTES_MIN + source.len() * STACK_BYTES_PER_SOURCE_BYTE;
-    let read = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let builder = thread::Builder::new()
             .name("bellwether-parse".to_owned())
             .stack_size(stack);
-        Some(
-            builder
-                .spawn_scoped(scope, || read(source, file_name))
-                .ok()?
-                .join(),
-        )
+        Some(builder.spawn_scoped(scope, work).ok()?.join())
     });
-    match read {
-        Some(Ok(result)) => result,
-        Some(Err(_)) => Err(Refusal::of_file(
-            file_name,
+    match done {
+        Some(Ok(result)) => Ok(result),
+        Some(Err(_)) => Err((
             "the parser failed on this file".to_owned(),
             "this is a mistake in Bellwether: please report it with the file",
-        )
-        .into()),
-        None => Err(Refusal::of_file(
-            file_name,
+        )),
+        None => Err((
             format!("no memory to read {} bytes of source", source.len()),
             "free some memory, or split the script",
-        )
-        .into()),
+        )),
     }
 }
 
-fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
-    let refuse = |offset: usize, message: String, help: &str| {
-        Box::new(Refusal::at(file_name, source, offset, message, help))
-    };
+/// The text for the parser, in which every offset is the source's; where a NUL stands in it, if one does.
+pub(crate) fn text_of(source: &str) -> (String, Option<usize>) {
     // A byte order mark would be white space to the parser; as spaces it keeps every offset.
     let text = source
         .strip_prefix('\u{feff}')
         .map(|rest| format!("   {rest}"));
     let text = text.as_deref().unwrap_or(source);
-    if let Some(nul) = text.find('\0') {
-        return Err(refuse(
-            nul,
-            "a NUL character".to_owned(),
-            "write it as \\0 in a string",
-        ));
-    }
     // With the mark replaced, a `#!` line no longer begins the file.
     let hashbang = text.trim_start_matches(' ').starts_with("#!");
     let hashbang_end = if hashbang {
@@ -95,18 +87,39 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
     } else {
         0
     };
-    let text = blank(text, &[(0, hashbang_end)]);
+    (blank(text, &[(0, hashbang_end)]), text.find('\0'))
+}
+
+/// What is wrong with a NUL.
+pub(crate) const NUL: (&str, &str) = ("a NUL character", "write it as \\0 in a string");
+
+fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
+    let refuse = |at: Span, message: String, help: &str| {
+        let offset = at.start as usize;
+        Box::new(Refusal::at(file_name, source, offset, message, help))
+    };
+    let first = |broken: Option<rules::Broken>| {
+        broken.map_or(Ok(()), |(at, message, help)| Err(refuse(at, message, help)))
+    };
+    let (text, nul) = text_of(source);
+    if let Some(nul) = nul {
+        let nul = nul as u32;
+        return Err(refuse(Span::new(nul, nul), NUL.0.to_owned(), NUL.1));
+    }
 
     let allocator = Allocator::default();
     let ast = syntax(&allocator, &text)
         .map_err(|error| Box::new(syntax_refusal(source, file_name, &error)))?;
-    rules::imports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
-    let (meta, span) =
-        header::read(&ast).map_err(|(at, message, help)| refuse(at as usize, message, &help))?;
-    rules::exports(&ast).map_err(|(at, message, help)| refuse(at, message, help))?;
-    let body = blank(&text, &[(span.start as usize, span.end as usize)]);
+    first(rules::imports(&ast).next())?;
+    let header = header::read(&ast);
+    first(header.broken.into_iter().next())?;
+    let (Some(meta), Some(span)) = (header.meta, header.span) else {
+        let message = "the header cannot be read".to_owned();
+        return Err(refuse(Span::new(0, 0), message, ""));
+    };
+    first(rules::exports(&ast).next())?;
+    let body = body_of(&text, Some(span));
 
-    // The body once more without its header: `meta` is no variable of it (H05).
     let allocator = Allocator::default();
     let ast = syntax(&allocator, &body)
         .map_err(|error| Box::new(syntax_refusal(source, file_name, &error)))?;
@@ -117,51 +130,67 @@ fn read(source: &str, file_name: &str) -> Result<Script, Box<Refusal>> {
         return Err(syntax_refusal(source, file_name, error).into());
     }
     let semantic: Semantic<'_> = semantic.semantic;
-    rules::body(&ast, &semantic).map_err(|(at, message, help)| refuse(at, message, help))?;
+    first(rules::body(&ast, &semantic).into_iter().next())?;
     let exact = flow::is_followed(&ast, &semantic);
     let program = rewrite::program(&ast, &semantic, &body, source, exact);
     Ok(Script::new(meta, source, file_name, program))
 }
 
+/// The text without its header: `meta` is no variable of the body (H05).
+pub(crate) fn body_of(text: &str, header: Option<Span>) -> String {
+    let range = header.map_or((0, 0), |span| (span.start as usize, span.end as usize));
+    blank(text, &[range])
+}
+
 /// Parses `text` as a module whose top level may return; module code is strict, and HTML-like comments are none there,
 /// as in `QuickJS`.
-fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
+pub(crate) fn parsed<'a>(
+    allocator: &'a Allocator,
+    text: &'a str,
+    kind: SourceType,
+) -> ParserReturn<'a> {
     let options = ParseOptions {
         allow_return_outside_function: true,
         ..ParseOptions::default()
     };
-    let parsed = Parser::new(allocator, text, SourceType::mjs())
+    Parser::new(allocator, text, kind)
         .with_options(options)
-        .parse();
+        .parse()
+}
+
+fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
+    let parsed = parsed(allocator, text, SourceType::mjs());
     match parsed.diagnostics.errors().next() {
         Some(error) => Err(error.clone()),
-        None if parsed.panicked => Err(OxcDiagnostic::error("unreadable syntax")),
+        None if parsed.panicked => Err(unreadable()),
         None => Ok(parsed.program),
     }
 }
 
+/// The error of a parser that gave up and does not say why.
+pub(crate) fn unreadable() -> OxcDiagnostic {
+    OxcDiagnostic::error("unreadable syntax")
+}
+
+/// What helps against wrong syntax.
+pub(crate) const PLAIN: &str = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
+pub(crate) const TYPES: &str = "TypeScript syntax";
+
 fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Refusal {
-    let help = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
     if let Some(offset) = first_type(source) {
-        return Refusal::at(file_name, source, offset, "TypeScript syntax", help);
+        return Refusal::at(file_name, source, offset, TYPES, PLAIN);
     }
     let offset = error
         .labels
         .first()
         .map_or(0, |label| label.offset() as usize);
-    Refusal::at(file_name, source, offset, error.message.to_string(), help)
+    Refusal::at(file_name, source, offset, error.message.to_string(), PLAIN)
 }
 
 /// Where a text that is good TypeScript stops being JavaScript: the parser's own words for that are about what it missed.
-fn first_type(source: &str) -> Option<usize> {
+pub(crate) fn first_type(source: &str) -> Option<usize> {
     let allocator = Allocator::default();
-    let options = ParseOptions {
-        allow_return_outside_function: true,
-        ..ParseOptions::default()
-    };
-    let parsed = Parser::new(&allocator, source, SourceType::ts())
-        .with_options(options)
-        .parse();
+    let parsed = parsed(&allocator, source, SourceType::ts());
     if parsed.panicked || parsed.diagnostics.has_errors() {
         return None;
     }

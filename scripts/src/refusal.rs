@@ -71,16 +71,11 @@ impl fmt::Display for Refusal {
                 file,
                 line,
                 column,
-                source_line,
-                caret,
                 message,
                 ..
             } = self;
-            let number = line.to_string();
-            let margin = " ".repeat(number.len());
-            write!(formatter, "{file}:{line}:{column}: {message}")?;
-            write!(formatter, "\n {number} | {source_line}")?;
-            write!(formatter, "\n {margin} | {:caret$}^", "")?;
+            let excerpt = excerpt(*line, &self.source_line, self.caret);
+            write!(formatter, "{file}:{line}:{column}: {message}\n{excerpt}")?;
         }
         if self.help.is_empty() {
             Ok(())
@@ -91,6 +86,13 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// The line with its number, and the caret under the place.
+pub(crate) fn excerpt(line: u32, source_line: &str, caret: usize) -> String {
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    format!(" {number} | {source_line}\n {margin} | {:caret$}^", "")
+}
 
 /// Keeps a text that quotes the author within bounds and on one line.
 pub(crate) fn shorten(text: String) -> String {
@@ -109,37 +111,41 @@ pub(crate) fn shorten(text: String) -> String {
 }
 
 /// A place in a text as a person names it.
-struct Place {
-    line: u32,
-    column: u32,
-    shown: String,
-    caret: usize,
+pub(crate) struct Place {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) shown: String,
+    pub(crate) caret: usize,
 }
 
 impl Place {
-    fn of(source: &str, offset: usize) -> Self {
-        let mut offset = offset.min(source.len());
-        while !source.is_char_boundary(offset) {
-            offset -= 1;
-        }
+    pub(crate) fn of(source: &str, offset: usize) -> Self {
+        let offset = source.floor_char_boundary(offset);
+        let before = source[..offset].bytes();
+        let line = before.filter(|&byte| byte == b'\n').count() as u32 + 1;
+        Self::in_line(source, offset, line)
+    }
+
+    /// The place of an offset on a character's boundary, of which the line is known.
+    pub(crate) fn in_line(source: &str, offset: usize, line: u32) -> Self {
         let (before, after) = source.split_at(offset);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|&byte| byte == b'\n').count() as u32 + 1;
         let column = before[start..].chars().count();
         let end = after
             .find('\n')
             .map_or(source.len(), |newline| offset + newline);
-        let text: Vec<char> = source[start..end].trim_end_matches('\r').chars().collect();
-        let caret_char = column.min(text.len());
+        let text = source[start..end].trim_end_matches('\r');
+        let length = text.chars().count();
+        let caret_char = column.min(length);
         let from = caret_char.saturating_sub(SHOWN_BEFORE);
-        let to = (caret_char + SHOWN_AFTER).min(text.len());
+        let to = (caret_char + SHOWN_AFTER).min(length);
         let mut shown = String::new();
         let mut caret = 0;
         if from > 0 {
             shown.push('…');
             caret += 1;
         }
-        for (index, &letter) in text[from..to].iter().enumerate() {
+        for (index, letter) in text.chars().enumerate().skip(from).take(to - from) {
             // A tab's width is the terminal's affair: two spaces keep the caret in its column.
             let width = if letter == '\t' { 2 } else { 1 };
             if letter == '\t' {
@@ -150,11 +156,11 @@ impl Place {
             } else {
                 shown.push(letter);
             }
-            if from + index < caret_char {
+            if index < caret_char {
                 caret += width;
             }
         }
-        if to < text.len() {
+        if to < length {
             shown.push('…');
         }
         Self {

@@ -3,6 +3,7 @@
 mod agent_types;
 mod bed;
 mod campaign;
+mod check;
 mod config;
 mod examples;
 mod house;

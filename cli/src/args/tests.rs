@@ -37,6 +37,7 @@ fn help_is_as_recorded() {
 fn every_command_takes_json_and_a_journal() {
     for line in [
         "run a.js",
+        "check a.js b.js -",
         "resume",
         "ps",
         "show",
@@ -59,6 +60,7 @@ fn what_cannot_be_meant_is_refused() {
     for line in [
         "",
         "run",
+        "check",
         "run a.js --timeout 5",
         "run a.js --timeout 0s",
         "run a.js --max-agents 0",

@@ -1,6 +1,7 @@
 //! The commands, a file each, and what they share.
 
 mod attach;
+mod check;
 mod config;
 mod diff;
 mod journal;
@@ -37,6 +38,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
             Box::pin(execute(named, screen)).await
         }
         Command::Run(flags) => run::execute(flags, screen).await,
+        Command::Check(flags) => check::execute(&flags, screen),
         Command::Resume(flags) => resume::execute(flags, screen).await,
         Command::List(flags) => list::execute(&flags, screen),
         Command::Ps(flags) => ps::execute(flags, screen).await,

@@ -128,7 +128,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
 }
 
 /// The agent types of the place where the run is started. A file that cannot be read is told of and left out.
-fn agent_types(place: &Place, screen: Screen) -> Vec<AgentType> {
+pub(super) fn agent_types(place: &Place, screen: Screen) -> Vec<AgentType> {
     let found = discover(&place.directory, &place.config.home);
     for problem in &found.problems {
         let file = problem.file.strip_prefix(&place.directory);

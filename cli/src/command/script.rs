@@ -10,6 +10,9 @@ use crate::error::{CommandError, Result};
 /// Arguments larger than this are no arguments: they are held in memory, and journaled.
 const ARGS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// A script on stdin that is longer is refused for its length all the same.
+const SCRIPT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 /// Reads the script.
 ///
 /// # Errors
@@ -32,6 +35,24 @@ pub(super) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| {
         CommandError::usage(format!("the script {shown} cannot be read: {error}"))
     })?;
+    text(bytes, &shown.to_string())
+}
+
+/// Reads a script from stdin.
+///
+/// # Errors
+/// A usage error when it cannot be read, or is no text.
+pub(super) fn read_stdin() -> Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(SCRIPT_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CommandError::usage(format!("stdin cannot be read: {error}")))?;
+    text(bytes, "on stdin")
+}
+
+fn text(bytes: Vec<u8>, shown: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..valid]

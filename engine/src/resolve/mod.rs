@@ -301,6 +301,22 @@ impl RunRules {
         Ok(schema)
     }
 
+    /// What a call that gives this option, and no other, is refused for. Backends and schemas are not asked about.
+    pub(crate) fn refusal_of(&self, name: &str, value: &Value) -> Option<Refusal> {
+        let one = Map::from_iter([(name.to_owned(), value.clone())]);
+        let refused = || {
+            let given = Given::read(&one)?;
+            if let Some(name) = &given.agent_type {
+                self.known(name)?;
+            }
+            if let Some(effort) = &given.effort {
+                known_effort(effort)?;
+            }
+            self.isolation(&given, &AgentType::default(), &[])
+        };
+        refused().err()
+    }
+
     /// The type of this name.
     fn known(&self, name: &str) -> Result<&Known, Refusal> {
         self.types.get(name).ok_or_else(|| {
