@@ -34,7 +34,7 @@ pub(super) const AGENT: [&str; 18] = [
 ];
 /// What every call may be called and where it belongs.
 pub(super) const SHOWN: [&str; 2] = ["label", "phase"];
-const MERGE: [&str; 3] = ["verify", "into", "timeout"];
+const MERGE: [&str; 5] = ["into", "verify", "timeout", "label", "phase"];
 
 /// The findings that tell of unknown options, by what they say: a run tells each once (A05), and so does a check.
 pub(super) type Told = HashMap<String, usize>;
@@ -142,13 +142,45 @@ fn check_options<'a>(
     };
     let (fields, _) = body.fields(object);
     for field in &fields {
-        if is_known(body, &name, field, known, told, found) && call.called.is_agent() {
+        if matches!(call.called, Called::Merge) {
+            found.extend(unknown(body, call, field, known));
+        } else if is_known(body, &name, field, known, told, found) {
             value(body, call, field, surroundings, found);
         }
     }
 }
 
-/// Whether an option is one of these; a finding if not.
+/// What a call throws that has options of its own alone: the patterns and `merge`.
+pub(super) fn unknown<'a>(
+    body: &Body<'_, 'a>,
+    call: &Call<'a>,
+    field: &Field<'a>,
+    known: &[&str],
+) -> Option<Found> {
+    let name = field.name.as_str();
+    if known.contains(&name) || body.global(field.value) == Some("undefined") {
+        return None;
+    }
+    let message = format!("{}: there is no option `{name}`", call.called.name());
+    let remedy = remedy(name, known);
+    Some(thrown(
+        body,
+        call,
+        "unknown-option",
+        field.key,
+        message,
+        remedy,
+    ))
+}
+
+fn remedy(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", known.join(", ")),
+    }
+}
+
+/// Whether an option of an agent is one of these; a finding if not.
 fn is_known<'a>(
     body: &Body<'_, 'a>,
     call: &str,
@@ -166,10 +198,7 @@ fn is_known<'a>(
         return true;
     }
     let all: Vec<&str> = SHOWN.iter().chain(known).copied().collect();
-    let remedy = match nearest(name, &all) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", all.join(", ")),
-    };
+    let remedy = remedy(name, &all);
     let message = format!("{call}: the option `{name}` is not known and will be ignored");
     if let Some(first) = told.get(&message).and_then(|&index| found.get_mut(index)) {
         if first.related.is_empty() {

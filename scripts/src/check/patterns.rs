@@ -69,26 +69,11 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
         if let Some(object) = options {
             let (fields, _) = body.fields(object);
             for field in &fields {
-                if !known.contains(&field.name.as_str()) {
-                    found.push(unknown(body, call, field, known));
-                }
+                found.extend(options::unknown(body, call, field, known));
                 of_agents(body, call, field, surroundings, &mut told, found);
             }
         }
     }
-}
-
-fn unknown(body: &Body<'_, '_>, call: &Call<'_>, field: &Field<'_>, known: &[&str]) -> Found {
-    let remedy = match nearest(&field.name, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", known.join(", ")),
-    };
-    let message = format!(
-        "{}: there is no option `{}`",
-        call.called.name(),
-        field.name
-    );
-    thrown(body, call, "unknown-option", field.key, message, remedy)
 }
 
 /// Options of agents within those of a pattern.
