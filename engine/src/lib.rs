@@ -35,6 +35,8 @@ pub mod workflow;
 pub mod worktree;
 
 mod builder;
+#[cfg(feature = "command")]
+mod child;
 mod clock;
 mod engine;
 mod entropy;
@@ -54,6 +56,7 @@ mod resume;
 mod run;
 mod schema;
 mod start;
+mod vm;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
@@ -67,9 +70,9 @@ pub use bellwether_journal::record::{
     ChangedFile, Failure, FailureKind, FileChange, Level, ScriptError, Status, Usage,
 };
 pub use bellwether_journal::store::Store;
-#[cfg(feature = "command")]
-pub use bellwether_launcher::{child_main, child_main_before_tests};
 pub use builder::Builder;
+#[cfg(feature = "command")]
+pub use child::{child_main, child_main_from_c};
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};

@@ -31,6 +31,7 @@
 compile_error!("agents' processes need Linux: subreapers, parent-death signals and /proc");
 
 mod child;
+mod confined;
 mod marker;
 mod procfs;
 mod protocol;
@@ -40,7 +41,8 @@ mod sweep;
 mod system;
 mod tree;
 
-pub use child::child_main;
+pub use child::{can_be_launcher, child_main};
+pub use confined::{Confined, Pipe, confined_main, start_confined};
 pub use marker::{MARKER_VARIABLE, Marker};
 pub use protocol::{Decoder, Exit, Message, Order, ProtocolError};
 pub use start::{Launcher, LauncherProcess, Program, Running, Start, StartError};
