@@ -387,6 +387,14 @@ fn over_limit(limits: &Limits) -> Turn {
     }
 }
 
+#[cfg(test)]
+impl Process {
+    /// How many VMs were asked for.
+    pub(super) fn started(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+}
+
 impl RemoteVm {
     fn ask(&mut self, request: &Request<&[Settlement]>, most: usize) -> Result<Vec<Turn>, Lost> {
         let process = &self.process;

@@ -14,6 +14,8 @@
 mod client;
 mod frame;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Peer, Process, RemoteVm, ThreadState};
 pub use serve::serve;
