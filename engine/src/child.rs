@@ -9,10 +9,7 @@
 pub fn child_main() {
     bellwether_launcher::child_main();
     #[cfg(feature = "vm-process")]
-    bellwether_launcher::confined_main(
-        crate::vm::beside::MODE,
-        bellwether_scripts::process::serve,
-    );
+    bellwether_launcher::confined_main(crate::vm::beside::MODE, bellwether_scripts::process::serve);
 }
 
 /// Calls [`child_main`] before `main`, for programs whose `main` is not theirs: test programs, whose `main` is the test

@@ -31,8 +31,9 @@ use crate::restart::Exit;
 use crate::scheduler::{Permit, Scheduler};
 
 /// Makes a run's VM from what its records say, in recovery and after a crash of the VM.
-pub type MakeVm =
-    Arc<dyn Fn(&RunState, &dyn Store) -> Result<(Box<dyn ScriptVm>, Turn), ReplayError> + Send + Sync>;
+pub type MakeVm = Arc<
+    dyn Fn(&RunState, &dyn Store) -> Result<(Box<dyn ScriptVm>, Turn), ReplayError> + Send + Sync,
+>;
 
 /// Reads another workflow's script: is given what names it and the call's options, JSON text that says how
 /// (`{"by": "name"}` or `{"by": "path"}`); gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.

@@ -171,7 +171,11 @@ async fn a_script_that_waits_lets_go_of_its_vm() {
 
     let quick = bed.start("await sleep(59_000); return agent('ok c')").await;
     assert_eq!(quick.done().await.status, Status::Completed);
-    assert_eq!(bed.vms.made.load(Ordering::Relaxed), 3, "59 s is short of {VM_IDLE:?}");
+    assert_eq!(
+        bed.vms.made.load(Ordering::Relaxed),
+        3,
+        "59 s is short of {VM_IDLE:?}"
+    );
 }
 
 /// Whose process went for another script's sake is not charged, however often.
@@ -179,12 +183,20 @@ async fn a_script_that_waits_lets_go_of_its_vm() {
 async fn a_vm_that_goes_for_anothers_sake_is_made_anew_and_not_charged() {
     let bed = Bed::new().await;
     let taken = || Lost::Elsewhere("another's turn".to_owned());
-    bed.vms.losses.lock().unwrap().extend((0..20).map(|_| taken()));
+    bed.vms
+        .losses
+        .lock()
+        .unwrap()
+        .extend((0..20).map(|_| taken()));
     let run = bed.start(TWO).await;
     assert_eq!(run.done().await.status, Status::Completed);
     assert_eq!(run.result().as_deref(), Some(r#"["ok a","ok b"]"#));
     assert!(bed.vms.losses.lock().unwrap().is_empty());
-    assert_eq!(bed.backend.started(), ["ok a", "ok b"], "no agent ran again");
+    assert_eq!(
+        bed.backend.started(),
+        ["ok a", "ok b"],
+        "no agent ran again"
+    );
     assert!(run.state().orchestrator_losses.is_empty());
 }
 
@@ -192,7 +204,11 @@ async fn a_vm_that_goes_for_anothers_sake_is_made_anew_and_not_charged() {
 async fn a_vm_that_is_lost_at_work_is_charged() {
     let bed = Bed::new().await;
     let crashed = || Lost::AtWork("signal 11".to_owned());
-    bed.vms.losses.lock().unwrap().extend([crashed(), crashed()]);
+    bed.vms
+        .losses
+        .lock()
+        .unwrap()
+        .extend([crashed(), crashed()]);
     let run = bed.start("return agent('ok a')").await;
     assert_eq!(run.done().await.status, Status::Quarantined);
     let state = run.state();

@@ -69,9 +69,7 @@ impl Beside {
                     (Box::new(Charged { vm, suspect }) as Box<dyn ScriptVm>, turn)
                 }))
             }
-            Err(error) if self.program == Program::CurrentExe => {
-                Some(Err(Lost::AtWork(error)))
-            }
+            Err(error) if self.program == Program::CurrentExe => Some(Err(Lost::AtWork(error))),
             Err(error) => {
                 tracing::warn!(%error, "the helper program cannot be a process for scripts");
                 self.is_impossible.store(true, Ordering::Relaxed);

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bellwether::backend::dry::Dry;
 use bellwether::{
-    AgentBackend, AttemptContext, Ended, Engine, Limits, RunHandle, Script,
-    StartOptions, Status, Task,
+    AgentBackend, AttemptContext, Ended, Engine, Limits, RunHandle, Script, StartOptions, Status,
+    Task,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -117,8 +117,13 @@ const HANGS: &str = "
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b07_one_script_s_end_is_no_other_s() {
     let (engine, held) = engine().await;
-    assert_eq!(processes().len(), 0, "an engine without runs has no process");
-    let bystander = script("const first = await agent('hold one'); return [first, await agent('two')]");
+    assert_eq!(
+        processes().len(),
+        0,
+        "an engine without runs has no process"
+    );
+    let bystander =
+        script("const first = await agent('hold one'); return [first, await agent('two')]");
     let bystander = engine.start(bystander, options()).await.unwrap();
     held.begun(1).await;
     let first = processes();

@@ -116,9 +116,7 @@ impl Process {
         };
         for _ in 0..WAITS_UNTIL_HUNG {
             match process.read() {
-                Ok(Some(Reply::Hello(frame::VERSION, identity)))
-                    if identity == Vm::identity() =>
-                {
+                Ok(Some(Reply::Hello(frame::VERSION, identity))) if identity == Vm::identity() => {
                     return Ok(Arc::new(process));
                 }
                 Ok(None) => {}
@@ -131,7 +129,9 @@ impl Process {
 
     fn no_vms(&self, why: &str) -> io::Error {
         let ended = self.peer.end();
-        io::Error::other(format!("the program does not serve script VMs: {why} ({ended})"))
+        io::Error::other(format!(
+            "the program does not serve script VMs: {why} ({ended})"
+        ))
     }
 
     /// Whether the process was there when it was last used.
@@ -217,7 +217,8 @@ impl Process {
             return why.to_string();
         }
         let ended = self.peer.end();
-        let text: Arc<str> = format!("the process of the script VMs is gone: {why} ({ended})").into();
+        let text: Arc<str> =
+            format!("the process of the script VMs is gone: {why} ({ended})").into();
         tracing::warn!(why = %text, "script VMs are lost");
         let mut news = self.news();
         let over = news.over.get_or_insert((text, culprit)).0.to_string();
@@ -243,7 +244,9 @@ impl Process {
                         turns.extend(some);
                         if turns.len() > most {
                             drop(news);
-                            return Err(Lost::AtWork(self.broke("more turns than settlements", None)));
+                            return Err(Lost::AtWork(
+                                self.broke("more turns than settlements", None),
+                            ));
                         }
                         if is_last {
                             return Ok(turns);
@@ -316,7 +319,9 @@ impl Process {
                     }
                     // Where somebody is may be told when he does not wait for it any more; nothing else.
                     None if matches!(reply, Reply::At(..)) => None,
-                    None => Some("it broke the protocol: an answer that nobody asked for".to_owned()),
+                    None => {
+                        Some("it broke the protocol: an answer that nobody asked for".to_owned())
+                    }
                 }
             }
             Err(error) => Some(error.to_string()),

@@ -160,7 +160,10 @@ fn a_turn_that_nobody_wants_ends() {
     let (_, turn) = serving()
         .start(&start(&script, &limits), abandoned)
         .unwrap();
-    assert!(matches!(turn.status, TurnStatus::LimitReached(_)), "{turn:?}");
+    assert!(
+        matches!(turn.status, TurnStatus::LimitReached(_)),
+        "{turn:?}"
+    );
 }
 
 fn say(output: &mut File, reply: &Reply) {
@@ -250,11 +253,17 @@ fn a_child_that_breaks_the_protocol_is_ended_and_named() {
         let Lost::AtWork(why) = &lost else {
             panic!("{lost:?}");
         };
-        assert!(why.contains(says) && why.contains("ended for the test"), "{says}: {why}");
+        assert!(
+            why.contains(says) && why.contains("ended for the test"),
+            "{says}: {why}"
+        );
         assert!(peer.ended.load(Ordering::Relaxed), "{says}");
         assert!(!process.is_alive());
         let after = process.start(&start(&script, &limits), Arc::default());
-        assert!(matches!(after, Err(Lost::Elsewhere(_))), "it had no part in that");
+        assert!(
+            matches!(after, Err(Lost::Elsewhere(_))),
+            "it had no part in that"
+        );
     }
 }
 
@@ -301,7 +310,10 @@ fn b07_a_turn_that_never_looks_up_is_ended_and_alone_is_charged() {
     };
     assert_eq!(error.code.as_deref(), Some("LIMIT_CPU"));
     let lost = slow.join().unwrap().unwrap_err();
-    assert!(matches!(&lost, Lost::Elsewhere(why) if why.contains("longer than it may")), "{lost}");
+    assert!(
+        matches!(&lost, Lost::Elsewhere(why) if why.contains("longer than it may")),
+        "{lost}"
+    );
     assert!(peer.ended.load(Ordering::Relaxed));
 }
 
