@@ -19,13 +19,7 @@ pub fn child_main() {
 #[macro_export]
 macro_rules! child_main_before_tests {
     () => {
-        const _: () = {
-            // SAFETY: `.init_array` holds functions that take C's arguments and return nothing; the C library calls
-            // each once, on the only thread there is, after the section that gives the standard library its arguments.
-            #[used]
-            #[unsafe(link_section = ".init_array")]
-            static BEFORE_MAIN: extern "C" fn() = $crate::child_main_from_c;
-        };
+        $crate::before_main!($crate::child_main_from_c);
     };
 }
 

@@ -401,7 +401,8 @@ fn vms(builder: &Builder) -> Vms {
     {
         use bellwether_launcher::Program;
         let helper = builder.helper.clone();
-        Vms::beside(helper.map_or(Program::CurrentExe, Program::Path))
+        let program = helper.map_or(Program::CurrentExe, Program::Path);
+        Vms::beside(crate::vm::beside::Processes::new(program))
     }
     #[cfg(not(feature = "vm-process"))]
     Vms::default()

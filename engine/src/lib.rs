@@ -70,6 +70,9 @@ pub use bellwether_journal::record::{
     ChangedFile, Failure, FailureKind, FileChange, Level, ScriptError, Status, Usage,
 };
 pub use bellwether_journal::store::Store;
+#[cfg(feature = "command")]
+#[doc(hidden)]
+pub use bellwether_launcher::child_main_before_tests as before_main;
 pub use builder::Builder;
 #[cfg(feature = "command")]
 pub use child::{child_main, child_main_from_c};

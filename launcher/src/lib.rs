@@ -51,16 +51,20 @@ pub use sweep::{Leftover, SweepReport, sweep, sweep_attempt};
 /// Calls [`child_main`] before `main`, for programs whose `main` is not theirs: test programs, whose `main` is the test
 /// harness. Stands once at the root of such a program.
 ///
-/// Programs with a `main` of their own call [`child_main`] there, where a reader sees it.
+/// Programs with a `main` of their own call [`child_main`] there, where a reader sees it. A crate that has more modes gives
+/// its own function for all of them.
 #[macro_export]
 macro_rules! child_main_before_tests {
     () => {
+        $crate::child_main_before_tests!($crate::child_main_from_c);
+    };
+    ($child_main:path) => {
         const _: () = {
             // SAFETY: `.init_array` holds functions that take C's arguments and return nothing; the C library calls
             // each once, on the only thread there is, after the section that gives the standard library its arguments.
             #[used]
             #[unsafe(link_section = ".init_array")]
-            static BEFORE_MAIN: extern "C" fn() = $crate::child_main_from_c;
+            static BEFORE_MAIN: extern "C" fn() = $child_main;
         };
     };
 }

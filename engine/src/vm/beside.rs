@@ -7,12 +7,13 @@ use bellwether_launcher::{Confined, Pipe, Program, can_be_launcher, start_confin
 use bellwether_scripts::process::{Lost, Peer, Process, RemoteVm, ScriptVm, ThreadState};
 use bellwether_scripts::{Settlement, Start, Turn};
 
-use super::Suspect;
+use super::{Beside, Started, Suspect};
 
 /// How the process is named, in `ps` too.
 pub(crate) const MODE: &str = "bellwether-vm";
 
-pub(super) struct Beside {
+/// VMs in processes that `program` becomes.
+pub(crate) struct Processes {
     program: Program,
     shared: Mutex<Option<Arc<Process>>>,
     /// The helper program serves no VMs.
@@ -32,8 +33,8 @@ impl Peer for Child {
     }
 }
 
-impl Beside {
-    pub(super) fn new(program: Program) -> Self {
+impl Processes {
+    pub(crate) fn new(program: Program) -> Self {
         let is_impossible = program == Program::CurrentExe && !can_be_launcher();
         Self {
             program,
@@ -42,17 +43,37 @@ impl Beside {
         }
     }
 
-    pub(super) fn is_possible(&self) -> bool {
+    fn shared(&self) -> Result<Arc<Process>, String> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = shared.as_ref().filter(|process| process.is_alive()) {
+            return Ok(Arc::clone(process));
+        }
+        let process = self.process()?;
+        *shared = Some(Arc::clone(&process));
+        Ok(process)
+    }
+
+    fn process(&self) -> Result<Arc<Process>, String> {
+        let Pipe {
+            input,
+            output,
+            process,
+        } = start_confined(&self.program, MODE).map_err(|error| error.to_string())?;
+        Process::new(input, output, Box::new(Child(process))).map_err(|error| error.to_string())
+    }
+}
+
+impl Beside for Processes {
+    fn is_possible(&self) -> bool {
         !self.is_impossible.load(Ordering::Relaxed)
     }
 
-    /// Makes a VM; none when there can be no process for it.
-    pub(super) fn start(
+    fn start(
         &self,
         start: &Start<'_>,
         abandoned: &Arc<AtomicBool>,
         suspect: &Suspect,
-    ) -> Option<Result<(Box<dyn ScriptVm>, Turn), Lost>> {
+    ) -> Option<Started> {
         if !self.is_possible() {
             return None;
         }
@@ -76,25 +97,6 @@ impl Beside {
                 None
             }
         }
-    }
-
-    fn shared(&self) -> Result<Arc<Process>, String> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(process) = shared.as_ref().filter(|process| process.is_alive()) {
-            return Ok(Arc::clone(process));
-        }
-        let process = self.process()?;
-        *shared = Some(Arc::clone(&process));
-        Ok(process)
-    }
-
-    fn process(&self) -> Result<Arc<Process>, String> {
-        let Pipe {
-            input,
-            output,
-            process,
-        } = start_confined(&self.program, MODE).map_err(|error| error.to_string())?;
-        Process::new(input, output, Box::new(Child(process))).map_err(|error| error.to_string())
     }
 }
 

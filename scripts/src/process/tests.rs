@@ -1,6 +1,11 @@
 //! Both sides over real pipes: `serve` on a thread in place of a process, and children that lie.
 
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -287,8 +292,10 @@ fn b07_a_turn_that_never_looks_up_is_ended_and_alone_is_charged() {
         }
     });
     let process = process.unwrap();
-    let mut limits = Limits::default();
-    limits.turn_cpu = Duration::from_secs(3);
+    let limits = Limits {
+        turn_cpu: Duration::from_secs(3),
+        ..Limits::default()
+    };
     let script = script("return 1");
     let slow = std::thread::spawn({
         let (process, script, limits) = (Arc::clone(&process), script.clone(), limits.clone());
