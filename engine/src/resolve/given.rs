@@ -82,11 +82,8 @@ fn count(all: &Map<String, Value>, name: &str, least: u32) -> Result<Option<u32>
     let Some(value) = value(all, name) else {
         return Ok(None);
     };
-    // A script's numbers may come as 2.0.
-    let count = value
-        .as_f64()
-        .filter(|count| count.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(count));
-    match count.map(|count| count as u32) {
+    let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+    match count {
         Some(count) if count >= least => Ok(Some(count)),
         _ => {
             let remedy = format!("give a whole number from {least}");

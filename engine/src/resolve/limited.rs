@@ -96,12 +96,11 @@ async fn run(
         ended = &mut running => Some(ended),
         () = sleep(grace) => None,
     };
-    let ended = match ended {
-        Some(ended) => Some(ended),
-        None => {
-            killed.cancel();
-            timeout(LAST_WORD, &mut running).await.ok()
-        }
+    let ended = if ended.is_some() {
+        ended
+    } else {
+        killed.cancel();
+        timeout(LAST_WORD, &mut running).await.ok()
     };
     pass_on(&mut signs, &outer);
     let mut ended = ended.unwrap_or_else(Ended::cancelled);

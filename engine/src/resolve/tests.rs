@@ -197,7 +197,7 @@ fn y01_fields_without_effect_are_told_when_their_type_is_used() {
 fn x01_what_else_a_call_may_say() {
     let rules = rules_over(&[], Isolate::Asked);
     let said = json!({
-        "timeout": "PT10M", "stallTimeout": 90_000, "retries": 2.0, "cwd": "below", "env": ["TOKEN"],
+        "timeout": "PT10M", "stallTimeout": 90_000, "retries": 2, "cwd": "below", "env": ["TOKEN"],
     });
     let resolved = resolve(&rules, said);
     assert_eq!(resolved.options.retries, Some(2));
