@@ -31,6 +31,7 @@ mod settle;
 mod state;
 mod trip;
 mod vm;
+mod web;
 
 pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 pub use duration::milliseconds as duration_milliseconds;
