@@ -190,6 +190,10 @@ fn the_types_file_declares_the_options_that_there_are() {
             "refute" => "RefuteOptions",
             _ => "ConvergeOptions",
         };
-        assert_eq!(declared.members(interface), names(options.iter().copied()), "{pattern}");
+        assert_eq!(
+            declared.members(interface),
+            names(options.iter().copied()),
+            "{pattern}"
+        );
     }
 }
