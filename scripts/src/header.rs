@@ -101,8 +101,27 @@ fn literal<'e, 'a>(
     };
     match init.without_parentheses() {
         Expression::ObjectExpression(literal) => Ok(literal),
+        _ if begins_with_object(init) => broken(
+            init.span(),
+            "`meta` is an object with something behind it",
+            "put a `;` behind the header: the next line begins with a bracket, which belongs to the object without it",
+        ),
         _ => broken(init.span(), "`meta` is not an object literal", LITERAL),
     }
+}
+
+/// Whether it is a call of, or a look into, an object literal: what a header becomes that ends without a semicolon before a
+/// line that begins with `(`, `[` or a backtick.
+fn begins_with_object(expression: &Expression<'_>) -> bool {
+    let inner = match expression.without_parentheses() {
+        Expression::ObjectExpression(_) => return true,
+        Expression::CallExpression(call) => &call.callee,
+        Expression::TaggedTemplateExpression(tagged) => &tagged.tag,
+        Expression::ComputedMemberExpression(member) => &member.object,
+        Expression::StaticMemberExpression(member) => &member.object,
+        _ => return false,
+    };
+    begins_with_object(inner)
 }
 
 /// What the fields mean (H03). `wrong` is what was wrong before, and what is wrong with them besides.

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -112,9 +114,12 @@ const HANGS: &str = "
     for (let i = 0; i < 26; i++) all = [all, all]
     return JSON.stringify([await agent('now'), all]).length";
 
-/// All in one test, since it looks at this process's children.
+/// Held by each test that looks at this process's children.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b07_one_script_s_end_is_no_other_s() {
+    let _alone = ALONE.lock().await;
     let (engine, held) = engine().await;
     assert_eq!(
         processes().len(),

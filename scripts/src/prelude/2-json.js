@@ -130,6 +130,8 @@ const describe = (thrown) => {
     }
   } else {
     message = show(thrown);
+    // What the interpreter throws when there is no room for an error, too.
+    if (thrown === null) message += " (when the script itself throws no null: there was no memory left, not even for an error; keep less at once, or raise the limit on the heap)";
   }
   const short = (text, most) => wellFormed(text.length > most ? slice(text, 0, most) + '…' : text);
   message = short(message, MESSAGE_LENGTH_MAX);

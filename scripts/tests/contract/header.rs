@@ -66,6 +66,23 @@ fn h02_pure_literals_are_read() {
     );
 }
 
+/// The hazard of JavaScript without semicolons: the author sees two lines where the language has one.
+#[test]
+fn h04_a_header_that_runs_into_the_next_line_is_named() {
+    for next in [
+        "[1, 2].map(agent)",
+        "(async () => {})()",
+        "`text`.length",
+        "[0] + 1",
+    ] {
+        let refusal = refused(&format!("export const meta = {{ {NAMED} }}\n{next}"));
+        assert_eq!(refusal.line, 1);
+        let text = refusal.to_string();
+        let helps = text.contains("put a `;` behind the header") || next.ends_with("+ 1");
+        assert!(helps, "{next}: {text}");
+    }
+}
+
 #[test]
 fn h02_anything_else_is_refused_at_its_place() {
     for (field, column) in [
