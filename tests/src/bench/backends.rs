@@ -1,7 +1,7 @@
 //! Agents for benches: futures, so that only the engine is measured.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bellwether::{AgentBackend, AttemptContext, Ended, Task};
 use futures_util::FutureExt as _;
@@ -167,4 +167,40 @@ pub fn prose(number: u64, bytes: usize) -> String {
         }
     }
     text
+}
+
+/// Answers at once, and keeps when each agent started.
+#[derive(Default)]
+pub struct Timed(Mutex<Vec<Instant>>);
+
+impl Timed {
+    /// Median and 99th percentile of the time from one start to the next, in milliseconds.
+    #[must_use]
+    pub fn percentiles(&self) -> (f64, f64) {
+        let starts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps: Vec<f64> = starts
+            .windows(2)
+            .filter_map(|pair| {
+                Some(pair.get(1)?.duration_since(*pair.first()?).as_secs_f64() * 1e3)
+            })
+            .collect();
+        steps.sort_by(f64::total_cmp);
+        let at = |share: usize| {
+            steps
+                .get(steps.len() * share / 100)
+                .copied()
+                .unwrap_or_default()
+        };
+        (at(50), at(99))
+    }
+}
+
+impl AgentBackend for Timed {
+    fn run(&self, _: Arc<Task>, _: AttemptContext) -> BoxFuture<'static, Ended> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Instant::now());
+        std::future::ready(Ended::completed("null")).boxed()
+    }
 }

@@ -11,6 +11,7 @@
 //! | `worktrees N` | N worktrees of a repository of 5,000 files, from nothing | seconds, of 4 |
 //! | `migrate N` | N files of it over 16 slots by agents of 2 s, in worktrees, then landed | seconds of the agents, of the ideal |
 //! | `turn N` | N agents in sequence, the journal in memory, once with the script in a process of its own and once within | the first, of the second |
+//! | `hostile N` | N agents in sequence, alone and beside a script that computes without end | the 99th percentile of a step beside it, of that alone |
 //! | `startup` | a journal not in the page cache, to the first agent's start | milliseconds, of 30 |
 
 pub mod backends;
@@ -99,10 +100,11 @@ pub fn run(scenario: &str, settings: &Settings) -> anyhow::Result<Report> {
         "overhead" => scenarios::overhead(settings),
         "startup" => scenarios::startup(settings),
         "turn" => scenarios::turn(settings),
+        "hostile" => scenarios::hostile(settings),
         "worktrees" => migration::worktrees(settings),
         "migrate" => migration::migrate(settings),
         other => anyhow::bail!(
-            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, startup, turn, worktrees, migrate"
+            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, startup, turn, hostile, worktrees, migrate"
         ),
     }
 }

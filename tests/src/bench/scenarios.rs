@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::backends::{Held, Noop, Slow};
+use super::backends::{Held, Noop, Slow, Timed};
 use super::measure::{CountingStore, Memory, fdatasync_median, forget, mb};
 use super::{Report, Settings, Speed, parts};
 
@@ -277,6 +277,54 @@ pub(super) fn turn(settings: &Settings) -> anyhow::Result<Report> {
         commits: 0,
         limit: limit([("msPerStepWithin", json!(ms_per_step(within)))]),
         ratio: beside / within,
+    })
+}
+
+/// n agents, one after the other, alone and then beside a script that computes without end and looks up now and then.
+pub(super) fn hostile(settings: &Settings) -> anyhow::Result<Report> {
+    const COMPUTES: &str = "export const meta = { name: 'hostile', description: 'a bench' };
+    for (;;) JSON.stringify(Array.from({ length: 10_000 }, (_, i) => i))
+";
+    let n = settings.n;
+    let memory = Memory::watch()?;
+    let steps = |is_beside: bool| {
+        let runtime = runtime()?;
+        let backend = Arc::new(Timed::default());
+        let builder = settings
+            .engine()
+            .memory()
+            .backend("bench", Arc::clone(&backend) as _);
+        let engine = runtime.block_on(builder.build())?;
+        let other = is_beside
+            .then(|| {
+                runtime
+                    .block_on(engine.start(Script::text(COMPUTES), options(1, 0)?))
+                    .map_err(anyhow::Error::from)
+            })
+            .transpose()?;
+        let run = runtime.block_on(engine.start(Script::text(SEQUENCE), options(n, 0)?))?;
+        let result = runtime.block_on(run.result::<usize>())?;
+        ensure!(result == n, "the run gave another number");
+        if let Some(other) = other {
+            runtime.block_on(other.kill("the bench"))?;
+        }
+        runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+        Ok::<_, anyhow::Error>(backend.percentiles())
+    };
+    let ((median_alone, alone), (median, beside)) = (steps(false)?, steps(true)?);
+    Ok(Report {
+        scenario: "hostile",
+        n,
+        seconds: median * n as f64 / 1e3,
+        speed: Speed::MsPerStep(median),
+        peak_mb: mb(memory.peak_bytes()?),
+        commits: 0,
+        limit: limit([
+            ("p99MsAlone", json!(alone)),
+            ("p99MsBeside", json!(beside)),
+            ("medianMsAlone", json!(median_alone)),
+        ]),
+        ratio: beside / alone,
     })
 }
 
