@@ -279,7 +279,7 @@ fn progress(watch: &Arc<Watch>) -> Progress {
 }
 
 /// Reads the scripts that `workflow()` names (W01, W02): by their files, or by the names that the run was started with.
-fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScript {
+pub(crate) fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScript {
     Arc::new(move |reference, options| {
         let by: serde_json::Value = serde_json::from_str(options).unwrap_or_default();
         let file = match by["by"].as_str() {
