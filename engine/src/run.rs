@@ -23,7 +23,7 @@ use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
-use crate::resolve::{RunRules, Steps};
+use crate::resolve::{COME_FROM, RunRules, Steps};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -326,7 +326,7 @@ pub(crate) fn unknown_workflow(name: &str, workflows: &BTreeMap<String, PathBuf>
     };
     format!(
         "workflow(): there is no workflow `{shown}`{near}\n{list}\n\
-         they come from .bellwether/workflows and .claude/workflows, from the working directory up to the repository's root, \
+         {COME_FROM} .bellwether/workflows and .claude/workflows, from the working directory up to the repository's root, \
          from the personal folders ~/.config/bellwether/workflows and ~/.claude/workflows, and from plugins; \
          any file is called as workflow({{scriptPath: '…'}})"
     )

@@ -216,7 +216,7 @@ impl<'a> Driven<'a> {
 
     /// Until the script has ended, or the plan's bounds are reached.
     fn go(mut self) -> Plan {
-        let (status, error) = loop {
+        let (status, mut error) = loop {
             if let Some(end) = self.end.take() {
                 break end;
             }
@@ -234,11 +234,15 @@ impl<'a> Driven<'a> {
                 self.give_up("nothing more would happen, and the script waits");
             }
         };
+        if let Some(error) = error.as_mut().filter(|error| error.line == 0) {
+            // What the engine refuses has no stack: the call says where.
+            error.line = self.tally.line_of(&error.message);
+        }
         Plan {
             status,
             error,
             duration_ms: self.now - BEGINNING,
-            ..self.tally.report()
+            ..self.tally.report(self.drive.options)
         }
     }
 
@@ -316,9 +320,8 @@ impl<'a> Driven<'a> {
                 self.answers.push_back(settlement);
             }
             Action::Start(start) => {
-                let running = self.machine.running() as u64;
-                self.tally
-                    .started(start.token.call, self.now - BEGINNING, running);
+                let at = self.now - BEGINNING;
+                self.tally.started(start.token.call, at);
                 let end = self.now.saturating_add(AGENT_MS);
                 self.events.put(end, Event::Ended(start.token));
             }
@@ -350,6 +353,7 @@ impl<'a> Driven<'a> {
         match event {
             Event::Ended(token) => {
                 let (end, kept) = self.end_of(token);
+                self.tally.ended(token.call);
                 self.decide(|machine, now, out| {
                     machine.changed(token, kept, now, out);
                     machine.ended(token, end, now, &mut Free, out);
@@ -457,6 +461,7 @@ fn empty(name: String, caps: PlanCaps, error: Option<ScriptError>) -> Plan {
         status: PlanStatus::Failed,
         error,
         name,
+        script: String::new(),
         agent_calls: 0,
         peak_in_flight: 0,
         peak_outstanding: 0,

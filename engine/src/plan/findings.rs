@@ -1,13 +1,16 @@
 //! What is told of a plan: what a check finds in its scripts, and what was not found when it was asked for.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bellwether_journal::record::CallKind;
 use bellwether_scripts::check::{Finding, Problem, Related, Severity, Surroundings as _};
 
+use super::PlanOptions;
 use super::report::PlanFinding;
 use crate::check::{Here, problem};
 use crate::options::{Script, StartOptions};
+use crate::resolve::COME_FROM;
 use crate::run;
 
 /// So many workflows are checked besides the script; a script that makes names up could have any number.
@@ -137,7 +140,7 @@ impl Findings {
     }
 
     /// All of them: script by script in the order in which they were met, each in the order of its places.
-    pub(super) fn told(self) -> Vec<PlanFinding> {
+    pub(super) fn told(self, options: &PlanOptions) -> Vec<PlanFinding> {
         let order: HashMap<&str, usize> = self
             .sources
             .iter()
@@ -145,10 +148,31 @@ impl Findings {
             .map(|(place, (path, _))| (path.as_str(), place))
             .collect();
         let mut told: Vec<PlanFinding> = self.told.into_iter().map(|told| told.finding).collect();
+        for PlanFinding { finding, .. } in &mut told {
+            match finding.code {
+                "unknown-agent-type" => looked_in(&mut finding.remedy, &options.agent_folders),
+                "unknown-workflow" => looked_in(&mut finding.remedy, &options.workflow_folders),
+                _ => {}
+            }
+        }
         told.sort_by_key(|told| {
             let Finding { line, column, .. } = told.finding;
             (order.get(told.path.as_str()).copied(), line, column)
         });
         told
     }
+}
+
+/// Says where something was looked for, in place of where such things are looked for in general.
+fn looked_in(remedy: &mut String, folders: &[PathBuf]) {
+    if folders.is_empty() {
+        return;
+    }
+    if let Some(general) = remedy.find(COME_FROM) {
+        remedy.truncate(general);
+    }
+    let between = if remedy.is_empty() || remedy.ends_with("; ") { "" } else { "; " };
+    let folders = folders.iter().map(|folder| folder.display().to_string());
+    let folders: Vec<String> = folders.collect();
+    *remedy += &format!("{between}looked in {}", folders.join(", "));
 }

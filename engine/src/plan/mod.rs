@@ -13,12 +13,14 @@ mod drive;
 mod events;
 mod findings;
 mod made_up;
+pub mod outline;
 mod report;
 mod rules;
 mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -26,7 +28,6 @@ pub use self::report::{
     LongestPrompt, Plan, PlanCaps, PlanFinding, PlanStatus, PlannedAgent, PlannedLog,
     PlannedMerge, PlannedPhase, PlannedWorkflow, RefusedCalls,
 };
-pub use bellwether_scripts::outline;
 
 use self::drive::Drive;
 use self::findings::Findings;
@@ -52,6 +53,10 @@ pub struct PlanOptions {
     pub strict: bool,
     /// The backends that calls may name, beside the run's own.
     pub backends: Vec<String>,
+    /// Where agent types were looked for, to be told of those that are not there.
+    pub agent_folders: Vec<PathBuf>,
+    /// Where workflows were looked for.
+    pub workflow_folders: Vec<PathBuf>,
     /// When it is set, from whatever thread, the plan ends where it is: for a caller with a clock.
     pub stop: Arc<AtomicBool>,
 }
@@ -76,6 +81,8 @@ impl Default for PlanOptions {
             fail: Fail::None,
             strict: false,
             backends: Vec::new(),
+            agent_folders: Vec::new(),
+            workflow_folders: Vec::new(),
             stop: Arc::default(),
         }
     }
@@ -144,11 +151,16 @@ impl PlanOptions {
 #[must_use]
 pub fn plan(script: &Script, start: &StartOptions, options: &PlanOptions) -> Plan {
     let findings = Findings::of(script, start);
-    match Drive::prepare(script, start, options) {
+    let name = findings.main.clone();
+    let plan = match Drive::prepare(script, start, options) {
         Ok(drive) => drive.to_its_end(findings),
         Err(refused) => Plan {
-            findings: findings.told(),
+            findings: findings.told(options),
             ..*refused
         },
+    };
+    Plan {
+        script: name,
+        ..plan
     }
 }

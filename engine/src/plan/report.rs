@@ -18,6 +18,8 @@ pub struct Plan {
     pub error: Option<ScriptError>,
     /// The workflow's name; empty when its header cannot be read.
     pub name: String,
+    /// The script, as the caller names it.
+    pub script: String,
     /// Agents that were asked; those that were refused do not count.
     pub agent_calls: u64,
     /// The most agents that were at work at one moment, under the run's cap.
@@ -131,6 +133,8 @@ pub struct PlannedAgent {
     pub backend: Option<String>,
     /// Whether its answer must fit a schema.
     pub schema: bool,
+    /// How its prompt begins: 80 characters on one line.
+    pub prompt: String,
     /// The length of its prompt, in characters.
     pub prompt_characters: u64,
     /// The line that asks it, in its script's file; 0 when that is not known.

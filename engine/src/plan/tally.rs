@@ -11,6 +11,7 @@ use bellwether_scripts::{Call, Phase, Target};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::PlanOptions;
 use super::findings::Findings;
 use super::report::{
     LongestPrompt, Plan, PlannedAgent, PlannedLog, PlannedMerge, PlannedPhase, PlannedWorkflow,
@@ -19,6 +20,8 @@ use super::report::{
 
 /// So many lines of the log are kept.
 const LOGS_MAX: usize = 10_000;
+/// So much is kept of each prompt, in characters.
+const PROMPT_KEPT: usize = 80;
 /// So many kinds of refusals are kept.
 const REFUSED_MAX: usize = 100;
 /// What phases of nested workflows begin with, as the prelude writes them, and what stands between them.
@@ -70,6 +73,8 @@ pub(super) struct Tally {
     types: HashMap<(String, String), bool>,
     /// Agents that were asked and have not answered.
     outstanding: u64,
+    /// Agents that are at work.
+    in_flight: u64,
     logs_left_out: usize,
 }
 
@@ -90,6 +95,7 @@ impl Tally {
             nested: HashMap::new(),
             types: HashMap::new(),
             outstanding: 0,
+            in_flight: 0,
             logs_left_out: 0,
         }
     }
@@ -164,6 +170,7 @@ impl Tally {
             isolation: options.isolation.clone(),
             backend: options.backend.clone(),
             schema: options.schema.is_some(),
+            prompt: beginning(&call.prompt),
             prompt_characters: characters,
             line: call.line,
             workflow: (path != self.findings.main).then(|| path.to_owned()),
@@ -224,13 +231,21 @@ impl Tally {
         *peak = (*peak).max(self.outstanding);
     }
 
-    /// An attempt begins at this time, as one of so many that are at work.
-    pub(super) fn started(&mut self, call: CallNumber, at: Millis, running: u64) {
+    /// An attempt begins at this time.
+    pub(super) fn started(&mut self, call: CallNumber, at: Millis) {
         if let Some(agent) = self.agent(call) {
-            agent.start_ms = Some(at);
+            agent.start_ms.get_or_insert(at);
+            self.in_flight += 1;
         }
         let peak = &mut self.plan.peak_in_flight;
-        *peak = (*peak).max(running);
+        *peak = (*peak).max(self.in_flight);
+    }
+
+    /// An attempt is over. To be told before what follows from that.
+    pub(super) fn ended(&mut self, call: CallNumber) {
+        if self.agent(call).is_some() {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
     }
 
     /// The script gets an answer.
@@ -351,8 +366,15 @@ impl Tally {
         }
     }
 
+    /// The line that asks what was refused with this message.
+    pub(super) fn line_of(&self, message: &str) -> u32 {
+        let refused = self.plan.refused.iter().rev();
+        let mut same = refused.filter(|refused| refused.message == message);
+        same.next().map_or(0, |refused| refused.line)
+    }
+
     /// The plan, as far as it can be told from this.
-    pub(super) fn report(mut self) -> Plan {
+    pub(super) fn report(mut self, options: &PlanOptions) -> Plan {
         if self.logs_left_out > 0 {
             let text = format!("{} lines more are not listed", self.logs_left_out);
             let level = Level::Warning;
@@ -365,11 +387,50 @@ impl Tally {
             // What was refused is told once for all.
             phase.agents.retain(|agent| agent.outcome != REFUSED);
         }
+        self.plan
+            .phases
+            .retain(|phase| phase.title.is_some() || !phase.agents.is_empty());
         let agents = self.plan.phases.iter().map(|phase| phase.agents.len());
         self.plan.agent_calls = agents.sum::<usize>() as u64;
         Plan {
-            findings: self.findings.told(),
+            findings: self.findings.told(options),
             ..self.plan
         }
+    }
+}
+
+/// How a prompt begins, on one line.
+fn beginning(prompt: &str) -> String {
+    let mut begun = String::new();
+    let mut count = 0;
+    for word in prompt.split_whitespace() {
+        let space = usize::from(count > 0);
+        if space > 0 {
+            begun.push(' ');
+        }
+        let left = PROMPT_KEPT.saturating_sub(count + space);
+        begun.extend(word.chars().take(left));
+        count += space + word.chars().count();
+        if count > PROMPT_KEPT {
+            begun.truncate(begun.trim_end().len());
+            begun.push('…');
+            break;
+        }
+    }
+    begun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_prompt_is_one_line() {
+        assert_eq!(beginning("  Look at\n\n it "), "Look at it");
+        let long = "word ".repeat(40);
+        let begun = beginning(&long);
+        assert_eq!(begun, format!("{}word…", "word ".repeat(15)));
+        assert_eq!(beginning(&"é".repeat(81)), format!("{}…", "é".repeat(80)));
+        assert_eq!(beginning(&"é".repeat(80)), "é".repeat(80));
     }
 }

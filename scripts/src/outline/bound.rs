@@ -113,12 +113,11 @@ pub(super) fn rounds<'a>(body: &Body<'_, 'a>, of: &Rounds<'a>) -> Bound {
         gather(test, LogicalOperator::And, &mut conditions);
         budget |= asks_budget(body, test);
     }
-    let counted = conditions
+    let mut counted = conditions
         .iter()
         .filter_map(|condition| passes(body, of, condition, true))
-        .map(|count| if of.is_late { count.max(1) } else { count })
+        .map(|count| count.saturating_add(u64::from(of.is_late)))
         .min();
-    let mut counted = counted;
     for (index, statement) in statements(of.body).iter().enumerate() {
         let Statement::IfStatement(gate) = statement else {
             continue;
@@ -132,8 +131,7 @@ pub(super) fn rounds<'a>(body: &Body<'_, 'a>, of: &Rounds<'a>) -> Bound {
         for reason in reasons {
             if let Some(count) = passes(body, of, reason, false) {
                 // The round in which the loop is left counts, unless it has done nothing before.
-                let last = u64::from(index > 0 && !counts_before(body, of, reason));
-                let count = count.saturating_add(last);
+                let count = count.saturating_add(u64::from(index > 0));
                 counted = Some(counted.map_or(count, |other| other.min(count)));
             }
         }
@@ -198,7 +196,7 @@ fn asks_budget<'a>(body: &Body<'_, 'a>, condition: &'a Expression<'a>) -> bool {
     }
 }
 
-/// How often a condition on a counter lets the loop go on: `round < 5` while it `holds`, `round >= 5` until it does.
+/// How often, at most, a condition on a counter lets the loop go on: `round < 5` while it `holds`, `round >= 5` until it does.
 fn passes<'a>(
     body: &Body<'_, 'a>,
     of: &Rounds<'a>,
@@ -221,8 +219,12 @@ fn passes<'a>(
         _ => return None,
     };
     let symbol = body.symbol(name)?;
-    let (from, step) = counts_up(body, of, symbol)?;
-    Some(reached_at.saturating_sub(from).div_ceil(step))
+    let (from, step, write) = counts_up(body, of, symbol)?;
+    let rounds = reached_at.saturating_sub(from).div_ceil(step);
+    // Behind a body that has counted already it lets the loop go on once less.
+    let is_behind = of.body.span().contains_inclusive(write) && write.start < condition.span().start;
+    let counted = is_behind || counts_first(condition);
+    Some(rounds.saturating_sub(u64::from(counted)))
 }
 
 /// The variable that a condition counts by; it may be counted up there.
@@ -250,15 +252,19 @@ fn turned(operator: BinaryOperator) -> Option<BinaryOperator> {
     })
 }
 
-/// Where a variable begins and by how much it grows in each round, if it is written to in no other way.
-fn counts_up(body: &Body<'_, '_>, of: &Rounds<'_>, symbol: SymbolId) -> Option<(u64, u64)> {
+/// Where a variable begins, by how much it grows in each round, and where, if it is written to in no other way.
+fn counts_up(
+    body: &Body<'_, '_>,
+    of: &Rounds<'_>,
+    symbol: SymbolId,
+) -> Option<(u64, u64, Span)> {
     let scoping = body.scoping();
     let declaration = body.nodes().kind(scoping.symbol_declaration(symbol));
     let AstKind::VariableDeclarator(declarator) = declaration else {
         return None;
     };
     // One that is made anew in each round does not count.
-    if of.span.contains_inclusive(declarator.span) {
+    if of.body.span().contains_inclusive(declarator.span) {
         return None;
     }
     let from = body.count(declarator.init.as_ref()?)?;
@@ -269,7 +275,7 @@ fn counts_up(body: &Body<'_, '_>, of: &Rounds<'_>, symbol: SymbolId) -> Option<(
         return None;
     };
     let step = in_every_round(body, of, write.node_id())?;
-    Some((from, step))
+    Some((from, step, body.nodes().kind(write.node_id()).span()))
 }
 
 /// By how much the write at this node makes its variable larger, if every round of the loop comes by it.
@@ -314,21 +320,12 @@ fn in_every_round(body: &Body<'_, '_>, of: &Rounds<'_>, write: NodeId) -> Option
     step.filter(|_| of.span.contains_inclusive(place) && !is_passed_by)
 }
 
-/// Whether the counter of a condition in the loop's body has grown before the condition is asked.
-fn counts_before<'a>(body: &Body<'_, 'a>, of: &Rounds<'a>, condition: &'a Expression<'a>) -> bool {
+/// Whether a condition counts before it compares: `++round > 4`.
+fn counts_first(condition: &Expression<'_>) -> bool {
     let Expression::BinaryExpression(binary) = condition.without_parentheses() else {
         return false;
     };
-    let name = counter(&binary.left).or_else(|| counter(&binary.right));
-    let symbol = name.and_then(|name| body.symbol(name));
-    let Some(symbol) = symbol else {
-        return false;
-    };
-    let mut references = body.scoping().get_resolved_references(symbol);
-    references.any(|reference| {
-        let place = body.nodes().kind(reference.node_id()).span();
-        reference.is_write()
-            && of.span.contains_inclusive(place)
-            && place.start < condition.span().end
+    [&binary.left, &binary.right].into_iter().any(|side| {
+        matches!(side.without_parentheses(), Expression::UpdateExpression(update) if update.prefix)
     })
 }

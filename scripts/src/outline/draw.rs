@@ -139,6 +139,7 @@ impl<'a> Drawing<'_, '_, 'a> {
             role: None,
             options: None,
             children: Vec::new(),
+            recursion_of: None,
         }
     }
 
@@ -172,6 +173,17 @@ impl<'a> Drawing<'_, '_, 'a> {
                 .partition(|child| child.kind == Kind::Phase);
             self.give_back(&dropped);
             self.out.extend(phases);
+        }
+    }
+
+    /// Puts what was drawn into a part that is drawn in any case.
+    fn place(&mut self, mut node: Node, children: Vec<Node>) {
+        if self.depth < DEPTH_MAX {
+            node.children = children;
+            self.push(node);
+        } else {
+            self.push(node);
+            self.out.extend(children);
         }
     }
 
@@ -411,6 +423,7 @@ impl<'a> Drawing<'_, '_, 'a> {
                 self.cuts += 1;
                 let mut node = self.node(Kind::Recursion, call.span, format!("{name}() calls itself"));
                 node.bound = Some(Bound::NoneFound);
+                node.recursion_of = Some(function);
                 return self.push(node);
             }
             let children = self.collect(|it| it.run(function));
@@ -452,7 +465,8 @@ impl<'a> Drawing<'_, '_, 'a> {
         self.walk_children(function);
         self.following.pop();
         let drawn = self.out.get(before..).unwrap_or_default();
-        if !has_work(drawn) && drawn.iter().all(|node| node.kind != Kind::Phase) {
+        // That it calls itself is work only if it does something else.
+        if !works(drawn, Some(function)) && drawn.iter().all(|node| node.kind != Kind::Phase) {
             let dropped = self.out.split_off(before.min(self.out.len()));
             self.give_back(&dropped);
             // What was cut off, since it is being followed already, may have been the work.
@@ -523,8 +537,7 @@ impl<'a> Drawing<'_, '_, 'a> {
                 let children = self.collect(|it| it.arguments(id, &call));
                 let mut node = self.node(Kind::Pattern, span, name);
                 node.role = Some(Role::Verifies);
-                node.children = children;
-                self.push(node);
+                self.place(node, children);
             }
             Called::Sleep => self.arguments(id, &call),
         }
@@ -618,17 +631,14 @@ impl<'a> Drawing<'_, '_, 'a> {
                     continue;
                 };
                 let inside = it.collect(|it| it.thunk(stage));
-                let mut node = it.node(Kind::Stage, stage.span(), format!("{number}"));
-                // A stage is drawn even where nothing is asked in it.
-                node.children = inside;
-                it.push(node);
+                let node = it.node(Kind::Stage, stage.span(), format!("{number}"));
+                it.place(node, inside);
             }
         });
         let over = list.map_or_else(String::new, |list| format!("over {}", self.text(list.span())));
         let mut node = self.node(Kind::Pipeline, span, over);
         node.bound = Some(list.map_or(Bound::NoneFound, |list| items(self.body, list)));
-        node.children = stages;
-        self.push(node);
+        self.place(node, stages);
     }
 
     /// `Promise.all` and its like. What is in a variable was started where that stands.
@@ -659,8 +669,7 @@ impl<'a> Drawing<'_, '_, 'a> {
         let text = if fan.over.is_empty() { fan.over } else { format!("over {}", fan.over) };
         let mut node = self.node(kind, span, text);
         node.bound = Some(fan.bound);
-        node.children = fan.inside;
-        self.push(node);
+        self.place(node, fan.inside);
     }
 
     /// What a list of thunks or promises goes through, and what each of them does.
@@ -807,8 +816,7 @@ impl<'a> Drawing<'_, '_, 'a> {
         if has_work(&children) {
             let mut node = self.node(Kind::Elsewhere, Span::default(), "called through a value, or not at all");
             node.line = 0;
-            node.children = children;
-            self.push(node);
+            self.place(node, children);
         }
     }
 }
@@ -821,7 +829,15 @@ fn is_function(expression: &Expression<'_>) -> bool {
 }
 
 fn has_work(nodes: &[Node]) -> bool {
-    nodes.iter().any(|node| node.kind.is_work() || has_work(&node.children))
+    works(nodes, None)
+}
+
+/// Whether there is work in these parts, apart from calling `except` again.
+fn works(nodes: &[Node], except: Option<NodeId>) -> bool {
+    nodes.iter().any(|node| {
+        let recurses = node.recursion_of.is_some() && node.recursion_of != except;
+        node.kind.is_work() || recurses || works(&node.children, except)
+    })
 }
 
 fn count(nodes: &[Node]) -> usize {

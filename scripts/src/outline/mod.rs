@@ -11,7 +11,7 @@ mod rows;
 mod tests;
 
 use oxc_allocator::Allocator;
-use oxc_semantic::SemanticBuilder;
+use oxc_semantic::{NodeId, SemanticBuilder};
 use oxc_span::SourceType;
 use serde::Serialize;
 
@@ -59,6 +59,9 @@ pub struct Node {
     /// What is in it, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Node>,
+    /// The function that a recursion is one of.
+    #[serde(skip)]
+    recursion_of: Option<NodeId>,
 }
 
 /// What a part of the shape is.

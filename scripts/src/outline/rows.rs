@@ -18,6 +18,8 @@ pub struct Row {
     pub text: String,
     /// How often, in words; empty where that is not to be said.
     pub bound: String,
+    /// Whether it has a bound, where it is to have one.
+    pub is_bounded: bool,
     /// What it does about changes; empty where nothing is known.
     pub role: &'static str,
 }
@@ -52,6 +54,7 @@ fn row(node: &Node, tree: String) -> Row {
         kind: node.kind,
         text: text(node),
         bound: node.bound.map_or_else(String::new, |bound| words(bound, node.kind)),
+        is_bounded: !matches!(node.bound, Some(Bound::NoneFound | Bound::Budget)),
         role: match node.role {
             Some(Role::Edits) => "edits",
             Some(Role::Verifies) => "verifies",
@@ -89,7 +92,7 @@ impl fmt::Display for Outline {
         let width = rows.iter().map(|row| row.line.to_string().len()).max();
         let width = width.unwrap_or_default();
         for row in &rows {
-            let Row { line, tree, kind, text, bound, role } = row;
+            let Row { line, tree, kind, text, bound, role, .. } = row;
             let line = if *line == 0 { String::new() } else { line.to_string() };
             let mut said = format!("{line:>width$}  {tree}{}", kind.word());
             if !text.is_empty() {
