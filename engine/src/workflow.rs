@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bellwether_scripts::{Limits, Meta, parse};
 
-use crate::agent_type::{
-    Home, Problem, personal_folders, plugins, project_folders, projects,
-};
+use crate::agent_type::{Home, Problem, personal_folders, plugins, project_folders, projects};
 
 /// A longer file, in bytes, is no workflow's: the most that a script may have by default.
 const FILE_BYTES_MAX: u64 = 512 << 10;

@@ -158,7 +158,10 @@ pub(crate) fn parsed<'a>(
         .parse()
 }
 
-pub(crate) fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
+pub(crate) fn syntax<'a>(
+    allocator: &'a Allocator,
+    text: &'a str,
+) -> Result<Ast<'a>, OxcDiagnostic> {
     let parsed = parsed(allocator, text, SourceType::mjs());
     match parsed.diagnostics.errors().next() {
         Some(error) => Err(error.clone()),

@@ -204,7 +204,10 @@ impl Lines {
     pub(crate) fn span(&self, text: &str, line: u32) -> Option<Span> {
         let index = (line as usize).checked_sub(1)?;
         let start = *self.starts.get(index)?;
-        let end = self.starts.get(index + 1).map_or(text.len(), |&next| next as usize - 1);
+        let end = self
+            .starts
+            .get(index + 1)
+            .map_or(text.len(), |&next| next as usize - 1);
         Some(Span::new(start, (end as u32).max(start)))
     }
 

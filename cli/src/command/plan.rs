@@ -76,16 +76,24 @@ fn root(given: Option<&Path>, place: &Place) -> Result<PathBuf> {
         return Ok(root);
     }
     let shown = given.display();
-    Err(CommandError::usage(format!("--root {shown}: there is no such folder"))
-        .help("give the folder in or above which .bellwether or .claude lies"))
+    Err(
+        CommandError::usage(format!("--root {shown}: there is no such folder"))
+            .help("give the folder in or above which .bellwether or .claude lies"),
+    )
 }
 
 /// The script and how it is named.
 fn read(flags: &Flags, root: &Path, place: &Place) -> Result<(String, Script)> {
     if flags.script.as_os_str() == STDIN {
-        if flags.args_file.as_ref().is_some_and(|file| file.as_os_str() == STDIN) {
-            return Err(CommandError::usage("script and args cannot both come from stdin")
-                .help("give one of them as a file"));
+        if flags
+            .args_file
+            .as_ref()
+            .is_some_and(|file| file.as_os_str() == STDIN)
+        {
+            return Err(
+                CommandError::usage("script and args cannot both come from stdin")
+                    .help("give one of them as a file"),
+            );
         }
         return check::read(&flags.script);
     }
@@ -96,12 +104,7 @@ fn read(flags: &Flags, root: &Path, place: &Place) -> Result<(String, Script)> {
 }
 
 /// What a run would be started with.
-fn start_options(
-    place: &Place,
-    root: &Path,
-    args: Option<String>,
-    screen: Screen,
-) -> StartOptions {
+fn start_options(place: &Place, root: &Path, args: Option<String>, screen: Screen) -> StartOptions {
     let config = &place.config;
     let mut options = StartOptions::default();
     match config.agents() {
@@ -156,7 +159,9 @@ fn print(plan: &Plan, screen: Screen) {
         }
         let count = |severity| {
             let findings = plan.findings.iter();
-            findings.filter(|told| told.finding.severity == severity).count()
+            findings
+                .filter(|told| told.finding.severity == severity)
+                .count()
         };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         lines.line(&drawing::found(errors, warnings, screen.out));

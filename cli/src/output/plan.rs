@@ -1,5 +1,7 @@
 //! Plans and outlines in words and tables, for people.
 
+use std::collections::HashMap;
+
 use bellwether::Level;
 use bellwether::plan::outline::{Kind, Outline, Row};
 use bellwether::plan::{Plan, PlanStatus, PlannedAgent, PlannedPhase};
@@ -20,7 +22,11 @@ const TEXT: usize = 70;
 
 /// A plan, without its findings.
 pub(crate) fn plan(plan: &Plan, paint: Paint) -> Vec<String> {
-    let name = if plan.name.is_empty() { &plan.script } else { &plan.name };
+    let name = if plan.name.is_empty() {
+        &plan.script
+    } else {
+        &plan.name
+    };
     let status = plan.status.name();
     let status = match plan.status {
         PlanStatus::Completed => paint.green(status),
@@ -99,7 +105,10 @@ fn agents(plan: &Plan) -> String {
         None => "no cap".to_owned(),
     };
     let budget = caps.budget.map_or_else(String::new, |total| {
-        format!("; a budget of {} output tokens, of which each writes 2,000", number(total))
+        format!(
+            "; a budget of {} output tokens, of which each writes 2,000",
+            number(total)
+        )
     });
     format!(
         "{} (cap {}), at most {} at once ({at_once}){budget}",
@@ -138,7 +147,10 @@ fn phase(phase: &PlannedPhase, paint: Paint) -> Vec<String> {
         0 => paint.dim("no agents"),
         count => many(count as u64, "agent"),
     };
-    let failed = phase.agents.iter().filter(|agent| agent.outcome == "failed");
+    let failed = phase
+        .agents
+        .iter()
+        .filter(|agent| agent.outcome == "failed");
     let failed = match failed.count() {
         0 => String::new(),
         count => paint.red(&format!(", {count} failed")),
@@ -147,7 +159,10 @@ fn phase(phase: &PlannedPhase, paint: Paint) -> Vec<String> {
     let groups = groups(&phase.agents);
     let all = groups.len();
     if all > 0 {
-        let rows = groups.iter().take(ROWS_SHOWN).map(|group| row(group, paint));
+        let rows = groups
+            .iter()
+            .take(ROWS_SHOWN)
+            .map(|group| row(group, paint));
         let heads = ["AGENTS", "LABEL", "TYPE", "MODEL", "ISOLATION", "LINE"];
         let table = table::lines(&heads, rows.collect(), 1, WIDTH - 2);
         lines.extend(table.into_iter().map(|line| format!("  {line}")));
@@ -158,22 +173,17 @@ fn phase(phase: &PlannedPhase, paint: Paint) -> Vec<String> {
 
 /// Agents that a table shows as one row: asked at one place, with the same options.
 fn groups(agents: &[PlannedAgent]) -> Vec<Vec<&PlannedAgent>> {
-    fn same<'a>(agent: &'a PlannedAgent) -> impl PartialEq + 'a {
-        (
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<&PlannedAgent>> = Vec::new();
+    for agent in agents {
+        let same = (
             (agent.line, &agent.workflow, &agent.agent_type, &agent.model),
             (&agent.effort, &agent.isolation, &agent.backend),
             // Where the line is not known, the label says what belongs together.
             agent.label.as_ref().filter(|_| agent.line == 0),
-        )
-    }
-    let mut groups: Vec<Vec<&PlannedAgent>> = Vec::new();
-    for agent in agents {
-        // Those of one place mostly follow each other.
-        let known = groups
-            .iter_mut()
-            .rev()
-            .find(|group| group.first().is_some_and(|first| same(first) == same(agent)));
-        match known {
+        );
+        let place = *places.entry(same).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some(group) => group.push(agent),
             None => groups.push(vec![agent]),
         }
@@ -194,7 +204,9 @@ fn row(group: &[&PlannedAgent], paint: Paint) -> Vec<Cell> {
         }
         label => one_line(&label, TEXT),
     };
-    let cell = |text: Option<&String>| Cell::new(text.map_or_else(|| "-".to_owned(), |text| one_line(text, 30)));
+    let cell = |text: Option<&String>| {
+        Cell::new(text.map_or_else(|| "-".to_owned(), |text| one_line(text, 30)))
+    };
     let Some(first) = group.first() else {
         return Vec::new();
     };
@@ -233,7 +245,10 @@ fn pattern(labels: &[&str]) -> String {
     let (mut start, mut end) = (letters.len(), letters.len());
     for label in rest {
         let other: Vec<char> = label.chars().collect();
-        let same = letters.iter().zip(&other).take_while(|(one, other)| one == other);
+        let same = letters
+            .iter()
+            .zip(&other)
+            .take_while(|(one, other)| one == other);
         start = start.min(same.count());
         let same = letters.iter().rev().zip(other.iter().rev());
         end = end.min(same.take_while(|(one, other)| one == other).count());
@@ -252,7 +267,10 @@ fn others(plan: &Plan, paint: Paint) -> Vec<String> {
             Some(file) => paint.dim(&plain(&file.to_string_lossy())),
             None => paint.red("not found: it gives null"),
         };
-        (call.line, format!("{}  {found}", one_line(&call.target, TEXT)))
+        (
+            call.line,
+            format!("{}  {found}", one_line(&call.target, TEXT)),
+        )
     });
     let merges = plan.merges.iter().map(|merge| {
         let into = merge.into.as_deref().map(|into| one_line(into, 40));
@@ -273,11 +291,7 @@ fn others(plan: &Plan, paint: Paint) -> Vec<String> {
 }
 
 /// Lines of the script and what they do, with equal ones that follow each other counted.
-fn listed(
-    title: &str,
-    rows: impl Iterator<Item = (u32, String)>,
-    paint: Paint,
-) -> Vec<String> {
+fn listed(title: &str, rows: impl Iterator<Item = (u32, String)>, paint: Paint) -> Vec<String> {
     let mut counted: Vec<((u32, String), usize)> = Vec::new();
     for row in rows {
         match counted.last_mut() {
@@ -291,7 +305,11 @@ fn listed(
     let all = counted.len();
     let mut lines = vec![String::new(), paint.bold(title)];
     for ((line, text), count) in counted.into_iter().take(LISTED) {
-        let times = if count > 1 { format!(" × {count}") } else { String::new() };
+        let times = if count > 1 {
+            format!(" × {count}")
+        } else {
+            String::new()
+        };
         let place = line_of(line);
         let between = if place.is_empty() { "" } else { ": " };
         lines.push(format!(" {place}{between}{text}{times}"));
@@ -302,8 +320,16 @@ fn listed(
 
 /// The last line: errors and warnings.
 pub(crate) fn found(errors: usize, warnings: usize, paint: Paint) -> String {
-    let text = format!("{} and {}", many(errors as u64, "error"), many(warnings as u64, "warning"));
-    if errors > 0 { paint.red(&text) } else { paint.yellow(&text) }
+    let text = format!(
+        "{} and {}",
+        many(errors as u64, "error"),
+        many(warnings as u64, "warning")
+    );
+    if errors > 0 {
+        paint.red(&text)
+    } else {
+        paint.yellow(&text)
+    }
 }
 
 /// A script's shape.
@@ -328,7 +354,9 @@ fn outlined(row: &Row, width: usize, paint: Paint) -> String {
     };
     let gutter = paint.dim(&format!("{line:>width$}  {}", row.tree));
     let word = match row.kind {
-        Kind::Agent | Kind::Attempt | Kind::Workflow | Kind::Pattern | Kind::Merge => paint.cyan(row.kind.word()),
+        Kind::Agent | Kind::Attempt | Kind::Workflow | Kind::Pattern | Kind::Merge => {
+            paint.cyan(row.kind.word())
+        }
         Kind::Phase => paint.bold(row.kind.word()),
         kind => kind.word().to_owned(),
     };
@@ -338,7 +366,13 @@ fn outlined(row: &Row, width: usize, paint: Paint) -> String {
     }
     if !row.bound.is_empty() {
         let bound = format!("({})", row.bound);
-        text = text + " " + &if row.is_bounded { paint.dim(&bound) } else { paint.yellow(&bound) };
+        text = text
+            + " "
+            + &if row.is_bounded {
+                paint.dim(&bound)
+            } else {
+                paint.yellow(&bound)
+            };
     }
     match row.role {
         "" => text,
@@ -356,7 +390,10 @@ mod tests {
         for (labels, wanted) in [
             (&["one"][..], "one"),
             (&["one", "one"], "one"),
-            (&["review:a.ts", "review:b.ts", "review:long.ts"], "review:….ts"),
+            (
+                &["review:a.ts", "review:b.ts", "review:long.ts"],
+                "review:….ts",
+            ),
             (&["a", "b"], "…"),
             (&["aa", "a"], "a…"),
             (&["aba", "ababa"], "aba…"),

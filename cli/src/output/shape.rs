@@ -83,7 +83,10 @@ mod tests {
                 json!({ "found": [{ "title": "a" }, { "title": "b" }], "done": true }),
                 "{ found: [{ title: string } × 2], done: boolean }",
             ),
-            (json!([1, "a", true, null]), "[number | string | boolean | … × 4]"),
+            (
+                json!([1, "a", true, null]),
+                "[number | string | boolean | … × 4]",
+            ),
         ];
         for (value, wanted) in table {
             assert_eq!(shape(&value), wanted);

@@ -86,18 +86,18 @@ impl<'a> Drive<'a> {
         let path = script.path.as_ref();
         let path = path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         let file = run::file_name(path.as_deref());
-        let parsed = bellwether_scripts::parse(&script.source, &file, &limits).map_err(|refusal| {
-            let error = ScriptError {
-                line: refusal.line,
-                column: refusal.column,
-                ..error("SyntaxError", "SCRIPT_REFUSED", refusal.message)
-            };
-            refused("", error)
-        })?;
+        let parsed =
+            bellwether_scripts::parse(&script.source, &file, &limits).map_err(|refusal| {
+                let error = ScriptError {
+                    line: refusal.line,
+                    column: refusal.column,
+                    ..error("SyntaxError", "SCRIPT_REFUSED", refusal.message)
+                };
+                refused("", error)
+            })?;
         let name = &parsed.meta().name;
-        let args_error = |why: StartError| {
-            refused(name, error("ArgsError", "ARGS", why.to_string()))
-        };
+        let args_error =
+            |why: StartError| refused(name, error("ArgsError", "ARGS", why.to_string()));
         let args = start.args.as_deref().map(checked_args).transpose();
         let args = args.map_err(args_error)?;
         if let Some(schema) = &parsed.meta().args_schema {
@@ -122,7 +122,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Drives the plan to its end, on a thread whose stack holds the script's.
-    pub(super) fn to_its_end(self, findings: Findings) -> Plan {
+    pub(super) fn carry_out(self, findings: Findings) -> Plan {
         let stack = self.limits.stack_bytes + 2 * VmLimits::THREAD_STACK_BYTES_SPARE;
         let caps = self.plan_caps;
         let name = self.script.meta().name.clone();
@@ -371,7 +371,10 @@ impl<'a> Driven<'a> {
     /// How an attempt ends, and what it leaves.
     fn end_of(&mut self, token: FencingToken) -> (End, Vec<Kept>) {
         if let Some(asked) = self.tally.merge(token.call) {
-            return (merge(token, &asked.branches, asked.into.as_deref()), Vec::new());
+            return (
+                merge(token, &asked.branches, asked.into.as_deref()),
+                Vec::new(),
+            );
         }
         let options = self.tally.options(token.call);
         let schema = options.as_ref().and_then(|it| it.options.schema.as_deref());

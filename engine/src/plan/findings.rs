@@ -1,6 +1,6 @@
 //! What is told of a plan: what a check finds in its scripts, and what was not found when it was asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use bellwether_journal::record::CallKind;
@@ -84,7 +84,14 @@ impl Findings {
     }
 
     /// A workflow could not be read: what a run says of it, and by what it was named.
-    pub(super) fn workflow(&mut self, path: &str, line: u32, target: &str, by_name: bool, why: &str) {
+    pub(super) fn workflow(
+        &mut self,
+        path: &str,
+        line: u32,
+        target: &str,
+        by_name: bool,
+        why: &str,
+    ) {
         let known = if by_name {
             self.here.workflow(target)
         } else {
@@ -112,7 +119,11 @@ impl Findings {
         match same {
             Some(Told { by_check: true, .. }) => {}
             Some(known) => {
-                let Finding { line: first, related, .. } = &mut known.finding.finding;
+                let Finding {
+                    line: first,
+                    related,
+                    ..
+                } = &mut known.finding.finding;
                 let is_new = *first != line && related.iter().all(|other| other.line != line);
                 if is_new && line > 0 && related.len() < RELATED_MAX {
                     related.push(Related::new(line, 1, "and here"));
@@ -126,8 +137,14 @@ impl Findings {
                     CallKind::Merge => &["merge"],
                     _ => &["agent", "attempt", "patterns"],
                 };
-                let Problem { code, message, remedy, .. } = told;
-                let finding = Finding::at_line(source, line, words, code, severity, message, remedy);
+                let Problem {
+                    code,
+                    message,
+                    remedy,
+                    ..
+                } = told;
+                let finding =
+                    Finding::at_line(source, line, words, code, severity, message, remedy);
                 self.told.push(Told {
                     finding: PlanFinding {
                         path: path.to_owned(),
@@ -171,8 +188,16 @@ fn looked_in(remedy: &mut String, folders: &[PathBuf]) {
     if let Some(general) = remedy.find(COME_FROM) {
         remedy.truncate(general);
     }
-    let between = if remedy.is_empty() || remedy.ends_with("; ") { "" } else { "; " };
-    let folders = folders.iter().map(|folder| folder.display().to_string());
-    let folders: Vec<String> = folders.collect();
-    *remedy += &format!("{between}looked in {}", folders.join(", "));
+    let between = if remedy.is_empty() || remedy.ends_with("; ") {
+        ""
+    } else {
+        "; "
+    };
+    let mut seen = HashSet::new();
+    // A project may lie in the person's own folder.
+    let folders = folders.iter().filter(|folder| seen.insert(*folder));
+    let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    for part in [between, "looked in ", &folders.join(", ")] {
+        remedy.push_str(part);
+    }
 }

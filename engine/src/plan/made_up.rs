@@ -58,15 +58,7 @@ impl MadeUp {
                 let text = format!("agent text output {}", u64::from(call.0) + 1);
                 Made::Value(packed(&Value::from(text)))
             }
-            Some(schema) => match self.of_schemas.get(schema.get()) {
-                Some(known) => known.clone(),
-                None => {
-                    let made = self.of_schema(schema.get());
-                    self.of_schemas
-                        .insert(schema.get().to_owned(), made.clone());
-                    made
-                }
-            },
+            Some(schema) => self.of_schema(schema.get()),
         };
         let usage = Usage {
             input_tokens: 0,
@@ -78,18 +70,29 @@ impl MadeUp {
         }
     }
 
-    fn of_schema(&self, schema: &str) -> Made {
-        let schema: Value = match serde_json::from_str(schema) {
-            Ok(schema) => schema,
-            Err(error) => return Made::Failure(failed(format!("the schema: {error}"))),
+    fn of_schema(&mut self, schema: &str) -> Made {
+        if let Some(known) = self.of_schemas.get(schema) {
+            return known.clone();
+        }
+        let made = self.make(schema);
+        self.of_schemas.insert(schema.to_owned(), made.clone());
+        made
+    }
+
+    fn make(&self, schema: &str) -> Made {
+        let read = |schema: &str| {
+            let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
+            let compiled = Schema::compile(&schema).map_err(|malformed| malformed.to_string())?;
+            Ok::<_, String>((schema, compiled))
+        };
+        let (schema, compiled) = match read(schema) {
+            Ok(read) => read,
+            // A run has refused it before.
+            Err(why) => return Made::Failure(failed(format!("the schema: {why}"))),
         };
         let value: Arc<str> = dry::value_of(&schema, self.items).to_string().into();
-        let schema = match Schema::compile(&schema) {
-            Ok(schema) => schema,
-            Err(malformed) => return Made::Failure(failed(malformed.to_string())),
-        };
         // One that cannot be made to fit fails as that of any agent does whose answers never fit (A04).
-        match outcome_of(&schema, &value) {
+        match outcome_of(&compiled, &value) {
             AgentOutcome::Failed(failure) => Made::Failure(failure),
             _ => Made::Value(text::pack(value)),
         }
@@ -137,10 +140,7 @@ pub(super) fn merge(token: FencingToken, branches: &[String], into: Option<&str>
     let commit = |number: u64| format!("{number:040x}");
     // Far from the numbers of agents' commits.
     let first = (u64::from(token.call.0) + 1) << 32;
-    let into = into.map_or_else(
-        || format!("bellwether/{}/landed", token.run),
-        str::to_owned,
-    );
+    let into = into.map_or_else(|| format!("bellwether/{}/landed", token.run), str::to_owned);
     let landed: Vec<Value> = branches
         .iter()
         .zip(1..)

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use self::report::{
-    LongestPrompt, Plan, PlanCaps, PlanFinding, PlanStatus, PlannedAgent, PlannedLog,
-    PlannedMerge, PlannedPhase, PlannedWorkflow, RefusedCalls,
+    LongestPrompt, Plan, PlanCaps, PlanFinding, PlanStatus, PlannedAgent, PlannedLog, PlannedMerge,
+    PlannedPhase, PlannedWorkflow, RefusedCalls,
 };
 
 use self::drive::Drive;
@@ -153,7 +153,7 @@ pub fn plan(script: &Script, start: &StartOptions, options: &PlanOptions) -> Pla
     let findings = Findings::of(script, start);
     let name = findings.main.clone();
     let plan = match Drive::prepare(script, start, options) {
-        Ok(drive) => drive.to_its_end(findings),
+        Ok(drive) => drive.carry_out(findings),
         Err(refused) => Plan {
             findings: findings.told(options),
             ..*refused

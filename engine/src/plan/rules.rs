@@ -58,18 +58,18 @@ impl PlanRules {
 
 impl Resolve for PlanRules {
     fn resolve(&self, kind: CallKind, mut all: Map<String, Value>) -> Resolution {
-        let resolution = self.rules.resolve(kind, all.clone());
+        let mut resolution = self.rules.resolve(kind, all.clone());
         let is_unknown = |code| kind == CallKind::Agent && code == "UNKNOWN_AGENT_TYPE";
-        match &resolution.backend {
-            Err(refusal) if !self.strict && is_unknown(refusal.code) => {
-                let named = all.remove("agentType");
-                let mut resolution = self.rules.resolve(kind, all);
-                // As it was named, so that the plan can show it.
-                resolution.options.agent_type =
-                    named.and_then(|name| name.as_str().map(str::to_owned));
-                resolution
+        if let Err(refusal) = &resolution.backend
+            && is_unknown(refusal.code)
+        {
+            let named = all.remove("agentType");
+            if !self.strict {
+                resolution = self.rules.resolve(kind, all);
             }
-            _ => resolution,
+            // As it was named, so that the plan can tell of it.
+            resolution.options.agent_type = named.and_then(|name| name.as_str().map(str::to_owned));
         }
+        resolution
     }
 }

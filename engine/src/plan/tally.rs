@@ -43,7 +43,10 @@ struct Seen {
 /// A place in the plan's lists.
 #[derive(Clone, Copy)]
 enum Place {
-    Agent { phase: usize, index: usize },
+    Agent {
+        phase: usize,
+        index: usize,
+    },
     Merge(usize),
     Workflow(usize),
     /// In none of them.

@@ -94,28 +94,21 @@ impl Finding {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        let told = |span| Found {
-            severity,
-            ..Found::error(code, span, message, remedy)
+        let lines = Lines::of(source);
+        let Some(span) = lines.span(source, line) else {
+            return Self {
+                severity,
+                ..Self::of_file(code, message.into(), &remedy.into())
+            };
         };
-        match Lines::of(source).span(source, line) {
-            Some(span) => {
-                let text = source
-                    .get(span.start as usize..span.end as usize)
-                    .unwrap_or_default();
-                let at = place_of(text, words);
-                let start = span.start + at.start as u32;
-                let end = span.start + at.end as u32;
-                finding(source, &Lines::of(source), told(Span::new(start, end)))
-            }
-            None => {
-                let found = told(Span::default());
-                Self {
-                    severity,
-                    ..Self::of_file(code, found.message, &found.remedy)
-                }
-            }
-        }
+        let text = source.get(span.start as usize..span.end as usize);
+        let at = place_of(text.unwrap_or_default(), words);
+        let at = Span::new(span.start + at.start as u32, span.start + at.end as u32);
+        let told = Found {
+            severity,
+            ..Found::error(code, at, message, remedy)
+        };
+        finding(source, &lines, told)
     }
 
     /// A finding about the whole file.

@@ -70,9 +70,10 @@ fn of_call<'a>(body: &Body<'_, 'a>, call: &'a CallExpression<'a>, depth: usize) 
 fn plus(one: Bound, other: Bound) -> Bound {
     match (one, other) {
         (Bound::Exactly(one), Bound::Exactly(other)) => Bound::Exactly(one.saturating_add(other)),
-        (Bound::Exactly(one) | Bound::AtMost(one), Bound::Exactly(other) | Bound::AtMost(other)) => {
-            Bound::AtMost(one.saturating_add(other))
-        }
+        (
+            Bound::Exactly(one) | Bound::AtMost(one),
+            Bound::Exactly(other) | Bound::AtMost(other),
+        ) => Bound::AtMost(one.saturating_add(other)),
         _ => Bound::NoneFound,
     }
 }
@@ -208,11 +209,20 @@ fn passes<'a>(
     };
     let (name, end, operator) = match (counter(&binary.left), body.count(&binary.right)) {
         (Some(name), Some(end)) => (name, end, binary.operator),
-        _ => (counter(&binary.right)?, body.count(&binary.left)?, turned(binary.operator)?),
+        _ => (
+            counter(&binary.right)?,
+            body.count(&binary.left)?,
+            turned(binary.operator)?,
+        ),
     };
     let reached_at = match (operator, holds) {
-        (BinaryOperator::LessThan, true) | (BinaryOperator::GreaterEqualThan, false) => end,
-        (BinaryOperator::StrictEquality | BinaryOperator::Equality, false) => end,
+        (BinaryOperator::LessThan, true)
+        | (
+            BinaryOperator::GreaterEqualThan
+            | BinaryOperator::StrictEquality
+            | BinaryOperator::Equality,
+            false,
+        ) => end,
         (BinaryOperator::LessEqualThan, true) | (BinaryOperator::GreaterThan, false) => {
             end.checked_add(1)?
         }
@@ -222,7 +232,8 @@ fn passes<'a>(
     let (from, step, write) = counts_up(body, of, symbol)?;
     let rounds = reached_at.saturating_sub(from).div_ceil(step);
     // Behind a body that has counted already it lets the loop go on once less.
-    let is_behind = of.body.span().contains_inclusive(write) && write.start < condition.span().start;
+    let is_behind =
+        of.body.span().contains_inclusive(write) && write.start < condition.span().start;
     let counted = is_behind || counts_first(condition);
     Some(rounds.saturating_sub(u64::from(counted)))
 }
@@ -233,7 +244,9 @@ fn counter<'a>(expression: &'a Expression<'a>) -> Option<&'a IdentifierReference
         Expression::Identifier(name) => Some(name),
         Expression::UpdateExpression(update) if update.operator == UpdateOperator::Increment => {
             match &update.argument {
-                oxc_ast::ast::SimpleAssignmentTarget::AssignmentTargetIdentifier(name) => Some(name),
+                oxc_ast::ast::SimpleAssignmentTarget::AssignmentTargetIdentifier(name) => {
+                    Some(name)
+                }
                 _ => None,
             }
         }
@@ -253,11 +266,7 @@ fn turned(operator: BinaryOperator) -> Option<BinaryOperator> {
 }
 
 /// Where a variable begins, by how much it grows in each round, and where, if it is written to in no other way.
-fn counts_up(
-    body: &Body<'_, '_>,
-    of: &Rounds<'_>,
-    symbol: SymbolId,
-) -> Option<(u64, u64, Span)> {
+fn counts_up(body: &Body<'_, '_>, of: &Rounds<'_>, symbol: SymbolId) -> Option<(u64, u64, Span)> {
     let scoping = body.scoping();
     let declaration = body.nodes().kind(scoping.symbol_declaration(symbol));
     let AstKind::VariableDeclarator(declarator) = declaration else {

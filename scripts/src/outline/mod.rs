@@ -4,8 +4,11 @@
 //! Calls stand where they are made: functions of the script are followed where they are called, functions that are given to
 //! `parallel`, `pipeline`, `map` and the like stand in what calls them. What cannot be placed stands at the end.
 
+mod asked;
 mod bound;
 mod draw;
+mod fan;
+mod functions;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -134,7 +137,14 @@ impl Kind {
     const fn is_work(self) -> bool {
         matches!(
             self,
-            Self::Agent | Self::Attempt | Self::Workflow | Self::Merge | Self::Pattern | Self::Parallel | Self::Race | Self::Pipeline
+            Self::Agent
+                | Self::Attempt
+                | Self::Workflow
+                | Self::Merge
+                | Self::Pattern
+                | Self::Parallel
+                | Self::Race
+                | Self::Pipeline
         )
     }
 }
@@ -206,7 +216,8 @@ pub struct AgentSays {
 /// # Ok::<(), Box<bellwether_scripts::Refusal>>(())
 /// ```
 pub fn outline(source: &str, file_name: &str, limits: &Limits) -> Result<Outline, Box<Refusal>> {
-    let of_file = |(message, help): parse::OfFile| Box::new(Refusal::of_file(file_name, message, help));
+    let of_file =
+        |(message, help): parse::OfFile| Box::new(Refusal::of_file(file_name, message, help));
     is_short_enough(source, limits).map_err(of_file)?;
     deep(source, || read(source, file_name)).map_err(of_file)?
 }
@@ -214,7 +225,13 @@ pub fn outline(source: &str, file_name: &str, limits: &Limits) -> Result<Outline
 fn read(source: &str, file_name: &str) -> Result<Outline, Box<Refusal>> {
     let (text, nul) = text_of(source);
     if let Some(nul) = nul {
-        return Err(Box::new(Refusal::at(file_name, source, nul, parse::NUL.0, parse::NUL.1)));
+        return Err(Box::new(Refusal::at(
+            file_name,
+            source,
+            nul,
+            parse::NUL.0,
+            parse::NUL.1,
+        )));
     }
     let allocator = Allocator::default();
     let script = parse::syntax(&allocator, &text)
@@ -223,7 +240,10 @@ fn read(source: &str, file_name: &str) -> Result<Outline, Box<Refusal>> {
     let body = body_of(&text, header.span);
     let allocator = Allocator::default();
     let program = parsed(&allocator, &body, SourceType::mjs()).program;
-    let semantic = SemanticBuilder::new().with_build_nodes(true).build(&program).semantic;
+    let semantic = SemanticBuilder::new()
+        .with_build_nodes(true)
+        .build(&program)
+        .semantic;
     let body = Body::of(&semantic, &text);
     let (nodes, left_out) = draw::draw(&body);
     Ok(Outline {

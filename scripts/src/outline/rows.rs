@@ -53,7 +53,9 @@ fn row(node: &Node, tree: String) -> Row {
         tree,
         kind: node.kind,
         text: text(node),
-        bound: node.bound.map_or_else(String::new, |bound| words(bound, node.kind)),
+        bound: node
+            .bound
+            .map_or_else(String::new, |bound| words(bound, node.kind)),
         is_bounded: !matches!(node.bound, Some(Bound::NoneFound | Bound::Budget)),
         role: match node.role {
             Some(Role::Edits) => "edits",
@@ -70,11 +72,16 @@ fn text(node: &Node) -> String {
     let said = [&options.agent_type, &options.model, &options.isolation];
     let said = said.into_iter().flatten().map(String::as_str);
     let schema = options.schema.then_some("schema");
-    said.chain(schema).fold(node.text.clone(), |text, option| text + "  " + option)
+    said.chain(schema)
+        .fold(node.text.clone(), |text, option| text + "  " + option)
 }
 
 fn words(bound: Bound, kind: Kind) -> String {
-    let unit = if kind == Kind::Loop { "times" } else { "at once" };
+    let unit = if kind == Kind::Loop {
+        "times"
+    } else {
+        "at once"
+    };
     match (bound, kind) {
         (Bound::Exactly(1), Kind::Loop) => "once".to_owned(),
         (Bound::Exactly(count), Kind::Pipeline) => format!("{count} items"),
@@ -92,8 +99,20 @@ impl fmt::Display for Outline {
         let width = rows.iter().map(|row| row.line.to_string().len()).max();
         let width = width.unwrap_or_default();
         for row in &rows {
-            let Row { line, tree, kind, text, bound, role, .. } = row;
-            let line = if *line == 0 { String::new() } else { line.to_string() };
+            let Row {
+                line,
+                tree,
+                kind,
+                text,
+                bound,
+                role,
+                ..
+            } = row;
+            let line = if *line == 0 {
+                String::new()
+            } else {
+                line.to_string()
+            };
             let mut said = format!("{line:>width$}  {tree}{}", kind.word());
             if !text.is_empty() {
                 said = said + " " + text;

@@ -1,6 +1,10 @@
 //! The drawing of scripts, line by line; bounds as tables; and sources that mean harm.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use super::*;
 
@@ -157,29 +161,65 @@ const never = () => agent('Never called')",
 fn loops_have_their_bounds() {
     for (head, bound) in [
         ("for (let i = 0; i < 4; i++) {", "4 times"),
-        ("for (let i = 0; i < 4; i++) { if (args) break;", "at most 4 times"),
+        (
+            "for (let i = 0; i < 4; i++) { if (args) break;",
+            "at most 4 times",
+        ),
         ("for (let i = 0; i < args.n; i++) {", "no bound found"),
-        ("for (let i = 0;; i++) { if (i >= 3) break;", "at most 3 times"),
+        (
+            "for (let i = 0;; i++) { if (i >= 3) break;",
+            "at most 3 times",
+        ),
         ("for (const one of [1, 2, 3]) {", "3 times"),
         ("for (const one of args.slice(0, 5)) {", "at most 5 times"),
         ("for (const one of args) {", "no bound found"),
         ("for (const name in args) {", "no bound found"),
-        ("const MAX = 2 + 3; let n = 0; while (n < MAX && args) { n++;", "at most 5 times"),
+        (
+            "const MAX = 2 + 3; let n = 0; while (n < MAX && args) { n++;",
+            "at most 5 times",
+        ),
         ("let n = 1; while (5 >= n) { n += 2;", "at most 3 times"),
         ("let n = 0; while (n++ < 3) {", "at most 3 times"),
         ("let n = 0; while (++n < 3) {", "at most 2 times"),
-        ("let n = 0; do { n++; await agent('in') } while (n < 3); {", "at most 3 times"),
-        ("let n = 0; do { await agent('in') } while (n++ < 3); {", "at most 4 times"),
-        ("let n = 0; while (true) { if (++n > 3) break;", "at most 3 times"),
-        ("let n = 0; while (true) { await agent('in'); if (++n >= 3) break;", "at most 3 times"),
-        ("let n = 0; while (true) { n++; await agent('in'); if (n === 3 || args) { log('x'); return 1 }", "at most 3 times"),
+        (
+            "let n = 0; do { n++; await agent('in') } while (n < 3); {",
+            "at most 3 times",
+        ),
+        (
+            "let n = 0; do { await agent('in') } while (n++ < 3); {",
+            "at most 4 times",
+        ),
+        (
+            "let n = 0; while (true) { if (++n > 3) break;",
+            "at most 3 times",
+        ),
+        (
+            "let n = 0; while (true) { await agent('in'); if (++n >= 3) break;",
+            "at most 3 times",
+        ),
+        (
+            "let n = 0; while (true) { n++; await agent('in'); if (n === 3 || args) { log('x'); return 1 }",
+            "at most 3 times",
+        ),
         ("while (true) {", "no bound found"),
         ("while (args.length) {", "no bound found"),
         // What is counted down again, or skipped, or begins anew, is no bound.
-        ("let n = 0; while (n < 3) { n++; if (args) n = 0;", "no bound found"),
-        ("let n = 0; while (n < 3) { if (args) continue; n++;", "no bound found"),
-        ("let n = 0; while (n < 3) { if (args) n++;", "no bound found"),
-        ("while (args) { let n = 0; n++; if (n > 3) break;", "no bound found"),
+        (
+            "let n = 0; while (n < 3) { n++; if (args) n = 0;",
+            "no bound found",
+        ),
+        (
+            "let n = 0; while (n < 3) { if (args) continue; n++;",
+            "no bound found",
+        ),
+        (
+            "let n = 0; while (n < 3) { if (args) n++;",
+            "no bound found",
+        ),
+        (
+            "while (args) { let n = 0; n++; if (n > 3) break;",
+            "no bound found",
+        ),
         (
             "while (!budget.total || budget.remaining() > 60000) {",
             "while the budget lasts; no bound without one",
@@ -188,10 +228,16 @@ fn loops_have_their_bounds() {
             "while (true) { if (budget.remaining() < 1) break;",
             "while the budget lasts; no bound without one",
         ),
-        ("let n = 0; while (n < 9 && budget.remaining() > 1) { n++;", "at most 9 times"),
+        (
+            "let n = 0; while (n < 9 && budget.remaining() > 1) { n++;",
+            "at most 9 times",
+        ),
     ] {
         let drawing = drawn(&format!("{head} await agent('x') }}"));
-        let line = drawing.lines().find(|line| line.contains("loop ")).unwrap_or_default();
+        let line = drawing
+            .lines()
+            .find(|line| line.contains("loop "))
+            .unwrap_or_default();
         assert!(line.ends_with(&format!(" ({bound})")), "{head}\n{drawing}");
     }
 }
@@ -199,12 +245,30 @@ fn loops_have_their_bounds() {
 #[test]
 fn fan_outs_have_their_bounds() {
     for (list, bound) in [
-        ("Array.from({ length: 7 }, (_, i) => () => agent('x'))", "7 at once"),
-        ("[...Array(4).keys()].map((i) => () => agent('x'))", "4 at once"),
-        ("args.slice(0, 12).map((i) => () => agent('x'))", "at most 12 at once"),
-        ("[1, 2, 3].filter(Boolean).map((i) => () => agent('x'))", "at most 3 at once"),
-        ("[() => agent('x'), ...[1, 2].map(() => () => agent('y'))]", "3 at once"),
-        ("args.flatMap((i) => [() => agent('x'), () => agent('y')])", "no bound found"),
+        (
+            "Array.from({ length: 7 }, (_, i) => () => agent('x'))",
+            "7 at once",
+        ),
+        (
+            "[...Array(4).keys()].map((i) => () => agent('x'))",
+            "4 at once",
+        ),
+        (
+            "args.slice(0, 12).map((i) => () => agent('x'))",
+            "at most 12 at once",
+        ),
+        (
+            "[1, 2, 3].filter(Boolean).map((i) => () => agent('x'))",
+            "at most 3 at once",
+        ),
+        (
+            "[() => agent('x'), ...[1, 2].map(() => () => agent('y'))]",
+            "3 at once",
+        ),
+        (
+            "args.flatMap((i) => [() => agent('x'), () => agent('y')])",
+            "no bound found",
+        ),
         ("args", "no bound found"),
     ] {
         let drawing = drawn(&format!("await parallel({list})"));
@@ -237,20 +301,34 @@ fn a_script_that_would_not_run_is_drawn_if_it_can_be_parsed() {
     let text = |source: &str| outline(source, "t.js", &Limits::default());
     let drawing = text("await agent('x')\nconst fs = await import('fs')").unwrap();
     assert_eq!((drawing.name.as_deref(), drawing.nodes.len()), (None, 1));
-    for (source, line, column) in [("await agent(", 1, 13), ("const x: number = 1", 1, 8), ("a\0b", 1, 2)] {
+    for (source, line, column) in [
+        ("await agent(", 1, 13),
+        ("const x: number = 1", 1, 8),
+        ("a\0b", 1, 2),
+    ] {
         let refusal = text(source).unwrap_err();
-        assert_eq!((refusal.line, refusal.column), (line, column), "{source}: {refusal}");
+        assert_eq!(
+            (refusal.line, refusal.column),
+            (line, column),
+            "{source}: {refusal}"
+        );
     }
     let limits = Limits {
         source_bytes: 10,
         ..Limits::default()
     };
-    assert_eq!(outline("await agent('x')", "t.js", &limits).unwrap_err().line, 0);
+    assert_eq!(
+        outline("await agent('x')", "t.js", &limits)
+            .unwrap_err()
+            .line,
+        0
+    );
 }
 
 #[test]
 fn programs_get_it_as_a_tree() {
-    let source = format!("{HEADER}for (let i = 0; i < 2; i++) await agent('Fix it', {{ model: 'opus' }})");
+    let source =
+        format!("{HEADER}for (let i = 0; i < 2; i++) await agent('Fix it', {{ model: 'opus' }})");
     let outline = outline(&source, "t.js", &Limits::default()).unwrap();
     assert_eq!(
         serde_json::to_value(&outline).unwrap(),
@@ -280,26 +358,44 @@ fn hostile_sources_are_drawn_in_bounds() {
     for first in ["agent('x')", "1"] {
         let mut body = format!("const f0 = () => {first}\n");
         for n in 1..60 {
-            body += &format!("const f{n} = () => {{ f{}(); f{}() }}\n", n - 1, n - 1);
+            let before = n - 1;
+            let line = format!("const f{n} = () => {{ f{before}(); f{before}() }}\n");
+            body.push_str(&line);
         }
         body += "f59()";
         let outline = outline(&format!("{HEADER}{body}"), "t.js", &Limits::default()).unwrap();
         assert_eq!(outline.left_out, first != "1");
     }
     // Everything calls everything.
-    let mut body = String::new();
-    for n in 0..40 {
-        let calls: String = (0..40).map(|m| format!("f{m}();")).collect();
-        body += &format!("function f{n}() {{ {calls} agent('x') }}\n");
-    }
-    assert!(drawn(&(body + "f0()")).ends_with("… and more\n"));
+    let calls: Vec<String> = (0..40).map(|n| format!("f{n}()")).collect();
+    let calls = calls.join(";");
+    let functions = (0..40).map(|n| format!("function f{n}() {{ {calls}; agent('x') }}\n"));
+    let body: Vec<String> = functions.collect();
+    assert!(drawn(&(body.concat() + "f0()")).ends_with("… and more\n"));
     // What is nested without end is cut at a depth.
-    let deep = format!("{}await agent('x'){}", "if (args) {".repeat(3_000), "}".repeat(3_000));
+    let deep = format!(
+        "{}await agent('x'){}",
+        "if (args) {".repeat(3_000),
+        "}".repeat(3_000)
+    );
     assert_eq!(drawn(&deep).lines().count(), DEPTH_MAX_LINES);
-    let deep = format!("{}agent('x'){}", "parallel([() => ".repeat(2_000), "])".repeat(2_000));
-    let is_flat = |line: &str| line.chars().take_while(|letter| !letter.is_alphanumeric()).count() < 200;
+    let deep = format!(
+        "{}agent('x'){}",
+        "parallel([() => ".repeat(2_000),
+        "])".repeat(2_000)
+    );
+    let is_flat = |line: &str| {
+        line.chars()
+            .take_while(|letter| !letter.is_alphanumeric())
+            .count()
+            < 200
+    };
     assert!(drawn(&deep).lines().all(|line| is_flat(&line[1..])));
-    drawn(&format!("{}agent('x'){}", "f(".repeat(20_000), ")".repeat(20_000)));
+    drawn(&format!(
+        "{}agent('x'){}",
+        "f(".repeat(20_000),
+        ")".repeat(20_000)
+    ));
 }
 
 /// A part for each level that is drawn, and the agent.
