@@ -296,7 +296,7 @@ const c = await agent('again', { agentType: type('one') })
 const d = await agent('plain', { agentType: 'Nobody' })
 return [a, c, d]";
     let mut options = PlanOptions::new();
-    options.agent_folders = vec!["/x/.claude/agents".into(), "/home/p/.claude/agents".into()];
+    options.agent_folders = vec!["/x/.claude/agents".into(), "/y/.claude/agents".into()];
     let plan = planned(body, &start(), &options);
     assert_eq!(plan.status, PlanStatus::Completed);
     assert_eq!(
@@ -313,7 +313,7 @@ return [a, c, d]";
     for told in &plan.findings {
         let remedy = &told.finding.remedy;
         assert!(
-            remedy.ends_with("; looked in /x/.claude/agents, /home/p/.claude/agents"),
+            remedy.ends_with("; looked in /x/.claude/agents, /y/.claude/agents"),
             "{remedy}"
         );
         assert!(

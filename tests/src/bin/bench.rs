@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let mut words = arguments.into_iter();
     let scenario = words
         .next()
-        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, startup, worktrees, migrate")?;
+        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, plan, startup, worktrees, migrate")?;
     let mut settings = Settings {
         n: 10_000,
         payload_bytes: 100,
