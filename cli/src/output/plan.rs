@@ -83,11 +83,13 @@ pub(crate) fn plan(plan: &Plan, paint: Paint) -> Vec<String> {
         lines.extend(more(plan.logs.len(), LOGS_SHOWN, "lines", paint));
     }
     if let Some(result) = &plan.result {
-        let value: Value = serde_json::from_str(result.get()).unwrap_or_default();
-        lines.extend([
-            String::new(),
-            format!("{} {}", paint.bold("Returns"), plain(&shape(&value))),
-        ]);
+        let shape = match serde_json::from_str::<Value>(result.get()) {
+            Ok(value) => plain(&shape(&value)),
+            // JSON may be nested deeper than its reader goes along.
+            Err(_) => format!("{} bytes of JSON", number(result.get().len() as u64)),
+        };
+        let title = paint.bold("Returns");
+        lines.extend([String::new(), format!("{title} {shape}")]);
     }
     lines
 }
