@@ -105,6 +105,11 @@ pub struct AgentOptions {
     pub max_turns: Option<u32>,
     /// What its agent type tells it besides the prompt.
     pub system_prompt: Option<Arc<str>>,
+    /// How many more attempts it gets when it fails; `None` leaves it to the kind of failure.
+    pub retries: Option<u32>,
+    /// The names of the environment variables that its process gets besides those that every program needs; `None` is all
+    /// that the engine has.
+    pub env: Option<Vec<String>>,
 }
 
 /// An attempt's way to the engine.

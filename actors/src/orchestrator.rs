@@ -2,11 +2,16 @@
 //!
 //! A turn may take its 30 s of CPU, so it runs on a thread where blocking is allowed; answers that come meanwhile are given
 //! in one go when it is back. The VM is never used again after a panic: the supervisor makes a new one from the journal.
+//!
+//! An orchestrator that ends in order has no VM and nobody is charged with that: it let go of it while the script only
+//! waited, or the VM's process went for another script's sake. One that ends otherwise lost it while it was at work.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bellwether_scripts::{Settlement, Turn, Vm};
+use bellwether_scripts::process::{Lost, ScriptVm};
+use bellwether_scripts::{Settlement, Turn, TurnStatus};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::agent::text_of;
@@ -15,18 +20,20 @@ use crate::agent::text_of;
 pub type Listener = Arc<dyn Fn(Vec<Turn>) + Send + Sync>;
 
 /// Makes a VM and its first turn.
-pub type Start = Box<dyn FnOnce() -> (Vm, Turn) + Send>;
+pub type Start = Box<dyn FnOnce() -> Result<(Box<dyn ScriptVm>, Turn), Lost> + Send>;
 
 /// What the orchestrator is told.
 pub enum Message {
     /// Make the VM and report its first turn.
     Start(Start),
     /// Go on with a VM that was recovered.
-    Adopt(Box<Vm>),
+    Adopt(Box<dyn ScriptVm>),
     /// Give the script these answers.
     Deliver(Vec<Settlement>),
     /// A slice is done: the VM comes back with its turns.
-    Returned(Result<(Box<Vm>, Vec<Turn>), String>),
+    Returned(Result<(Box<dyn ScriptVm>, Vec<Turn>), Lost>),
+    /// The VM was idle for a while since its slice of this number.
+    Idle(u64),
 }
 
 /// The orchestrator.
@@ -35,24 +42,33 @@ pub struct Orchestrator;
 /// What the orchestrator keeps.
 pub struct State {
     listener: Listener,
-    vm: Option<Box<Vm>>,
+    idle_after: Duration,
+    vm: Option<Box<dyn ScriptVm>>,
     answers: Vec<Settlement>,
+    /// How many slices there were.
+    slices: u64,
+    /// The script waits, and its VM was let go.
+    is_parked: bool,
 }
 
 impl Actor for Orchestrator {
     type Msg = Message;
     type State = State;
-    type Arguments = Listener;
+    /// Who hears the turns, and after how long without any the VM of a script that waits is let go.
+    type Arguments = (Listener, Duration);
 
     async fn pre_start(
         &self,
         _myself: ActorRef<Message>,
-        listener: Listener,
+        (listener, idle_after): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         Ok(State {
             listener,
+            idle_after,
             vm: None,
             answers: Vec::new(),
+            slices: 0,
+            is_parked: false,
         })
     }
 
@@ -64,39 +80,75 @@ impl Actor for Orchestrator {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Start(start) => slice(&myself, move || {
-                let (vm, turn) = start();
-                (Box::new(vm), vec![turn])
+                let (vm, turn) = start()?;
+                Ok((vm, vec![turn]))
             }),
-            Message::Adopt(vm) => state.vm = Some(vm),
+            Message::Adopt(vm) => {
+                state.vm = Some(vm);
+                state.rest(&myself);
+            }
             Message::Deliver(answers) => state.answers.extend(answers),
             Message::Returned(Ok((vm, turns))) => {
+                let waits = turns
+                    .last()
+                    .is_none_or(|turn| turn.status == TurnStatus::Running);
                 state.vm = Some(vm);
                 (state.listener)(turns);
+                if waits {
+                    state.rest(&myself);
+                }
             }
-            Message::Returned(Err(panic)) => return Err(panic.into()),
+            Message::Returned(Err(Lost::AtWork(why))) => return Err(why.into()),
+            Message::Returned(Err(Lost::Elsewhere(why))) => {
+                tracing::debug!(%why, "the script's VM is made anew");
+                myself.stop(None);
+                return Ok(());
+            }
+            Message::Idle(slices) => {
+                if slices == state.slices
+                    && let Some(vm) = state.vm.take()
+                {
+                    state.is_parked = true;
+                    // A process may have to be told.
+                    tokio::task::spawn_blocking(move || drop(vm));
+                }
+            }
+        }
+        if state.is_parked && !state.answers.is_empty() {
+            myself.stop(None);
+            return Ok(());
         }
         if !state.answers.is_empty()
             && let Some(mut vm) = state.vm.take()
         {
             let answers = std::mem::take(&mut state.answers);
+            state.slices += 1;
             slice(&myself, move || {
-                let turns = vm.deliver(&answers);
-                (vm, turns)
+                let turns = vm.deliver(&answers)?;
+                Ok((vm, turns))
             });
         }
         Ok(())
     }
 }
 
+impl State {
+    /// The script waits from here on.
+    fn rest(&self, myself: &ActorRef<Message>) {
+        let slices = self.slices;
+        myself.send_after(self.idle_after, move || Message::Idle(slices));
+    }
+}
+
 /// Runs a slice beside the runtime. Whoever drops the orchestrator drops what comes back.
 fn slice(
     myself: &ActorRef<Message>,
-    slice: impl FnOnce() -> (Box<Vm>, Vec<Turn>) + Send + 'static,
+    slice: impl FnOnce() -> Result<(Box<dyn ScriptVm>, Vec<Turn>), Lost> + Send + 'static,
 ) {
     let myself = myself.clone();
     tokio::task::spawn_blocking(move || {
         let result = std::panic::catch_unwind(AssertUnwindSafe(slice))
-            .map_err(|panic| text_of(panic.as_ref()));
+            .unwrap_or_else(|panic| Err(Lost::AtWork(text_of(panic.as_ref()))));
         // The actor may be gone: the run was stopped meanwhile.
         let _ = myself.cast(Message::Returned(result));
     });

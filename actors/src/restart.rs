@@ -19,6 +19,9 @@
 //! | the agent's actor or task panicked | 2 | 0.1 s |
 //! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
 //!
+//! The option `retries` of a call (X01) puts its own number in the place of these, for all that an agent can fail of but
+//! answers that do not fit their schema, of which there were five. The engine's own part is not counted by it.
+//!
 //! A program that ended with an error has given its answer: running it again without being asked would repeat what it did
 //! to the files. An attempt that was cut off because the engine died is no failure and counts for none of this.
 
@@ -141,16 +144,27 @@ pub enum Cause<'a> {
 
 /// When the next attempt of a call may start, in milliseconds from now; `None` when the call has failed.
 ///
-/// `failures` counts the attempts that failed so far, this one included; `jitter` as in [`back_off`].
+/// `retries` is what the call's options ask for; `failures` counts the attempts that failed so far, this one included;
+/// `jitter` as in [`back_off`].
 #[must_use]
-pub fn retry_after(cause: Cause<'_>, failures: u32, jitter: u8) -> Option<Millis> {
+pub fn retry_after(
+    cause: Cause<'_>,
+    retries: Option<u32>,
+    failures: u32,
+    jitter: u8,
+) -> Option<Millis> {
     let (attempts, base, asked) = match cause {
         Cause::Engine => (2, Duration::from_millis(100), None),
-        Cause::Agent(failure) => match failure.kind {
-            FailureKind::RateLimit => (6, Duration::from_secs(1), failure.retry_after),
-            FailureKind::Transport => (4, Duration::from_millis(500), failure.retry_after),
-            _ => return None,
-        },
+        Cause::Agent(failure) => {
+            let (attempts, base) = match failure.kind {
+                FailureKind::Schema => return None,
+                FailureKind::RateLimit => (6, Duration::from_secs(1)),
+                FailureKind::Transport => (4, Duration::from_millis(500)),
+                _ => (1, Duration::from_secs(1)),
+            };
+            let attempts = retries.map_or(attempts, |retries| retries.saturating_add(1));
+            (attempts, base, failure.retry_after)
+        }
     };
     if failures >= attempts {
         return None;
@@ -232,8 +246,9 @@ mod tests {
             evidence: None,
             retry_after,
         };
-        let after =
-            |kind, asked, failures| retry_after(Cause::Agent(&failure(kind, asked)), failures, 0);
+        let after = |kind, asked, failures| {
+            retry_after(Cause::Agent(&failure(kind, asked)), None, failures, 0)
+        };
         assert_eq!(after(FailureKind::RateLimit, None, 1), Some(1_000));
         assert_eq!(after(FailureKind::RateLimit, Some(30_000), 1), Some(30_000));
         assert_eq!(after(FailureKind::RateLimit, None, 5), Some(16_000));
@@ -249,7 +264,32 @@ mod tests {
         ] {
             assert_eq!(after(kind, Some(5), 1), None, "{kind:?}");
         }
-        assert_eq!(retry_after(Cause::Engine, 1, 0), Some(100));
-        assert_eq!(retry_after(Cause::Engine, 2, 0), None);
+        assert_eq!(retry_after(Cause::Engine, None, 1, 0), Some(100));
+        assert_eq!(retry_after(Cause::Engine, None, 2, 0), None);
+    }
+
+    #[test]
+    fn x01_a_call_may_ask_for_its_own_number() {
+        for (kind, retries, failures, expected) in [
+            (FailureKind::Crash, 2, 1, Some(1_000)),
+            (FailureKind::Timeout, 2, 2, Some(2_000)),
+            (FailureKind::Other, 2, 3, None),
+            (FailureKind::RateLimit, 0, 1, None),
+            (FailureKind::Transport, 9, 9, Some(120_000)),
+            (FailureKind::Schema, 9, 1, None),
+        ] {
+            let failure = Failure {
+                kind,
+                message: String::new(),
+                evidence: None,
+                retry_after: None,
+            };
+            let after = retry_after(Cause::Agent(&failure), Some(retries), failures, 0);
+            assert_eq!(
+                after, expected,
+                "{kind:?}, {retries} retries, {failures} failures"
+            );
+        }
+        assert_eq!(retry_after(Cause::Engine, Some(0), 1, 0), Some(100));
     }
 }

@@ -23,6 +23,7 @@ use crate::observe::Watch;
 use crate::options::{Limits, ResumeOptions, Script, StartOptions};
 use crate::resume::Crash;
 use crate::view::Archive;
+use crate::vm::Vms;
 
 /// An engine: one journal and the runs in it. Cheap to clone; the last clone dropped ends its actors and their agents at
 /// once, and loses nothing that was acknowledged ([`Engine::shutdown`] ends them in order).
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) epoch: Epoch,
     pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
     pub(crate) limits: Limits,
+    pub(crate) vms: Arc<Vms>,
     #[cfg(feature = "command")]
     pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
     #[cfg(feature = "worktree")]
@@ -79,6 +81,7 @@ impl Engine {
         let (identity, epoch) = opening
             .await
             .map_err(|error| BuildError::Setting(error.to_string()))??;
+        let vms = Arc::new(vms(&builder));
         #[cfg(feature = "worktree")]
         let ground = Arc::new(crate::isolation::Ground {
             worktrees: builder.worktrees,
@@ -116,6 +119,7 @@ impl Engine {
             epoch,
             backends,
             limits,
+            vms,
             #[cfg(feature = "command")]
             launcher,
             #[cfg(feature = "worktree")]
@@ -126,6 +130,12 @@ impl Engine {
         });
         *myself.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
         Ok(Self(inner))
+    }
+
+    /// Whether scripts run within this process: as [`Builder::vm_in_process`] asks, or since there is no other for them.
+    #[must_use]
+    pub fn runs_scripts_in_process(&self) -> bool {
+        self.0.vms.are_within()
     }
 
     /// Starts a run. With an id of the caller's own that is in the journal already, gives that run's handle.
@@ -380,4 +390,20 @@ impl fmt::Debug for Engine {
             .field("live", &live)
             .finish_non_exhaustive()
     }
+}
+
+/// Where the VMs will be.
+fn vms(builder: &Builder) -> Vms {
+    if builder.vm_in_process {
+        return Vms::within();
+    }
+    #[cfg(feature = "vm-process")]
+    {
+        use bellwether_launcher::Program;
+        let helper = builder.helper.clone();
+        let program = helper.map_or(Program::CurrentExe, Program::Path);
+        Vms::beside(crate::vm::beside::Processes::new(program))
+    }
+    #[cfg(not(feature = "vm-process"))]
+    Vms::default()
 }

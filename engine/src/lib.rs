@@ -36,6 +36,8 @@ pub mod workflow;
 pub mod worktree;
 
 mod builder;
+#[cfg(feature = "command")]
+mod child;
 mod clock;
 mod engine;
 mod entropy;
@@ -55,6 +57,7 @@ mod resume;
 mod run;
 mod schema;
 mod start;
+mod vm;
 
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
@@ -69,8 +72,11 @@ pub use bellwether_journal::record::{
 };
 pub use bellwether_journal::store::Store;
 #[cfg(feature = "command")]
-pub use bellwether_launcher::{child_main, child_main_before_tests};
+#[doc(hidden)]
+pub use bellwether_launcher::child_main_before_tests as before_main;
 pub use builder::Builder;
+#[cfg(feature = "command")]
+pub use child::{child_main, child_main_from_c};
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;
 pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};

@@ -478,6 +478,8 @@ pub struct Limits {
     pub events: usize,
     /// How long agents may take to end when a run is stopped.
     pub stop_grace: Duration,
+    /// After how long without an answer to its script a run lets go of its VM; the next answer makes it anew.
+    pub vm_idle: Duration,
 }
 
 impl Default for Limits {
@@ -486,6 +488,7 @@ impl Default for Limits {
             concurrency: None,
             events: 1024,
             stop_grace: Duration::from_secs(10),
+            vm_idle: Duration::from_mins(1),
         }
     }
 }
@@ -508,6 +511,14 @@ impl Limits {
     #[must_use]
     pub const fn events(mut self, kept: usize) -> Self {
         self.events = kept;
+        self
+    }
+
+    /// Lets go of the VM of a script that has waited for so long. A run that waits then costs no interpreter, and its
+    /// next answer a replay of its journal.
+    #[must_use]
+    pub const fn vm_idle(mut self, idle: Duration) -> Self {
+        self.vm_idle = idle;
         self
     }
 

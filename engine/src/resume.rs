@@ -19,6 +19,7 @@ use crate::handle::RunHandle;
 use crate::options::{ResumeOptions, StartOptions};
 use crate::run::{self, Parts};
 use crate::start::blocking;
+use crate::vm::Suspect;
 
 /// What became of a run's supervisor in this engine.
 pub(crate) enum Crash {
@@ -85,6 +86,8 @@ pub(crate) async fn resume(
             .map(PathBuf::from),
         time_limit: options.timeout_ms,
         abandoned: Arc::default(),
+        vms: Arc::clone(&engine.0.vms),
+        suspect: Suspect::default(),
     };
     let by = changed.by.clone().map_or(Actor::Engine, Actor::Caller);
     let watch = match engine.run(run) {
@@ -111,7 +114,7 @@ pub(crate) async fn resume(
         parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
     } else {
         let recovered = recover(engine, run, &parts).await?;
-        let beginning = Beginning::Recovered(Box::new(recovered.vm), recovered.fresh, by, way);
+        let beginning = Beginning::Recovered(recovered.vm, recovered.fresh, by, way);
         let replay::Recovered {
             state,
             keys,
@@ -129,19 +132,26 @@ async fn recover(
     run: RunId,
     parts: &Parts,
 ) -> Result<replay::Recovered, ResumeError> {
-    let store = Arc::clone(&engine.0.surroundings().store);
-    let (keys, make_vm) = (parts.keys(), parts.make_vm());
-    let cancelled = Arc::clone(&parts.abandoned);
-    let recovering = tokio::task::spawn_blocking(move || {
-        let source = replay::Source {
-            store: store.as_ref(),
-            run,
-            until: Position(u64::MAX),
-            cancelled: &cancelled,
-        };
-        replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))
-    });
-    match recovering.await {
+    // The process of the VMs may go for another script's sake, which ends that script: so this ends too.
+    let recovered = loop {
+        let store = Arc::clone(&engine.0.surroundings().store);
+        let (keys, make_vm) = (parts.keys(), parts.make_vm());
+        let cancelled = Arc::clone(&parts.abandoned);
+        let recovering = tokio::task::spawn_blocking(move || {
+            let source = replay::Source {
+                store: store.as_ref(),
+                run,
+                until: Position(u64::MAX),
+                cancelled: &cancelled,
+            };
+            replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))
+        });
+        match recovering.await {
+            Ok(Err(ReplayError::Taken(_))) => {}
+            recovered => break recovered,
+        }
+    };
+    match recovered {
         Ok(Ok(recovered)) => Ok(recovered),
         Ok(Err(ReplayError::Store(error))) => Err(error.into()),
         Ok(Err(error @ ReplayError::Limit { .. })) => Err(ResumeError::Limit(error.to_string())),

@@ -16,7 +16,7 @@ use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
 use bellwether_journal::record::Millis;
 use bellwether_journal::state::RunState;
-use bellwether_scripts::{Limits as VmLimits, Start, Vm};
+use bellwether_scripts::{Limits as VmLimits, Start};
 use tokio::sync::mpsc;
 
 use crate::agent_type::AgentType;
@@ -24,6 +24,7 @@ use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
 use crate::resolve::{COME_FROM, RunRules, Steps};
+use crate::vm::{Suspect, Vms};
 
 /// Agents of a run in all, where nothing else is said (C01).
 const AGENTS: u64 = 1_000;
@@ -191,6 +192,8 @@ pub(crate) struct Parts {
     pub(crate) time_limit: Option<Millis>,
     /// Set when the run's VM is not wanted any more.
     pub(crate) abandoned: Arc<AtomicBool>,
+    pub(crate) vms: Arc<Vms>,
+    pub(crate) suspect: Suspect,
 }
 
 impl Parts {
@@ -222,6 +225,7 @@ impl Parts {
             working_directory: self.working_directory,
             grace: engine.0.limits.stop_grace,
             time_limit: self.time_limit,
+            vm_idle: engine.0.limits.vm_idle,
             abandoned: self.abandoned,
         }
     }
@@ -230,6 +234,7 @@ impl Parts {
     pub(crate) fn make_vm(&self) -> MakeVm {
         let (limits, path) = (self.vm_limits.clone(), self.script_path.clone());
         let abandoned = Arc::clone(&self.abandoned);
+        let (vms, suspect) = (Arc::clone(&self.vms), Arc::clone(&self.suspect));
         Arc::new(move |state, store| {
             let damage = |what: &str| Damage::new(format!("run {}: {what}", state.id));
             let generation = state
@@ -253,7 +258,7 @@ impl Parts {
                 time: generation.time,
                 budget_total: generation.budget_total,
             };
-            Ok(Vm::start_until(&start, Arc::clone(&abandoned)))
+            Ok(vms.start(&start, Arc::clone(&abandoned), &suspect)?)
         })
     }
 }

@@ -24,6 +24,7 @@ use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::run::{self, Parts};
 use crate::schema::Schema;
+use crate::vm::Suspect;
 
 pub(crate) async fn start(
     engine: &Engine,
@@ -136,6 +137,8 @@ pub(crate) async fn start(
     let limits = vm_limits.clone();
     let abandoned: Arc<AtomicBool> = Arc::default();
     let until = Arc::clone(&abandoned);
+    let (vms, suspect) = (Arc::clone(&engine.0.vms), Suspect::default());
+    let suspected = Arc::clone(&suspect);
     let start = Box::new(move || {
         let start = Start {
             script: &script,
@@ -145,7 +148,7 @@ pub(crate) async fn start(
             time: now,
             budget_total: options.budget,
         };
-        Vm::start_until(&start, until)
+        vms.start(&start, until, &suspected)
     });
     let packed = [Some(packed_options), Some(packed_script), packed_args];
     let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
@@ -159,6 +162,8 @@ pub(crate) async fn start(
         script_path,
         time_limit: options.timeout_ms,
         abandoned,
+        vms: Arc::clone(&engine.0.vms),
+        suspect,
     };
     let keys = parts.keys();
     let watch = engine.watch(run);

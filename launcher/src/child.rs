@@ -32,7 +32,9 @@ const VERSION: &str = "1";
 /// which no value could hold: `main` and the engine's builder may be crates apart.
 static CAN_BE_LAUNCHER: AtomicBool = AtomicBool::new(false);
 
-pub(crate) fn can_be_launcher() -> bool {
+/// Whether this process has called [`child_main`], so that its program can be started in its other modes.
+#[must_use]
+pub fn can_be_launcher() -> bool {
     CAN_BE_LAUNCHER.load(Ordering::Relaxed)
 }
 

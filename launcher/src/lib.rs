@@ -31,6 +31,7 @@
 compile_error!("agents' processes need Linux: subreapers, parent-death signals and /proc");
 
 mod child;
+mod confined;
 mod marker;
 mod procfs;
 mod protocol;
@@ -40,7 +41,8 @@ mod sweep;
 mod system;
 mod tree;
 
-pub use child::child_main;
+pub use child::{can_be_launcher, child_main};
+pub use confined::{Confined, Pipe, confined_main, start_confined};
 pub use marker::{MARKER_VARIABLE, Marker};
 pub use protocol::{Decoder, Exit, Message, Order, ProtocolError};
 pub use start::{Launcher, LauncherProcess, Program, Running, Start, StartError};
@@ -49,16 +51,20 @@ pub use sweep::{Leftover, SweepReport, sweep, sweep_attempt};
 /// Calls [`child_main`] before `main`, for programs whose `main` is not theirs: test programs, whose `main` is the test
 /// harness. Stands once at the root of such a program.
 ///
-/// Programs with a `main` of their own call [`child_main`] there, where a reader sees it.
+/// Programs with a `main` of their own call [`child_main`] there, where a reader sees it. A crate that has more modes gives
+/// its own function for all of them.
 #[macro_export]
 macro_rules! child_main_before_tests {
     () => {
+        $crate::child_main_before_tests!($crate::child_main_from_c);
+    };
+    ($child_main:path) => {
         const _: () = {
             // SAFETY: `.init_array` holds functions that take C's arguments and return nothing; the C library calls
             // each once, on the only thread there is, after the section that gives the standard library its arguments.
             #[used]
             #[unsafe(link_section = ".init_array")]
-            static BEFORE_MAIN: extern "C" fn() = $crate::child_main_from_c;
+            static BEFORE_MAIN: extern "C" fn() = $child_main;
         };
     };
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -18,6 +19,23 @@ pub(crate) struct Stat {
 /// The process `pid`, unless it is gone.
 pub(crate) fn stat(pid: Pid) -> Option<Stat> {
     parse_stat(&fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
+}
+
+/// CPU time that a thread of `process` has used, and whether it runs or waits for nothing but a processor.
+pub(crate) fn thread(process: u32, thread: u32) -> Option<(Duration, bool)> {
+    let line = fs::read(format!("/proc/{process}/task/{thread}/stat")).ok()?;
+    let end = line.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    // In the kernel, waiting for a page that was swapped out, is no rest either.
+    let is_runnable = matches!(fields.next()?, "R" | "D");
+    let mut ticks = fields.skip(10).take(2).map(str::parse::<u64>);
+    let used = ticks.next()?.ok()? + ticks.next()?.ok()?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some((
+        Duration::from_millis(used.saturating_mul(1_000) / per_second),
+        is_runnable,
+    ))
 }
 
 /// The name stands in parentheses and may hold anything, parentheses and spaces too: fields count from the last one.

@@ -5,8 +5,9 @@
     reason = "signals, descriptors by number and the time between fork and exec are unsafe to touch"
 )]
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -57,6 +58,37 @@ pub(crate) fn close_inherited() {
     for descriptor in descriptors {
         // SAFETY: as above. The directory's own descriptor is closed already, and closing a free number does nothing.
         unsafe { libc::close(descriptor) };
+    }
+}
+
+/// Closes all descriptors but two, the first three included: for a process that has just begun and uses no others.
+pub(crate) fn close_all_but(one: &File, other: &File) {
+    let mut kept = [one.as_raw_fd(), other.as_raw_fd()].map(i32::cast_unsigned);
+    kept.sort_unstable();
+    let [low, high] = kept;
+    let ranges = [
+        (0, low.checked_sub(1)),
+        (low + 1, high.checked_sub(1)),
+        (high + 1, Some(u32::MAX)),
+    ];
+    for (first, last) in ranges {
+        if let Some(last) = last.filter(|&last| last >= first) {
+            // SAFETY: the process has just begun and holds no descriptor but the two that it would use again; the
+            // standard library writes to a stderr that is closed without an error. An old kernel refuses, and then a
+            // descriptor stays that nobody uses.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+        }
+    }
+}
+
+/// Blocks all signals that can be blocked, for this thread and those that it starts: what a terminal or an administrator
+/// sends is for the engine to answer.
+pub(crate) fn block_signals() {
+    // SAFETY: the set is initialised before it is used, and lives through the call.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bellwether_journal::id::{CallNumber, TimerNumber};
 use bellwether_journal::key::{Context, Digest};
 use bellwether_journal::record::{CallKind, FailureKind, Level, Millis, ScriptError, Usage};
+use bincode::{Decode, Encode};
 
 /// What one settlement (or the start) made the script do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Turn {
     /// What it asked for, in its order.
     pub commands: Vec<Command>,
@@ -16,7 +17,7 @@ pub struct Turn {
 }
 
 /// Where a script stands after a turn. After anything but `Running` nothing more may be delivered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum TurnStatus {
     /// It waits for settlements.
     Running,
@@ -29,7 +30,7 @@ pub enum TurnStatus {
 }
 
 /// All that a script can ask for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Command {
     /// An agent or another workflow: wants a settlement.
     Call(Box<Call>),
@@ -60,7 +61,7 @@ pub enum Command {
 }
 
 /// A call that wants an answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Call {
     /// Its number, dense from 0 in the order of issue.
     pub number: CallNumber,
@@ -81,7 +82,7 @@ pub struct Call {
 }
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Settlement {
     /// What it answers.
     pub target: Target,
@@ -98,7 +99,7 @@ pub struct Settlement {
 }
 
 /// How a call came to its answer (X02).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct About {
     /// What all its attempts used.
     pub usage: Usage,
@@ -109,7 +110,7 @@ pub struct About {
 }
 
 /// What a settlement answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Target {
     /// A call.
     Call(CallNumber),
@@ -118,7 +119,7 @@ pub enum Target {
 }
 
 /// The answer itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Answer {
     /// The call's value as JSON text. For a workflow: `{"source": …, "path": …}`, the script to run inline.
     Value(Arc<str>),
@@ -137,7 +138,7 @@ pub enum Answer {
 }
 
 /// Why a call has no value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Nothing {
     /// It failed after its retries.
     Failed {

@@ -13,3 +13,11 @@ pub(crate) fn thread_time() -> Duration {
         time.tv_nsec.unsigned_abs() as u32,
     )
 }
+
+/// The kernel's number of the calling thread, as `/proc/<process>/task/` has it.
+pub(crate) fn thread_id() -> u32 {
+    rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs()
+}

@@ -1,7 +1,8 @@
 //! ISO 8601 durations (X04), as far as they are a fixed length of time: weeks, days, hours, minutes, seconds.
 
 /// Milliseconds of `P3D`, `PT1H30M`, `PT0.5S` and the like; `None` for any other text.
-pub(crate) fn milliseconds(text: &str) -> Option<f64> {
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<f64> {
     let text = text.trim();
     let (date, time) = match text.strip_prefix('P')?.split_once('T') {
         Some((date, time)) if !time.is_empty() => (date, time),

@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod outline;
+pub mod process;
 
 mod command;
 mod context;
@@ -33,6 +34,7 @@ mod trip;
 mod vm;
 
 pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
+pub use duration::milliseconds as duration_milliseconds;
 pub use limits::Limits;
 pub use refusal::Refusal;
 pub use script::{Meta, Phase, Script, parse};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bincode::{Decode, Encode};
+
 /// What a script may use. Reaching one of these ends the VM, not a statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[non_exhaustive]
 pub struct Limits {
     /// Length of the source in bytes. The largest script seen in the wild has 403 KB.

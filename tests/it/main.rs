@@ -1,5 +1,6 @@
 //! The one binary of all end-to-end tests, and of the tests that keep the house in order. One file a subject, one list here.
 
+mod agent_options;
 mod agent_types;
 mod bed;
 mod campaign;

@@ -53,7 +53,7 @@ fn stubborn(bed: &Bed, words: &[&str]) -> anyhow::Result<(Running, Watched)> {
     Ok((running, grandchild))
 }
 
-/// The engine's launcher: its one child.
+/// The engine's launcher, beside the process of its script.
 fn launcher_of(running: &Running) -> anyhow::Result<Pid> {
     let id = running.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
@@ -65,8 +65,15 @@ fn launcher_of(running: &Running) -> anyhow::Result<Pid> {
             .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
             .collect(),
     };
-    let first = children.split_whitespace().next().context("no child")?;
-    Pid::from_raw(first.parse()?).context("process 0")
+    let is_launcher = |process: &&str| {
+        let command = std::fs::read_to_string(format!("/proc/{process}/cmdline"));
+        command.is_ok_and(|command| command.starts_with("bellwether-launcher"))
+    };
+    let launcher = children
+        .split_whitespace()
+        .find(is_launcher)
+        .context("no launcher")?;
+    Pid::from_raw(launcher.parse()?).context("process 0")
 }
 
 #[test]

@@ -511,7 +511,9 @@ impl Machine {
         } else {
             Cause::Agent(&failure)
         };
-        let retry = restart::retry_after(cause, failures, restart::jitter(key, failures));
+        let asked = self.retries.get(&token.call).copied();
+        let jitter = restart::jitter(key, failures);
+        let retry = restart::retry_after(cause, asked, failures, jitter);
         match retry {
             Some(after) if !matches!(&self.stage, Stage::Ending(end) if !end.resumable) => {
                 let failed = AttemptFailed {
@@ -597,6 +599,7 @@ impl Machine {
         now: Millis,
         out: &mut Output,
     ) {
+        self.retries.remove(&token.call);
         let settled = CallSettled {
             call: token.call,
             attempt: token.attempt,

@@ -66,6 +66,16 @@ impl Machine {
         self.settle_down(now, out);
     }
 
+    /// The VM is gone, and not for anything that the script did: it is made anew.
+    pub fn vm_taken(&mut self, out: &mut Output) {
+        if !self.wants_script() {
+            return;
+        }
+        self.owed.clear();
+        self.backlog.clear();
+        out.act(self.state.next, Action::RebuildScript);
+    }
+
     /// The VM's actor died.
     pub fn orchestrator_lost(
         &mut self,

@@ -116,6 +116,8 @@ pub struct Machine {
     pub(super) at_hand: HashMap<CallNumber, (Arc<str>, Arc<Resolved>)>,
     /// Calls with an attempt that is alive, each with a permit.
     pub(super) running: HashSet<CallNumber>,
+    /// How many more attempts a call gets when it fails, of those whose options say so and that have been started.
+    pub(super) retries: HashMap<CallNumber, u32>,
     /// Workflows whose script is being read.
     pub(super) loading: HashSet<CallNumber>,
     /// The last position whose settlement the script was given.
@@ -156,6 +158,7 @@ impl Machine {
             waiting: VecDeque::new(),
             at_hand: HashMap::new(),
             running: HashSet::new(),
+            retries: HashMap::new(),
             loading: HashSet::new(),
             delivered: Position(0),
             agents,
@@ -220,6 +223,14 @@ impl Machine {
     /// A call's options, as its record has them.
     pub fn resolve(&mut self, kind: CallKind, options: &Arc<str>) -> Arc<Resolved> {
         self.keys.resolve(kind, options)
+    }
+
+    /// Says how many more attempts a call gets when it fails (X01). Said when it is started: what was not started has not
+    /// failed.
+    pub fn retry(&mut self, call: CallNumber, retries: Option<u32>) {
+        if let Some(retries) = retries {
+            self.retries.insert(call, retries);
+        }
     }
 
     /// What a call asks for; an agent's work when it is not known.

@@ -12,7 +12,8 @@ use bellwether_journal::record::{Actor as By, Millis, Record, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
-use bellwether_scripts::{Turn, Vm};
+use bellwether_scripts::Turn;
+use bellwether_scripts::process::ScriptVm;
 use ractor::{ActorId, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
@@ -30,8 +31,9 @@ use crate::restart::Exit;
 use crate::scheduler::{Permit, Scheduler};
 
 /// Makes a run's VM from what its records say, in recovery and after a crash of the VM.
-pub type MakeVm =
-    Arc<dyn Fn(&RunState, &dyn Store) -> Result<(Vm, Turn), StoreError> + Send + Sync>;
+pub type MakeVm = Arc<
+    dyn Fn(&RunState, &dyn Store) -> Result<(Box<dyn ScriptVm>, Turn), ReplayError> + Send + Sync,
+>;
 
 /// Reads another workflow's script: is given what names it and the call's options, JSON text that says how
 /// (`{"by": "name"}` or `{"by": "path"}`); gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
@@ -78,6 +80,8 @@ pub struct Arguments {
     pub abandoned: Arc<AtomicBool>,
     /// When the run is stopped, in milliseconds from now.
     pub time_limit: Option<Millis>,
+    /// After how long without an answer the VM of its script is let go, to be made anew when one comes.
+    pub vm_idle: Duration,
 }
 
 impl Arguments {
@@ -93,7 +97,7 @@ pub enum Beginning {
     /// With these records, the texts that left them, and the VM's start.
     New(Vec<Record>, Vec<Packed>, orchestrator::Start),
     /// From the journal: the VM, and turns that the journal does not have whole.
-    Recovered(Box<Vm>, Vec<(u64, Millis, Turn)>, By, Way),
+    Recovered(Box<dyn ScriptVm>, Vec<(u64, Millis, Turn)>, By, Way),
     /// It does not: it crashed too often, for this reason, and is quarantined.
     Condemned(String),
 }

@@ -90,6 +90,8 @@ impl State {
                 return;
             }
         };
+        self.machine
+            .retry(start.token.call, resolved.options.retries);
         let task = Arc::new(Task {
             token: start.token,
             idempotency_key: start.idempotency_key,

@@ -18,7 +18,8 @@ use bellwether_journal::record::{CallKind, Millis, Outcome, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Text};
-use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus, Vm};
+use bellwether_scripts::process::{Lost, ScriptVm};
+use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Known};
 use super::machine;
@@ -64,9 +65,21 @@ pub enum ReplayError {
     /// The VM crashed on the way.
     #[error("the script's VM crashed in recovery: {0}")]
     Crashed(String),
+    /// The VM's process went on the way, for another script's sake: the recovery can begin again.
+    #[error("the script's VM went in recovery: {0}")]
+    Taken(String),
     /// Somebody wanted it to end.
     #[error("the recovery was cancelled")]
     Cancelled,
+}
+
+impl From<Lost> for ReplayError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::AtWork(why) => Self::Crashed(why),
+            Lost::Elsewhere(why) => Self::Taken(why),
+        }
+    }
 }
 
 impl From<Damage> for ReplayError {
@@ -80,7 +93,7 @@ pub struct Recovered {
     /// What its records make of it.
     pub state: RunState,
     /// Its VM.
-    pub vm: Vm,
+    pub vm: Box<dyn ScriptVm>,
     /// Its calls' keys so far.
     pub keys: Keys,
     /// Timers that are armed.
@@ -111,7 +124,7 @@ pub struct Source<'a> {
 pub fn recover(
     source: &Source<'_>,
     keys: Keys,
-    start: impl FnOnce(&RunState) -> Result<(Vm, Turn), StoreError>,
+    start: impl FnOnce(&RunState) -> Result<(Box<dyn ScriptVm>, Turn), ReplayError>,
 ) -> Result<Recovered, ReplayError> {
     let mut replay = Replay::new(source.run, keys);
     let mut start = Some(start);
@@ -263,7 +276,7 @@ struct Sketch {
 
 struct Replay {
     run: RunId,
-    vm: Option<Vm>,
+    vm: Option<Box<dyn ScriptVm>>,
     keys: Keys,
     timers: BTreeMap<TimerNumber, Millis>,
     /// Turns that may still hold something that the journal does not have.
@@ -299,7 +312,9 @@ impl Replay {
     fn batch(
         &mut self,
         batch: Vec<Step>,
-        start: &mut Option<impl FnOnce(&RunState) -> Result<(Vm, Turn), StoreError>>,
+        start: &mut Option<
+            impl FnOnce(&RunState) -> Result<(Box<dyn ScriptVm>, Turn), ReplayError>,
+        >,
     ) -> Result<(), ReplayError> {
         let mut answers = Vec::new();
         for step in batch {
@@ -319,32 +334,35 @@ impl Replay {
                 Step::Answer(turn, settlement) => {
                     if let Target::Timer(timer) = settlement.target {
                         // Those before it first: the turn that armed it may be among them.
-                        self.deliver(std::mem::take(&mut answers));
+                        self.deliver(std::mem::take(&mut answers))?;
                         self.timers.remove(&timer);
                     }
                     answers.push((turn, settlement));
                 }
             }
         }
-        self.deliver(answers);
+        self.deliver(answers)?;
         self.compare()?;
         self.forget_recorded_turns();
         Ok(())
     }
 
-    fn deliver(&mut self, answers: Vec<(u64, Settlement)>) {
-        let Some(vm) = &mut self.vm else { return };
+    fn deliver(&mut self, answers: Vec<(u64, Settlement)>) -> Result<(), ReplayError> {
+        let Some(vm) = &mut self.vm else {
+            return Ok(());
+        };
         if self.ended || answers.is_empty() {
-            return;
+            return Ok(());
         }
         let (places, settlements): (Vec<(u64, Millis)>, Vec<Settlement>) = answers
             .into_iter()
             .map(|(index, settlement)| ((index, settlement.time), settlement))
             .unzip();
-        let turns = vm.deliver(&settlements);
+        let turns = vm.deliver(&settlements)?;
         for ((index, time), turn) in places.into_iter().zip(turns) {
             self.turn(index, time, turn);
         }
+        Ok(())
     }
 
     fn turn(&mut self, index: u64, time: Millis, turn: Turn) {

@@ -73,6 +73,7 @@ pub struct State {
     /// A slice of the machine's backlog is in the mailbox.
     pub(super) working_off: bool,
     pub(super) timers: HashMap<TimerNumber, JoinHandle<()>>,
+    pub(super) vm_idle: Duration,
     pub(super) rebuild_after: Duration,
     pub(super) rebuild_until: Position,
     /// Set to end a recovery that is under way.
@@ -102,7 +103,7 @@ impl Actor for RunSupervisor {
     ) -> Result<State, ActorProcessingErr> {
         let pressure = arguments.surroundings.scheduler.pressure();
         let pool = spawn_pool(&myself, &arguments.progress, pressure, arguments.grace).await?;
-        let orchestrator = spawn_orchestrator(&myself).await?;
+        let orchestrator = spawn_orchestrator(&myself, arguments.vm_idle).await?;
         let run = arguments.machine.state().id;
         let acknowledged = myself.clone();
         let granted = myself.clone();
@@ -146,6 +147,7 @@ impl Actor for RunSupervisor {
             commit_timer: false,
             working_off: false,
             timers: HashMap::new(),
+            vm_idle: arguments.vm_idle,
             rebuild_after: Duration::ZERO,
             rebuild_until: Position(0),
             abandoned: arguments.abandoned,
@@ -499,8 +501,8 @@ impl State {
         match recovered {
             Ok(_) if !self.machine.wants_script() => {}
             Ok(recovered) => {
-                let orchestrator = spawn_orchestrator(myself).await?;
-                orchestrator.cast(orchestrator::Message::Adopt(Box::new(recovered.vm)))?;
+                let orchestrator = spawn_orchestrator(myself, self.vm_idle).await?;
+                orchestrator.cast(orchestrator::Message::Adopt(recovered.vm))?;
                 self.orchestrator = Some(orchestrator);
                 let (timers, fresh) = (recovered.timers, recovered.fresh);
                 self.decide(|machine, now, permits, out| {
@@ -508,6 +510,7 @@ impl State {
                 });
             }
             Err(ReplayError::Crashed(message)) => self.orchestrator_lost(&message),
+            Err(ReplayError::Taken(_)) => self.vm_taken(),
             Err(error) => {
                 tracing::error!(run = %self.run, %error, "the script's VM could not be made anew");
                 self.stop(Some(self.grace), By::Engine, Some(error.to_string()));
@@ -532,7 +535,10 @@ impl State {
             .is_some_and(|actor| actor.get_id() == child)
         {
             self.orchestrator = None;
-            self.orchestrator_lost(why);
+            match exit {
+                Exit::Normal => self.vm_taken(),
+                Exit::Abnormal => self.orchestrator_lost(why),
+            }
         } else if self
             .pool
             .as_ref()
@@ -553,6 +559,14 @@ impl State {
             myself.send_after(wait, || Message::Restart(Child::AgentPool));
         }
         Ok(())
+    }
+
+    /// The VM was let go while the script waited, or went with its process for another's sake: no failure of this script.
+    fn vm_taken(&mut self) {
+        self.answers.clear();
+        self.turns_owed = 0;
+        self.rebuild_after = Duration::ZERO;
+        self.decide(|machine, _, _, out| machine.vm_taken(out));
     }
 
     fn orchestrator_lost(&mut self, why: &str) {
@@ -675,12 +689,14 @@ async fn spawn_pool(
 
 async fn spawn_orchestrator(
     myself: &ActorRef<Message>,
+    vm_idle: Duration,
 ) -> Result<ActorRef<orchestrator::Message>, ActorProcessingErr> {
     let listener = myself.clone();
     let listener: orchestrator::Listener = Arc::new(move |turns| {
         let _ = listener.cast(Message::Turns(turns));
     });
     let (orchestrator, _) =
-        Orchestrator::spawn_linked(None, Orchestrator, listener, myself.get_cell()).await?;
+        Orchestrator::spawn_linked(None, Orchestrator, (listener, vm_idle), myself.get_cell())
+            .await?;
     Ok(orchestrator)
 }

@@ -1,8 +1,8 @@
 //! The test bed: a tree of actors on a store and a backend that do as they are told.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ use bellwether_journal::record::{
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::{Batch, Row, Store};
 use bellwether_journal::text;
-use bellwether_scripts::{Limits, Start, Turn, Vm};
+use bellwether_scripts::process::{Lost, ScriptVm};
+use bellwether_scripts::{Limits, Settlement, Start, Turn, Vm};
 use futures_util::future::BoxFuture;
 use ractor::ActorCell;
 use tokio::sync::{mpsc, watch};
@@ -46,6 +47,7 @@ pub(crate) struct Bed {
     crashes: tokio::sync::Mutex<mpsc::UnboundedReceiver<Crash>>,
     epoch: Epoch,
     runs: AtomicU64,
+    pub(crate) vms: Arc<Vms>,
 }
 
 /// A kind of actor.
@@ -62,19 +64,43 @@ const START: u64 = 1_700_000_000_000;
 /// A script whose VM cannot be made.
 const BROKEN: &str = "broken";
 
-fn make_vm(source: &str) -> (Vm, Turn) {
+/// How long a script waits until its VM is let go.
+pub(crate) const VM_IDLE: Duration = Duration::from_mins(1);
+
+/// The VMs of a bed.
+#[derive(Default)]
+pub(crate) struct Vms {
+    /// How many were made.
+    pub(crate) made: AtomicUsize,
+    /// How the next are lost, each when it is given something.
+    pub(crate) losses: Mutex<VecDeque<Lost>>,
+}
+
+/// A VM that can be lost.
+struct Fragile(Vm, Arc<Vms>);
+
+impl ScriptVm for Fragile {
+    fn deliver(&mut self, settlements: &[Settlement]) -> Result<Vec<Turn>, Lost> {
+        let lost = self.1.losses.lock().unwrap().pop_front();
+        lost.map_or_else(|| ScriptVm::deliver(&mut self.0, settlements), Err)
+    }
+}
+
+fn make_vm(source: &str, vms: &Arc<Vms>) -> (Box<dyn ScriptVm>, Turn) {
+    vms.made.fetch_add(1, Ordering::Relaxed);
     assert_ne!(source, BROKEN, "this VM is broken");
     let mut limits = Limits::default();
     limits.turn_cpu = Duration::from_millis(200);
     let script = bellwether_scripts::parse(source, "test.js", &limits).unwrap();
-    Vm::start(&Start {
+    let (vm, turn) = Vm::start(&Start {
         script: &script,
         args: None,
         limits: &limits,
         seed: [7; 32],
         time: START,
         budget_total: None,
-    })
+    });
+    (Box::new(Fragile(vm, Arc::clone(vms))), turn)
 }
 
 /// A run on the bed.
@@ -162,6 +188,7 @@ impl Bed {
             crashes,
             epoch,
             runs: AtomicU64::new(1),
+            vms: Arc::default(),
         }
     }
 
@@ -215,8 +242,8 @@ impl Bed {
         };
         let machine = Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new());
         let body = if broken { Arc::from(BROKEN) } else { source };
-        let making = Arc::clone(&body);
-        let start = Box::new(move || make_vm(&making));
+        let (making, vms) = (Arc::clone(&body), Arc::clone(&self.vms));
+        let start = Box::new(move || Ok(make_vm(&making, &vms)));
         let beginning = Beginning::New(records, vec![script], start);
         self.supervise(id, body, machine, beginning, keys).await
     }
@@ -236,12 +263,12 @@ impl Bed {
             journal_failed: false,
         };
         let (sender, report) = watch::channel(queued);
-        let making = Arc::clone(&body);
+        let (making, vms) = (Arc::clone(&body), Arc::clone(&self.vms));
         let arguments = Arguments {
             surroundings: self.tree.surroundings().clone(),
             machine,
             beginning,
-            make_vm: Arc::new(move |_, _| Ok(make_vm(&making))),
+            make_vm: Arc::new(move |_, _| Ok(make_vm(&making, &vms))),
             make_keys: Arc::new(keys),
             load_script: Arc::new(|path, _| Err(format!("no {path} here"))),
             observer: Arc::new(Watching(sender)),
@@ -250,6 +277,7 @@ impl Bed {
             grace: Duration::from_secs(10),
             abandoned: Arc::default(),
             time_limit: None,
+            vm_idle: VM_IDLE,
         };
         let control = self.tree.run(arguments).await.unwrap();
         Run {
@@ -277,7 +305,8 @@ impl Bed {
             until: Position(u64::MAX),
             cancelled: &AtomicBool::new(false),
         };
-        let make = move || make_vm(&body);
+        let vms = Arc::clone(&self.vms);
+        let make = move || make_vm(&body, &vms);
         let recovered = replay::recover(&source, keys(), |_| Ok(make())).unwrap();
         let replay::Recovered {
             state,
@@ -291,7 +320,7 @@ impl Bed {
             agents: 100_000,
         };
         let machine = Machine::new(state, self.epoch, caps, known, timers);
-        let beginning = Beginning::Recovered(Box::new(vm), fresh, By::Engine, Way::Running);
+        let beginning = Beginning::Recovered(vm, fresh, By::Engine, Way::Running);
         let body = Arc::clone(&like.body);
         self.supervise(id, body, machine, beginning, keys).await
     }

@@ -10,11 +10,13 @@
 
 mod bed;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bed::{Bed, Gate, Kind};
+use bed::{Bed, Gate, Kind, VM_IDLE};
 use bellwether_journal::record::{Actor as By, FailureKind, Outcome, Record, Status};
 use bellwether_journal::state::{CallStatus, PastEnd};
+use bellwether_scripts::process::Lost;
 
 const TWO: &str =
     "const values = await parallel([() => agent('ok a'), () => agent('ok b')]); return values";
@@ -152,6 +154,66 @@ async fn an_orchestrator_that_is_killed_is_made_anew_and_nothing_runs_twice() {
     );
     let lost = |record: &Record| matches!(record, Record::OrchestratorLost(_));
     assert_eq!(count_of(&run.records(), lost), 1);
+}
+
+/// A run that only waits has no VM: its next answer makes it anew, and the journal knows nothing of that.
+#[tokio::test(start_paused = true)]
+async fn a_script_that_waits_lets_go_of_its_vm() {
+    let bed = Bed::new().await;
+    let body = "const first = await agent('ok a'); await sleep('PT3H'); return [first, await agent('ok b')]";
+    let run = bed.start(body).await;
+    let report = run.done().await;
+    assert_eq!(report.status, Status::Completed, "{:?}", run.state().error);
+    assert_eq!(run.result().as_deref(), Some(r#"["ok a","ok b"]"#));
+    assert_eq!(bed.vms.made.load(Ordering::Relaxed), 2);
+    assert_eq!(bed.backend.started(), ["ok a", "ok b"]);
+    assert!(run.state().orchestrator_losses.is_empty());
+
+    let quick = bed.start("await sleep(59_000); return agent('ok c')").await;
+    assert_eq!(quick.done().await.status, Status::Completed);
+    assert_eq!(
+        bed.vms.made.load(Ordering::Relaxed),
+        3,
+        "59 s is short of {VM_IDLE:?}"
+    );
+}
+
+/// Whose process went for another script's sake is not charged, however often.
+#[tokio::test(start_paused = true)]
+async fn a_vm_that_goes_for_anothers_sake_is_made_anew_and_not_charged() {
+    let bed = Bed::new().await;
+    let taken = || Lost::Elsewhere("another's turn".to_owned());
+    bed.vms
+        .losses
+        .lock()
+        .unwrap()
+        .extend((0..20).map(|_| taken()));
+    let run = bed.start(TWO).await;
+    assert_eq!(run.done().await.status, Status::Completed);
+    assert_eq!(run.result().as_deref(), Some(r#"["ok a","ok b"]"#));
+    assert!(bed.vms.losses.lock().unwrap().is_empty());
+    assert_eq!(
+        bed.backend.started(),
+        ["ok a", "ok b"],
+        "no agent ran again"
+    );
+    assert!(run.state().orchestrator_losses.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vm_that_is_lost_at_work_is_charged() {
+    let bed = Bed::new().await;
+    let crashed = || Lost::AtWork("signal 11".to_owned());
+    bed.vms
+        .losses
+        .lock()
+        .unwrap()
+        .extend([crashed(), crashed()]);
+    let run = bed.start("return agent('ok a')").await;
+    assert_eq!(run.done().await.status, Status::Quarantined);
+    let state = run.state();
+    let error = state.error.expect("it says why");
+    assert!(error.message.contains("signal 11"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,11 @@
 //! The options that a call gives, read by their types (A03).
 
+use std::time::Duration;
+
 use bellwether_actors::run::keys::Refusal;
 use serde_json::{Map, Value};
+
+use super::limited::Time;
 
 /// What a call says. An option that is null counts as not given.
 #[derive(Debug, Default, PartialEq)]
@@ -15,6 +19,10 @@ pub(super) struct Given {
     pub(super) tools: Option<Vec<String>>,
     pub(super) disallowed_tools: Vec<String>,
     pub(super) max_turns: Option<u32>,
+    pub(super) time: Time,
+    pub(super) retries: Option<u32>,
+    pub(super) cwd: Option<String>,
+    pub(super) env: Option<Vec<String>>,
 }
 
 impl Given {
@@ -33,7 +41,14 @@ impl Given {
             backend: text(all, "backend")?,
             tools: texts(all, "tools")?,
             disallowed_tools: texts(all, "disallowedTools")?.unwrap_or_default(),
-            max_turns: count(all, "maxTurns")?,
+            max_turns: count(all, "maxTurns", 1)?,
+            time: Time {
+                most: duration(all, "timeout")?,
+                silent: duration(all, "stallTimeout")?,
+            },
+            retries: count(all, "retries", 0)?,
+            cwd: text(all, "cwd")?,
+            env: variables(all, "env")?,
         })
     }
 }
@@ -63,14 +78,52 @@ fn texts(all: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Re
     }
 }
 
-fn count(all: &Map<String, Value>, name: &str) -> Result<Option<u32>, Refusal> {
+fn count(all: &Map<String, Value>, name: &str, least: u32) -> Result<Option<u32>, Refusal> {
     let Some(value) = value(all, name) else {
         return Ok(None);
     };
     let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
     match count {
-        Some(count @ 1..) => Ok(Some(count)),
-        _ => Err(wrong(name, value, "give a whole number from 1")),
+        Some(count) if count >= least => Ok(Some(count)),
+        _ => {
+            let remedy = format!("give a whole number from {least}");
+            Err(wrong(name, value, &remedy))
+        }
+    }
+}
+
+/// Milliseconds, or an ISO 8601 duration.
+fn duration(all: &Map<String, Value>, name: &str) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = value(all, name) else {
+        return Ok(None);
+    };
+    let milliseconds = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => bellwether_scripts::duration_milliseconds(text),
+        _ => None,
+    };
+    let duration = milliseconds
+        .filter(|milliseconds| *milliseconds >= 1.0)
+        .and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1_000.0).ok());
+    duration.map(Some).ok_or_else(|| {
+        let remedy = "give milliseconds, or an ISO 8601 duration such as 'PT10M'";
+        wrong(name, value, remedy)
+    })
+}
+
+/// Names of environment variables, which is all of them that a script may know.
+fn variables(all: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+    let names = texts(all, name)?;
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+    match names.iter().flatten().find(|name| !is_name(name)) {
+        None => Ok(names),
+        Some(wrong) => {
+            let message = format!(
+                "agent(): the option `{name}` has {wrong:?}; give the names of environment variables: their values come from \
+                 where the engine runs, and no script sees them"
+            );
+            Err(Refusal::new("OPTIONS", message))
+        }
     }
 }
 

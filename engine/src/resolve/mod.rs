@@ -1,12 +1,15 @@
 //! What the options of a call mean in a run: merged with its agent type, checked before anything is spent (A03), and
 //! turned into the backend that does the work.
 //!
-//! Backends are wrapped here, from the inside out: `Isolated(Checked(backend))`. A worktree so holds for all answers that
-//! are asked for until one fits.
+//! Backends are wrapped here, from the inside out: `Isolated(Placed(Limited(Checked(backend))))`. A worktree and a limit
+//! of time so hold for all answers that are asked for until one fits.
 
 mod given;
+mod limited;
+mod placed;
 
 use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_actors::backend::{AgentBackend, AgentOptions};
@@ -15,6 +18,8 @@ use bellwether_journal::record::CallKind;
 use serde_json::{Map, Value};
 
 use self::given::Given;
+use self::limited::{Limited, Time};
+use self::placed::Placed;
 use crate::agent_type::{AgentType, built_in, may_write};
 use crate::options::Isolate;
 use crate::schema::{Checked, Schema};
@@ -33,15 +38,7 @@ const WORKTREE: &str = "worktree";
 const ALL_TOOLS: &str = "*";
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 /// Options that the contract has and nobody heeds yet (X01): whoever gives one is told.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "timeout",
-    "stallTimeout",
-    "retries",
-    "cwd",
-    "maxTokens",
-    "maxCost",
-    "env",
-];
+const WITHOUT_EFFECT: [&str; 2] = ["maxTokens", "maxCost"];
 
 /// Gives a backend's agents a worktree each.
 pub(crate) type Isolated =
@@ -146,6 +143,8 @@ impl RunRules {
         options.isolation = self.isolation(&given, definition, &disallowed)?;
         options.disallowed_tools = disallowed;
         options.max_turns = given.max_turns.or(definition.max_turns);
+        options.retries = given.retries;
+        options.env.clone_from(&given.env);
         options.system_prompt.clone_from(&definition.system_prompt);
         options.agent_type.clone_from(&given.agent_type);
         let (name, backend) = self.backend(&given, known)?;
@@ -173,12 +172,29 @@ impl RunRules {
         add("tools", given.tools.map(Value::from));
         let disallowed = (!given.disallowed_tools.is_empty()).then_some(given.disallowed_tools);
         add("disallowedTools", disallowed.map(Value::from));
+        add("cwd", text(&given.cwd));
+        add("env", given.env.map(Value::from));
         add("backend", Some(name.into()));
         add("fingerprint", Some(backend.fingerprint().into()));
 
         let mut backend = backend;
         if let Some(schema) = &given.schema {
             backend = Arc::new(Checked::new(backend, self.schema(schema)?));
+        }
+        if given.time != Time::default() {
+            backend = Arc::new(Limited::new(backend, given.time));
+        }
+        if let Some(folder) = given.cwd {
+            let folder = PathBuf::from(folder);
+            if options.isolation.is_some() && leads_out(&folder) {
+                let message = format!(
+                    "agent(): the option `cwd` is `{}`; with isolation '{WORKTREE}' give a folder within the repository, from where \
+                     the run works",
+                    folder.display()
+                );
+                return Err(Refusal::new("OPTIONS", message));
+            }
+            backend = Arc::new(Placed::new(backend, folder));
         }
         if options.isolation.is_some() {
             let isolated = self.steps.isolated.as_ref().ok_or_else(|| {
@@ -359,6 +375,12 @@ impl Resolve for RunRules {
             _ => self.backends.resolve(kind, all),
         }
     }
+}
+
+/// Whether a path leads, or may lead, out of the folder that it starts from.
+fn leads_out(path: &Path) -> bool {
+    path.components()
+        .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// `inherit` is the run's own model, as if none were named.

@@ -188,9 +188,56 @@ fn y01_fields_without_effect_are_told_when_their_type_is_used() {
         1
     );
     assert_eq!(
-        notices(json!({"timeout": 5, "retries": null, "key": "k", "pure": true})),
-        ["agent(): the option `timeout` has no effect yet"]
+        notices(json!({"maxCost": 5, "maxTokens": null, "key": "k", "pure": true})),
+        ["agent(): the option `maxCost` has no effect yet"]
     );
+}
+
+#[test]
+fn x01_what_else_a_call_may_say() {
+    let rules = rules_over(&[], Isolate::Asked);
+    let said = json!({
+        "timeout": "PT10M", "stallTimeout": 90_000, "retries": 2, "cwd": "below", "env": ["TOKEN"],
+    });
+    let resolved = resolve(&rules, said);
+    assert_eq!(resolved.options.retries, Some(2));
+    assert_eq!(resolved.options.env, Some(texts(&["TOKEN"])));
+    // How long and how often it is tried does not change what it says (R02).
+    let content =
+        json!({"cwd": "below", "env": ["TOKEN"], "backend": "main", "fingerprint": "main"});
+    assert_eq!(Value::Object(resolved.content), content);
+    for (options, says) in [
+        (
+            json!({"timeout": "10m"}),
+            "`timeout` is a string; give milliseconds",
+        ),
+        (json!({"timeout": 0}), "`timeout` is 0"),
+        (json!({"stallTimeout": 1e300}), "`stallTimeout` is 1e+300"),
+        (json!({"stallTimeout": true}), "`stallTimeout` is true"),
+        (
+            json!({"retries": -1}),
+            "`retries` is -1; give a whole number from 0",
+        ),
+        (json!({"retries": 1.5}), "`retries` is 1.5"),
+        (json!({"cwd": ""}), "`cwd` is an empty string"),
+        (
+            json!({"cwd": "../other", "isolation": "worktree"}),
+            "within the repository",
+        ),
+        (
+            json!({"cwd": "/elsewhere", "isolation": "worktree"}),
+            "within the repository",
+        ),
+        (
+            json!({"env": "TOKEN"}),
+            "`env` is a string; give an array of texts",
+        ),
+        (json!({"env": ["TOKEN=secret"]}), "no script sees them"),
+    ] {
+        let refused = refusal(&rules, options);
+        assert_eq!(refused.code, "OPTIONS");
+        assert!(refused.message.contains(says), "{}", refused.message);
+    }
 }
 
 #[test]

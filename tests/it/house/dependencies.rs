@@ -36,7 +36,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("rquickjs", &["bellwether-scripts"]),
     ("oxc", &["bellwether-scripts"]),
     ("redb", &["bellwether-journal"]),
-    ("bincode", &["bellwether-journal"]),
+    ("bincode", &["bellwether-journal", "bellwether-scripts"]),
     ("zstd", &["bellwether-journal"]),
     ("blake3", &["bellwether-journal"]),
     ("ast-grep", &["bellwether"]),

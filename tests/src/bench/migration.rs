@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bellwether::worktree::{Base, Pool, PoolOptions, Settings as WorktreeSettings};
 use bellwether::{
-    AgentBackend, Attempt, AttemptContext, CallNumber, Digest, Ended, Engine, Epoch, FailureKind,
+    AgentBackend, Attempt, AttemptContext, CallNumber, Digest, Ended, Epoch, FailureKind,
     FencingToken, Generation, RunId, Script, Task,
 };
 use futures_util::FutureExt as _;
@@ -147,7 +147,8 @@ pub(super) fn migrate(settings: &Settings) -> anyhow::Result<Report> {
     let store = Arc::new(CountingStore::open(
         &repository.home.path().join("journal.redb"),
     )?);
-    let builder = Engine::builder()
+    let builder = settings
+        .engine()
         .store(Arc::clone(&store) as _)
         .worktrees(repository.worktrees())
         .backend("bench", Arc::new(Editor));

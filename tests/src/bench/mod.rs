@@ -11,6 +11,7 @@
 //! | `worktrees N` | N worktrees of a repository of 5,000 files, from nothing | seconds, of 4 |
 //! | `migrate N` | N files of it over 16 slots by agents of 2 s, in worktrees, then landed | seconds of the agents, of the ideal |
 //! | `plan N` | a plan of N agents in a pipeline of two stages, with its check and its JSON | seconds, of 0.2 ms an agent |
+//! | `turn N` | N agents in sequence, the journal in memory, once with the script in a process of its own and once within | the first, of the second |
 //! | `startup` | a journal not in the page cache, to the first agent's start | milliseconds, of 30 |
 
 pub mod backends;
@@ -22,6 +23,7 @@ pub mod scenarios;
 
 use std::path::PathBuf;
 
+use bellwether::{Builder, Engine};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -36,6 +38,19 @@ pub struct Settings {
     pub concurrency: u32,
     /// Where journals are kept while it runs.
     pub folder: PathBuf,
+    /// Whether scripts run within the bench's own process; without, they have one of their own, as the program has it.
+    pub in_process: bool,
+}
+
+impl Settings {
+    pub(crate) fn engine(&self) -> Builder {
+        let builder = Engine::builder();
+        if self.in_process {
+            builder.vm_in_process()
+        } else {
+            builder
+        }
+    }
 }
 
 /// What a scenario showed. As JSON it is the bench's last line.
@@ -85,10 +100,11 @@ pub fn run(scenario: &str, settings: &Settings) -> anyhow::Result<Report> {
         "overhead" => scenarios::overhead(settings),
         "plan" => scenarios::plan(settings),
         "startup" => scenarios::startup(settings),
+        "turn" => scenarios::turn(settings),
         "worktrees" => migration::worktrees(settings),
         "migrate" => migration::migrate(settings),
         other => anyhow::bail!(
-            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, plan, startup, worktrees, migrate"
+            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, worktrees, migrate"
         ),
     }
 }

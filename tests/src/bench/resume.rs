@@ -52,7 +52,8 @@ pub(super) fn resume(settings: &Settings) -> anyhow::Result<Report> {
     let backend = Arc::new(Prose::new(payload_bytes));
     let start = Instant::now();
     let store = Arc::new(CountingStore::open(&path)?);
-    let builder = Engine::builder()
+    let builder = settings
+        .engine()
         .store(Arc::clone(&store) as _)
         .backend("bench", Arc::clone(&backend) as _);
     let engine = runtime.block_on(builder.build())?;

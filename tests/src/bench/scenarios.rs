@@ -56,7 +56,8 @@ impl Bench {
         let runtime = runtime()?;
         let folder = tempfile::tempdir_in(&settings.folder)?;
         let store = Arc::new(CountingStore::open(&folder.path().join("journal.redb"))?);
-        let builder = Engine::builder()
+        let builder = settings
+            .engine()
             .store(Arc::clone(&store) as _)
             .backend("bench", backend);
         let engine = runtime.block_on(builder.build())?;
@@ -256,15 +257,50 @@ pub(super) fn overhead(settings: &Settings) -> anyhow::Result<Report> {
     })
 }
 
+/// n agents, one after the other, without a disk: what a turn costs in a process of its own and within this one.
+pub(super) fn turn(settings: &Settings) -> anyhow::Result<Report> {
+    let n = settings.n;
+    let memory = Memory::watch()?;
+    let seconds = |in_process| {
+        let settings = Settings {
+            in_process,
+            ..settings.clone()
+        };
+        let runtime = runtime()?;
+        let builder = settings.engine().memory().backend("bench", Arc::new(Noop));
+        let engine = runtime.block_on(builder.build())?;
+        let start = Instant::now();
+        let starting = engine.start(Script::text(SEQUENCE), options(n, 0)?);
+        let run = runtime.block_on(starting)?;
+        let result = runtime.block_on(run.result::<usize>())?;
+        ensure!(result == n, "the run gave another number");
+        let seconds = start.elapsed().as_secs_f64();
+        runtime.block_on(engine.shutdown(Duration::from_secs(10)));
+        Ok(seconds)
+    };
+    let (within, beside) = (seconds(true)?, seconds(false)?);
+    let ms_per_step = |seconds: f64| seconds * 1e3 / n as f64;
+    Ok(Report {
+        scenario: "turn",
+        n,
+        seconds: beside,
+        speed: Speed::MsPerStep(ms_per_step(beside)),
+        peak_mb: mb(memory.peak_bytes()?),
+        commits: 0,
+        limit: limit([("msPerStepWithin", json!(ms_per_step(within)))]),
+        ratio: beside / within,
+    })
+}
+
 /// From a journal that is not in the page cache to the first agent's start.
 pub(super) fn startup(settings: &Settings) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir_in(&settings.folder)?;
     let path = folder.path().join("journal.redb");
     // A journal with something in it.
-    one_run(&path, 100)?;
+    one_run(settings, &path, 100)?;
     forget(&path)?;
     let memory = Memory::watch()?;
-    let (seconds, commits) = one_run(&path, 1)?;
+    let (seconds, commits) = one_run(settings, &path, 1)?;
     Ok(Report {
         scenario: "startup",
         n: 1,
@@ -311,12 +347,13 @@ pub(super) fn plan(settings: &Settings) -> anyhow::Result<Report> {
 
 /// Runs n agents on the journal at `path`, with a runtime of its own, whose end closes the file: seconds until the first
 /// agent started, and commits in all.
-fn one_run(path: &Path, n: usize) -> anyhow::Result<(f64, u64)> {
+fn one_run(settings: &Settings, path: &Path, n: usize) -> anyhow::Result<(f64, u64)> {
     let runtime = runtime()?;
     let backend = Arc::new(Held::new());
     let start = Instant::now();
     let store = Arc::new(CountingStore::open(path)?);
-    let builder = Engine::builder()
+    let builder = settings
+        .engine()
         .store(Arc::clone(&store) as _)
         .backend("bench", Arc::clone(&backend) as _);
     let engine = runtime.block_on(builder.build())?;

@@ -1,4 +1,4 @@
-//! `bench <scenario> [N] [--payload BYTES] [--concurrency N] [--folder PATH] [--json]`: see `bellwether_tests::bench`.
+//! `bench <scenario> [N] [--payload BYTES] [--concurrency N] [--folder PATH] [--vm-in-process] [--json]`: see `bellwether_tests::bench`.
 //! The last line is one JSON object; with `--json` the only one.
 #![expect(
     clippy::print_stdout,
@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use bellwether_tests::bench::{Settings, resume, run};
 
 fn main() -> anyhow::Result<()> {
+    bellwether::child_main();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [word, path, n, payload] = arguments.as_slice()
         && word == resume::VICTIM
@@ -21,12 +22,13 @@ fn main() -> anyhow::Result<()> {
     let mut words = arguments.into_iter();
     let scenario = words
         .next()
-        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, plan, startup, worktrees, migrate")?;
+        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, worktrees, migrate")?;
     let mut settings = Settings {
         n: 10_000,
         payload_bytes: 100,
         concurrency: 0,
         folder: std::env::temp_dir(),
+        in_process: false,
     };
     let mut json = false;
     while let Some(word) = words.next() {
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         };
         match word.as_str() {
             "--json" => json = true,
+            "--vm-in-process" => settings.in_process = true,
             "--payload" => settings.payload_bytes = value()?.parse()?,
             "--concurrency" => settings.concurrency = value()?.parse()?,
             "--folder" => settings.folder = PathBuf::from(value()?),
@@ -46,7 +49,9 @@ fn main() -> anyhow::Result<()> {
                     .parse()
                     .context("N is a whole number")?;
             }
-            other => bail!("no option {other}: --payload, --concurrency, --folder, --json"),
+            other => bail!(
+                "no option {other}: --payload, --concurrency, --folder, --vm-in-process, --json"
+            ),
         }
     }
     if cfg!(debug_assertions) {

@@ -28,13 +28,14 @@ struct Idle {
     running: Running,
 }
 
-/// What a process cannot change once it runs: where it works, and the opening of the journal by which it is found as a
+/// What a process cannot change once it runs: where it works, its environment, and the opening of the journal by which it is found as a
 /// leftover.
 #[derive(Clone, PartialEq, Eq)]
 struct Place {
     journal: Digest,
     epoch: Epoch,
     directory: PathBuf,
+    env: Option<Vec<String>>,
 }
 
 impl Place {
@@ -43,6 +44,7 @@ impl Place {
             journal: task.journal,
             epoch: task.token.epoch,
             directory: task.working_directory.clone(),
+            env: task.options.env.clone(),
         }
     }
 }

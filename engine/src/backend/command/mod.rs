@@ -13,7 +13,8 @@
 //!
 //! All keys are always there. `previousAttempts` holds `{attempt, ended, message}`, `violations` `{path, message}`: the same
 //! attempt is given its task again when its answer, `previousAnswer`, did not fit the schema. It works in `cwd`, inherits
-//! the environment of the engine with `BELLWETHER_AGENT` added, and has a session of its own without a terminal.
+//! the environment of the engine with `BELLWETHER_AGENT` added (of which the option `env` keeps what every program needs and
+//! the variables that it names), and has a session of its own without a terminal.
 //!
 //! With [`InputMode::Prompt`] stdin is the prompt as text, and `{prompt}`, `{systemPrompt}`, `{model}` (both empty without
 //! one) and `{cwd}` in the command's arguments are filled in; an argument stays one argument, and any other brace stays what
@@ -199,7 +200,13 @@ impl Shared {
             let local = crate::git::LOCAL_VARIABLES.map(|variable| (variable.into(), None));
             environment.splice(0..0, local);
         }
-        let _ = task;
+        if let Some(names) = &task.options.env {
+            let others = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+                let name = name.to_string_lossy();
+                !is_for_every_program(&name) && !names.iter().any(|given| *given == name)
+            });
+            environment.splice(0..0, others.map(|name| (name, None)));
+        }
         environment
     }
 
@@ -209,6 +216,18 @@ impl Shared {
             InputMode::Prompt => task::fill(&self.options.command, task),
             InputMode::Task | InputMode::Lines => self.options.command.clone(),
         };
+        let is_set = |name: &String| {
+            let ours = |(set, value): &(OsString, Option<OsString>)| {
+                set == name.as_str() && value.is_some()
+            };
+            std::env::var_os(name).is_some() || self.options.environment.iter().any(ours)
+        };
+        if let Some(name) = task.options.env.iter().flatten().find(|name| !is_set(name)) {
+            let message = format!(
+                "agent(): the option `env`: the variable `{name}` is not set where the engine runs"
+            );
+            return Err(Ended::failed(FailureKind::Other, message));
+        }
         let mut words = command.into_iter().map(OsString::from);
         let Some(program) = words.next() else {
             let message = "the agent's command is empty";
@@ -232,6 +251,15 @@ impl Shared {
             stderr_bytes: self.options.stderr_bytes,
         })
     }
+}
+
+/// Whether a variable goes to an agent whose call names those that it gets (X01): what any program needs to find its files
+/// and to speak its user's language.
+fn is_for_every_program(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TERM", "TMPDIR", "TZ",
+    ];
+    NAMES.contains(&name) || name.starts_with("LC_")
 }
 
 #[cfg(test)]

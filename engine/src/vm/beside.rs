@@ -1,0 +1,120 @@
+//! A process for VMs, made when it is needed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellwether_launcher::{Confined, Pipe, Program, can_be_launcher, start_confined};
+use bellwether_scripts::process::{Lost, Peer, Process, RemoteVm, ScriptVm, ThreadState};
+use bellwether_scripts::{Settlement, Start, Turn};
+
+use super::{Beside, Started, Suspect};
+
+/// How the process is named, in `ps` too.
+pub(crate) const MODE: &str = "bellwether-vm";
+
+/// VMs in processes that `program` becomes.
+pub(crate) struct Processes {
+    program: Program,
+    shared: Mutex<Option<Arc<Process>>>,
+    /// The helper program serves no VMs.
+    is_impossible: AtomicBool,
+}
+
+struct Child(Confined);
+
+impl Peer for Child {
+    fn thread(&self, thread: u32) -> Option<ThreadState> {
+        let (cpu, is_runnable) = self.0.thread(thread)?;
+        Some(ThreadState { cpu, is_runnable })
+    }
+
+    fn end(&self) -> String {
+        self.0.end()
+    }
+}
+
+impl Processes {
+    pub(crate) fn new(program: Program) -> Self {
+        let is_impossible = program == Program::CurrentExe && !can_be_launcher();
+        Self {
+            program,
+            shared: Mutex::default(),
+            is_impossible: AtomicBool::new(is_impossible),
+        }
+    }
+
+    fn shared(&self) -> Result<Arc<Process>, String> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = shared.as_ref().filter(|process| process.is_alive()) {
+            return Ok(Arc::clone(process));
+        }
+        let process = self.process()?;
+        *shared = Some(Arc::clone(&process));
+        Ok(process)
+    }
+
+    fn process(&self) -> Result<Arc<Process>, String> {
+        let Pipe {
+            input,
+            output,
+            process,
+        } = start_confined(&self.program, MODE).map_err(|error| error.to_string())?;
+        Process::new(input, output, Box::new(Child(process))).map_err(|error| error.to_string())
+    }
+}
+
+impl Beside for Processes {
+    fn is_possible(&self) -> bool {
+        !self.is_impossible.load(Ordering::Relaxed)
+    }
+
+    fn start(
+        &self,
+        start: &Start<'_>,
+        abandoned: &Arc<AtomicBool>,
+        suspect: &Suspect,
+    ) -> Option<Started> {
+        if !self.is_possible() {
+            return None;
+        }
+        let process = if suspect.load(Ordering::Relaxed) {
+            self.process()
+        } else {
+            self.shared()
+        };
+        match process {
+            Ok(process) => {
+                let started = process.start(start, Arc::clone(abandoned));
+                Some(charged(started, suspect).map(|(vm, turn)| {
+                    let suspect = Arc::clone(suspect);
+                    (Box::new(Charged { vm, suspect }) as Box<dyn ScriptVm>, turn)
+                }))
+            }
+            Err(error) if self.program == Program::CurrentExe => Some(Err(Lost::AtWork(error))),
+            Err(error) => {
+                tracing::warn!(%error, "the helper program cannot be a process for scripts");
+                self.is_impossible.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}
+
+/// A VM whose run is suspected when it is lost at work.
+struct Charged {
+    vm: RemoteVm,
+    suspect: Suspect,
+}
+
+impl ScriptVm for Charged {
+    fn deliver(&mut self, settlements: &[Settlement]) -> Result<Vec<Turn>, Lost> {
+        charged(self.vm.deliver(settlements), &self.suspect)
+    }
+}
+
+fn charged<T>(came: Result<T, Lost>, suspect: &Suspect) -> Result<T, Lost> {
+    if let Err(Lost::AtWork(_)) = &came {
+        suspect.store(true, Ordering::Relaxed);
+    }
+    came
+}
