@@ -23,6 +23,8 @@ use crate::read::json;
 
 /// A plan that computes for longer is given up.
 const PLAN_TIME: Duration = Duration::from_mins(1);
+/// And when it does not hear of that within this time, the program ends.
+const GRACE: Duration = Duration::from_secs(10);
 /// The backends that this program's runs have.
 const BACKENDS: [&str; 2] = ["dry", "codemod"];
 const STDIN: &str = "-";
@@ -128,12 +130,18 @@ fn start_options(place: &Place, root: &Path, args: Option<String>, screen: Scree
     options
 }
 
-/// Stops the plan from a thread of its own, which nobody waits for, when its time is over.
+/// Stops the plan from a thread of its own, which nobody waits for, when its time is over. A native call of the interpreter
+/// that never looks up (a regular expression, say) hears nothing, and ends with the program.
 fn give_up_after(options: &PlanOptions, time: Duration) {
     let stop = Arc::clone(&options.stop);
     thread::spawn(move || {
         thread::sleep(time);
         stop.store(true, Ordering::Relaxed);
+        thread::sleep(GRACE);
+        output::error_line(
+            "error: the plan does not end: one step of the script computes without end, such as a regular expression over a long text",
+        );
+        std::process::exit(ExitCode::Failed.number().into());
     });
 }
 
