@@ -276,14 +276,17 @@ impl<'a> Drawing<'_, '_, 'a> {
         self.expression(&gate.test);
         let condition = self.text(gate.test.span());
         let then = self.collect(|it| it.walk_at(id, gate.consequent.span()));
-        let mut node = self.node(Kind::Gate, gate.span, condition.clone());
-        match leaves(&gate.consequent).filter(|_| !has_work(&then)) {
-            // What comes behind is gated by that it is not left there.
-            Some(how) if self.depth < DEPTH_MAX => {
-                node.text = format!("{condition}, {how}");
-                self.push(node);
-            }
-            _ => self.enclose(node, then),
+        let how = leaves(&gate.consequent);
+        // What comes behind is gated by that it is not left there.
+        let text = match how {
+            Some(how) => format!("{condition}, {how}"),
+            None => condition,
+        };
+        let node = self.node(Kind::Gate, gate.span, text);
+        if how.is_some() && self.depth < DEPTH_MAX && !has_work(&then) {
+            self.push(node);
+        } else {
+            self.enclose(node, then);
         }
         if let Some(alternate) = &gate.alternate {
             let otherwise = self.collect(|it| it.walk_at(id, alternate.span()));
