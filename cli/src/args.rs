@@ -280,14 +280,15 @@ pub(crate) struct Check {
   bellwether plan review.js --fail 0.3 --json
   bellwether plan review.js --outline
 
-The script runs with made-up agents: each takes a minute of virtual time and answers
-from its schema, timers fire in virtual time, merge() lands what it is given. Shown are
-phases, agents, caps, the longest prompt and what comes back; then all that `check`
-finds, and agent types and workflows that are not there: a call of such a type is
-answered as the default one, such a workflow gives null. The same script, arguments
-and flags give the same plan.
+The script runs with made-up agents: each takes a minute of virtual time and
+answers from its schema, timers fire in virtual time, merge() lands what it is
+given. Shown are phases, agents, caps, the longest prompt and what comes back;
+then what `check` finds, and agent types and workflows that are not there: such
+a type is answered as the default one, such a workflow gives null. The same
+script, arguments and flags give the same plan. All flags of `run` are taken.
 
-Exit code: 0 it would get through, 1 it fails, does not end, or has errors, 2 wrong usage.")]
+Exit code: 0 it would get through, 1 it fails, does not end or has errors,
+2 wrong usage.")]
 pub(crate) struct Plan {
     /// The script's file, `-` for stdin, or the name of a workflow (`bellwether list`)
     pub(crate) script: PathBuf,
