@@ -285,7 +285,7 @@ answers from its schema, timers fire in virtual time, merge() lands what it is
 given. Shown are phases, agents, caps, the longest prompt and what comes back;
 then what `check` finds, and agent types and workflows that are not there: such
 a type is answered as the default one, such a workflow gives null. The same
-script, arguments and flags give the same plan. All flags of `run` are taken.
+script, arguments and flags give the same plan.
 
 Exit code: 0 it would get through, 1 it fails, does not end or has errors,
 2 wrong usage.")]

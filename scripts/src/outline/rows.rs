@@ -84,6 +84,7 @@ fn words(bound: Bound, kind: Kind) -> String {
     };
     match (bound, kind) {
         (Bound::Exactly(1), Kind::Loop) => "once".to_owned(),
+        (Bound::AtMost(1), Kind::Loop) => "at most once".to_owned(),
         (Bound::Exactly(count), Kind::Pipeline) => format!("{count} items"),
         (Bound::AtMost(count), Kind::Pipeline) => format!("at most {count} items"),
         (Bound::Exactly(count), _) => format!("{count} {unit}"),
