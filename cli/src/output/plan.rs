@@ -13,7 +13,8 @@ use super::shape::shape;
 use super::table::{self, Cell, WIDTH};
 use crate::time::elapsed;
 
-/// So many rows of a phase, lines of the log, workflows and merges are shown; JSON has all.
+/// So many phases, rows of a phase, lines of the log, workflows and merges are shown; JSON has all.
+const PHASES_SHOWN: usize = 50;
 const ROWS_SHOWN: usize = 30;
 const LOGS_SHOWN: usize = 20;
 const LISTED: usize = 10;
@@ -64,10 +65,11 @@ pub(crate) fn plan(plan: &Plan, paint: Paint) -> Vec<String> {
         );
         lines.push(paint.yellow(&text));
     }
-    for phase in &plan.phases {
+    for phase in plan.phases.iter().take(PHASES_SHOWN) {
         lines.push(String::new());
         lines.extend(self::phase(phase, paint));
     }
+    lines.extend(more(plan.phases.len(), PHASES_SHOWN, "phases", paint));
     lines.extend(others(plan, paint));
     if !plan.logs.is_empty() {
         lines.extend([String::new(), paint.bold("Log")]);

@@ -15,6 +15,8 @@ use crate::run;
 
 /// So many workflows are checked besides the script; a script that makes names up could have any number.
 const CHECKED_MAX: usize = 50;
+/// So much that is missing is told; a script could make names up for ever.
+const MISSING_MAX: usize = 200;
 /// So many other lines are named at which the same is missing.
 const RELATED_MAX: usize = 5;
 
@@ -27,6 +29,9 @@ pub(super) struct Findings {
     told: Vec<Told>,
     /// The scripts, by their names, for places in them.
     sources: Vec<(String, String)>,
+    /// How much is missing that is told, and that is not.
+    missing: usize,
+    left_out: usize,
 }
 
 struct Told {
@@ -44,6 +49,8 @@ impl Findings {
             start: start.clone(),
             told: Vec::new(),
             sources: Vec::new(),
+            missing: 0,
+            left_out: 0,
             main,
         };
         let name = findings.main.clone();
@@ -129,7 +136,9 @@ impl Findings {
                     related.push(Related::new(line, 1, "and here"));
                 }
             }
+            None if self.missing >= MISSING_MAX => self.left_out += 1,
             None => {
+                self.missing += 1;
                 let source = self.sources.iter().find(|(known, _)| known == path);
                 let source = source.map_or("", |(_, source)| source.as_str());
                 let words: &[&str] = match kind {
@@ -176,6 +185,13 @@ impl Findings {
             let Finding { line, column, .. } = told.finding;
             (order.get(told.path.as_str()).copied(), line, column)
         });
+        if self.left_out > 0 {
+            let message = format!("{} findings more are not listed", self.left_out);
+            let (code, remedy) = ("more", "begin with these");
+            let finding = Finding::at_line("", 0, &[], code, Severity::Warning, message, remedy);
+            let path = self.main;
+            told.push(PlanFinding { path, finding });
+        }
         told
     }
 }

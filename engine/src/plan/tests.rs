@@ -350,6 +350,21 @@ return [a, c, d]";
 }
 
 #[test]
+fn what_is_missing_is_told_up_to_a_number() {
+    let body = |count: usize| {
+        format!("for (let i = 0; i < {count}; i++) await agent('x', {{ agentType: 'no' + i }})")
+    };
+    let told = |count| of(&body(count)).findings;
+    assert_eq!(told(200).len(), 200);
+    let findings = told(203);
+    assert_eq!(findings.len(), 201);
+    assert_eq!(
+        findings[200].finding.message,
+        "3 findings more are not listed"
+    );
+}
+
+#[test]
 fn other_refusals_are_a_runs() {
     for (options, code) in [
         ("{ effort: args }", "UNKNOWN_EFFORT"),
@@ -540,9 +555,8 @@ fn what_a_run_refuses_or_throws_has_its_place() {
 
 #[test]
 fn a_long_log_is_cut_and_says_so() {
-    let plan = of(
-        "for (let i = 0; i < 10050; i++) log('line ' + i); await agent('x', { colour: 'red' })",
-    );
+    let plan =
+        of("for (let i = 0; i < 10050; i++) log('line ' + i); await agent('x', { colour: 'red' })");
     let logs = &plan.logs;
     assert_eq!(logs.len(), 10_001);
     assert_eq!(logs[9_999].text, "line 9999");

@@ -33,12 +33,12 @@ impl<'a> Drawing<'_, '_, 'a> {
             },
             Called::Pipeline => self.pipeline(&call),
             Called::Agent | Called::Attempt => {
-                self.arguments(id, &call);
+                self.arguments(&call);
                 let node = self.agent(&call);
                 self.push(node);
             }
             Called::Workflow => {
-                self.arguments(id, &call);
+                self.arguments(&call);
                 let target = call.argument(0).map(|target| {
                     let fields = self
                         .body
@@ -56,24 +56,24 @@ impl<'a> Drawing<'_, '_, 'a> {
                 self.push(node);
             }
             Called::Merge => {
-                self.arguments(id, &call);
+                self.arguments(&call);
                 let node = self.merge(&call);
                 self.push(node);
             }
             Called::Pattern(name) => {
                 // Functions among its options are called by it.
-                let children = self.collect(|it| it.arguments(id, &call));
+                let children = self.collect(|it| it.arguments(&call));
                 let mut node = self.node(Kind::Pattern, span, name);
                 node.role = Some(Role::Verifies);
                 self.place(node, children);
             }
-            Called::Sleep => self.arguments(id, &call),
+            Called::Sleep => self.arguments(&call),
         }
     }
 
-    pub(super) fn arguments(&mut self, id: NodeId, call: &Call<'a>) {
+    pub(super) fn arguments(&mut self, call: &Call<'a>) {
         for argument in &call.written.arguments {
-            self.walk_at(id, argument.span());
+            self.argument(argument);
         }
     }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use oxc_ast::AstKind;
-use oxc_ast::ast::{ArrayExpressionElement, Expression, IfStatement, LogicalOperator, Statement};
+use oxc_ast::ast::{
+    Argument, ArrayExpressionElement, Expression, IfStatement, LogicalOperator, Statement,
+};
 use oxc_semantic::NodeId;
 use oxc_span::{GetSpan, Span};
 use oxc_syntax::symbol::SymbolId;
@@ -22,6 +24,8 @@ const STEPS_MAX: u32 = 2_000_000;
 pub(super) const DEPTH_MAX: usize = 30;
 /// As much is repeated of a text of the script, in characters.
 const TEXT_CHARACTERS: usize = 60;
+/// And as much is looked at for that, in bytes: it may be indented.
+const TEXT_BYTES_READ: usize = 1_000;
 
 /// The shape of a body, and whether something was left out.
 pub(super) fn draw(body: &Body<'_, '_>) -> (Vec<Node>, bool) {
@@ -113,7 +117,10 @@ impl<'a> Drawing<'_, '_, 'a> {
 
     /// A place of the script on one line, cut when it is long.
     pub(super) fn text(&self, span: Span) -> String {
-        let written = self.body.text.get(span.start as usize..span.end as usize);
+        // Conditions may be as long as the script, and lie in each other: no more is looked at than can be shown.
+        let end = (span.end as usize).min(span.start as usize + TEXT_BYTES_READ);
+        let end = self.body.text.floor_char_boundary(end);
+        let written = self.body.text.get(span.start as usize..end);
         shortened(written.unwrap_or_default())
     }
 
@@ -195,6 +202,17 @@ impl<'a> Drawing<'_, '_, 'a> {
 
     pub(super) fn expression(&mut self, expression: &'a Expression<'a>) {
         self.walk(AstKind::from_expression(expression).node_id());
+    }
+
+    pub(super) fn argument(&mut self, argument: &'a Argument<'a>) {
+        match argument {
+            Argument::SpreadElement(spread) => self.expression(&spread.argument),
+            other => {
+                if let Some(expression) = other.as_expression() {
+                    self.expression(expression);
+                }
+            }
+        }
     }
 
     pub(super) fn walk(&mut self, id: NodeId) {

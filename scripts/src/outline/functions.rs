@@ -57,7 +57,7 @@ impl<'a> Drawing<'_, '_, 'a> {
                 return self.each(Kind::Parallel, call, list, function);
             }
         }
-        self.walk_at(id, call.callee.span());
+        self.expression(&call.callee);
         for argument in &call.arguments {
             match argument.as_expression() {
                 Some(given) if self.named_function(given).is_some() => {
@@ -66,7 +66,7 @@ impl<'a> Drawing<'_, '_, 'a> {
                         self.run(function);
                     }
                 }
-                _ => self.walk_at(id, argument.span()),
+                _ => self.argument(argument),
             }
         }
         if let Some(function) = self.named_function(&call.callee) {

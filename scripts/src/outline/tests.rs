@@ -398,5 +398,26 @@ fn hostile_sources_are_drawn_in_bounds() {
     ));
 }
 
+/// Each of these took time in the square of its length before it was bounded.
+#[test]
+fn long_sources_are_drawn_in_their_time() {
+    let many = |part: &str| part.repeat(100_000);
+    for body in [
+        format!("f({}1)", many("1,")),
+        format!("await agent('x', {}1)", many("1,")),
+        format!("const x = {}agent('x')", "a && ".repeat(20_000)),
+        format!("const x = {}agent('x')", "a ? b : ".repeat(20_000)),
+        format!("await parallel([{}])", "() => agent('x'),".repeat(20_000)),
+        format!("{}await agent('x')", many("a();")),
+        format!(
+            "let n = 0; while (n < 3) {{ n++; {} await agent('x') }}",
+            "while (n < 3) { a() }".repeat(10_000)
+        ),
+        format!("const l = a{}\nawait parallel(l)", ".map(f)".repeat(20_000)),
+    ] {
+        drawn(&body);
+    }
+}
+
 /// A part for each level that is drawn, and the agent.
 const DEPTH_MAX_LINES: usize = 31;
