@@ -15,6 +15,10 @@ test:
 test-one crate *arguments:
     cargo test --package {{crate}} --locked {{arguments}}
 
+# The ids of the script contract, each with its tests.
+contract:
+    cargo test --package bellwether-tests --locked --test it -- --exact house::contract::every_id_has_a_test_or_is_to_come --nocapture
+
 # Formats everything.
 fmt:
     cargo fmt --all

@@ -64,6 +64,8 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Put a first workflow, settings and types for editors into a project; nothing is overwritten
+    Init(Init),
     /// Run a workflow script
     Run(Run),
     /// Say what is wrong with workflow scripts, or may be; nothing is run
@@ -242,6 +244,25 @@ working directory up to the repository's root, then your own in
 ~/.config/bellwether/workflows and ~/.claude/workflows, then those of plugins.
 Of several with one name the first counts.")]
 pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether init
+  bellwether init ../other
+
+Written below .bellwether, where there is nothing of the name: workflows/first.js,
+config.toml with everything as a comment, and jsconfig.json with bellwether.d.ts, by
+which an editor knows what a workflow script finds.
+
+Exit code: 0 all is there now, 2 a file cannot be written.")]
+pub(crate) struct Init {
+    /// The project's folder; the repository's root where it is left out
+    pub(crate) folder: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

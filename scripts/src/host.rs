@@ -13,10 +13,10 @@ use crate::limits::Limits;
 use crate::script::parse;
 use crate::state::{End, Form, Issue, State};
 use crate::trip::{Limit, Trip};
-use crate::{duration, paths};
+use crate::{duration, paths, web};
 
 /// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
-pub(crate) const TABLE_VERSION: u32 = 2;
+pub(crate) const TABLE_VERSION: u32 = 3;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
 const MODULE: &str = "script:";
@@ -238,8 +238,11 @@ impl Host<'_> {
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
         set(ctx, table, "isName", Function::new(ctx.clone(), is_name)?)?;
-        let patterns = |ctx: Ctx<'js>| library::compile(&ctx);
+        let patterns = |ctx: Ctx<'js>| library::compile(&ctx, "patterns", library::PATTERNS);
         set(ctx, table, "library", Function::new(ctx.clone(), patterns)?)?;
+        let web = |ctx: Ctx<'js>| library::compile(&ctx, "web", library::WEB);
+        set(ctx, table, "web", Function::new(ctx.clone(), web)?)?;
+        web::fill(ctx, table)?;
         let (shared, limits) = (self.shared.clone(), self.limits.clone());
         let compile = move |ctx: Ctx<'js>, source: String, path: String| {
             let child = Object::new(ctx.clone())?;
@@ -288,7 +291,7 @@ impl Host<'_> {
     }
 }
 
-fn set<'js>(
+pub(crate) fn set<'js>(
     _: &Ctx<'js>,
     table: &Object<'js>,
     name: &str,

@@ -32,6 +32,7 @@ mod settle;
 mod state;
 mod trip;
 mod vm;
+mod web;
 
 pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 pub use duration::milliseconds as duration_milliseconds;

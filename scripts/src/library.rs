@@ -1,9 +1,9 @@
-//! The patterns of `scripts/library` (X08), as one function of what they stand on.
+//! The JavaScript of `scripts/library`, each as one function of what it stands on.
 
 use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function};
 
-/// Its text: a function of `attempt`, `pipeline` and what `prelude/7-patterns.js` holds for it.
+/// The text of the patterns (X08): a function of `attempt`, `pipeline` and what `prelude/7-patterns.js` holds for it.
 pub(crate) const PATTERNS: &str = concat!(
     "(function (attempt, pipeline, held) { 'use strict';\n",
     include_str!("../library/patterns/tools.js"),
@@ -12,9 +12,22 @@ pub(crate) const PATTERNS: &str = concat!(
     "return { refute, converge, __proto__: null };\n})",
 );
 
-/// Compiles it.
-pub(crate) fn compile<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Function<'js>> {
+/// The text of what comes from the web's standards (B06): a function of the host's table and of what `prelude/7-web.js`
+/// holds for it.
+pub(crate) const WEB: &str = concat!(
+    "(function (host, held) { 'use strict';\n",
+    include_str!("../library/web/url.js"),
+    include_str!("../library/web/text.js"),
+    "return { URL, URLSearchParams, TextEncoder, TextDecoder, __proto__: null };\n})",
+);
+
+/// Compiles one of them.
+pub(crate) fn compile<'js>(
+    ctx: &Ctx<'js>,
+    name: &str,
+    text: &str,
+) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
-    options.filename = Some("bellwether:patterns".to_owned());
-    ctx.eval_with_options(PATTERNS, options)
+    options.filename = Some(format!("bellwether:{name}"));
+    ctx.eval_with_options(text, options)
 }

@@ -18,6 +18,7 @@ use crate::script::Script;
 use crate::settle::settle;
 use crate::state::{End, State};
 use crate::trip::{Limit, Trip};
+use crate::web;
 
 const PRELUDE: &str = concat!(
     "(function (host) { 'use strict';\n",
@@ -28,6 +29,7 @@ const PRELUDE: &str = concat!(
     include_str!("prelude/5-workflow.js"),
     include_str!("prelude/6-merge.js"),
     include_str!("prelude/7-patterns.js"),
+    include_str!("prelude/7-web.js"),
     include_str!("prelude/8-globals.js"),
     include_str!("prelude/9-seal.js"),
     "})",
@@ -121,7 +123,9 @@ impl Vm {
         let parts = [
             PRELUDE.as_bytes(),
             library::PATTERNS.as_bytes(),
+            library::WEB.as_bytes(),
             QUICKJS.as_bytes(),
+            web::LIBRARY.as_bytes(),
             &table,
         ];
         Digest::of("vm", &parts)

@@ -130,3 +130,31 @@ fn w01_a_recovery_takes_the_workflow_that_the_run_began_with() -> anyhow::Result
     assert_eq!(outcome["result"][1], "old");
     Ok(())
 }
+
+/// From nothing to a workflow that runs, and nothing of a person's is overwritten on the way.
+#[test]
+fn k01_init_puts_a_first_workflow_in_place() -> anyhow::Result<()> {
+    let bed = Bed::new("return 1")?;
+    let settings = bed.project.write(".bellwether/config.toml", "# mine\n")?;
+    let init = bed.json(&["init", "--json"], 0)?;
+    let files = init["files"].as_array().cloned().unwrap_or_default();
+    let became: Vec<_> = files
+        .iter()
+        .filter_map(|file| file["became"].as_str())
+        .collect();
+    assert_eq!(became, ["created", "kept", "created", "created"]);
+    assert_eq!(std::fs::read_to_string(settings)?, "# mine\n");
+    let again = bed.command(&["init"])?.run()?.expect_code(0)?;
+    says(&again, "bellwether plan first")?;
+    ensure!(!again.stdout.contains("created"), "{again}");
+
+    let list = bed.json(&["list", "--json"], 0)?;
+    assert_eq!(list["workflows"][0]["name"], "first");
+    let checked = bed.command(&["check", ".bellwether/workflows/first.js"])?;
+    let checked = checked.run()?.expect_code(0)?;
+    ensure!(checked.stdout.contains("nothing found"), "{checked}");
+    let outcome = bed.json(&["first", "--backend", "dry", "--json"], 0)?;
+    assert_eq!(outcome["agents"]["completed"], 2);
+    bed.command(&["init", "nowhere"])?.run()?.expect_code(2)?;
+    Ok(())
+}

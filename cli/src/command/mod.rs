@@ -4,6 +4,7 @@ mod attach;
 mod check;
 mod config;
 mod diff;
+mod init;
 mod journal;
 mod land;
 mod list;
@@ -39,6 +40,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
             Box::pin(execute(named, screen)).await
         }
         Command::Run(flags) => run::execute(flags, screen).await,
+        Command::Init(flags) => init::execute(&flags, screen),
         Command::Check(flags) => check::execute(&flags, screen),
         Command::Plan(flags) => plan::execute(&flags, screen),
         Command::Resume(flags) => resume::execute(flags, screen).await,

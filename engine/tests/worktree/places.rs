@@ -1,6 +1,5 @@
 //! Where isolated agents begin: folders in repositories of every kind, and those where they cannot.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bellwether::worktree::{Base, Git, GitError, Pool, Uncommitted, WorktreeError};
@@ -10,8 +9,13 @@ use crate::bed::{Bed, acquire, git, listing, run, sh, write};
 /// A program in git's place that says of itself to be this version.
 fn git_that_says(folder: &Path, version: &str) -> Git {
     let path = folder.join("git");
-    write(&path, &format!("#!/bin/sh\necho 'git version {version}'\n"));
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\necho 'git version {version}'\n");
+    // By another process: a program that is open for writing here, or in a child that another test is starting, cannot be
+    // executed.
+    sh(
+        folder,
+        &format!("cat >git <<'END'\n{text}END\nchmod +x git"),
+    );
     Git::program(path)
 }
 

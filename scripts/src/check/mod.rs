@@ -18,6 +18,8 @@ mod read;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod types;
 pub(crate) mod unverified;
 mod workflows;
 

@@ -34,7 +34,7 @@ pub(super) const AGENT: [&str; 18] = [
 ];
 /// What every call may be called and where it belongs.
 pub(super) const SHOWN: [&str; 2] = ["label", "phase"];
-const MERGE: [&str; 5] = ["into", "verify", "timeout", "label", "phase"];
+pub(super) const MERGE: [&str; 5] = ["into", "verify", "timeout", "label", "phase"];
 
 /// The findings that tell of unknown options, by what they say: a run tells each once (A05), and so does a check.
 pub(super) type Told = HashMap<String, usize>;

@@ -650,12 +650,7 @@ fn what_is_known_is_what_there_is() {
         missing.is_empty(),
         "add them to check/names.rs: {missing:?}"
     );
-    // Names of the contract that the VM may not have yet (B06).
-    let to_come = set(&["URL", "URLSearchParams", "TextDecoder", "TextEncoder"]);
-    let strange: Vec<_> = known
-        .difference(&globals)
-        .filter(|name| !to_come.contains(*name))
-        .collect();
+    let strange: Vec<_> = known.difference(&globals).collect();
     assert!(strange.is_empty(), "no globals of the VM: {strange:?}");
 }
 

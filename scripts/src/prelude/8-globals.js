@@ -44,6 +44,7 @@ const installGlobals = (own, args) => {
   define(console, 'warn', logAt(1));
   define(console, 'error', logAt(2));
   define(globalThis, 'console', console);
+  installWeb();
 };
 const logInfo = logAt(0);
 

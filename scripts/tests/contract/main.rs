@@ -17,3 +17,4 @@ mod limits;
 mod merge;
 mod patterns;
 mod support;
+mod web;

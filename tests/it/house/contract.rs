@@ -68,6 +68,27 @@ enum Coming {
     Rest,
 }
 
+/// Each id with its tests, for whoever asks (`just contract`).
+fn table(
+    ids: &BTreeSet<String>,
+    tests: &BTreeMap<String, Vec<String>>,
+    to_come: &BTreeMap<&str, Coming>,
+) -> Vec<String> {
+    ids.iter()
+        .flat_map(|id| {
+            let coming = match to_come.get(id.as_str()) {
+                None => "",
+                Some(Coming::Rest) => "in part",
+                Some(Coming::All) => "to come",
+            };
+            let tests = tests.get(id).map(Vec::as_slice).unwrap_or_default();
+            let head = format!("{id}  {:3} tests  {coming}", tests.len());
+            std::iter::once(head.trim_end().to_owned())
+                .chain(tests.iter().map(|test| format!("       {test}")))
+        })
+        .collect()
+}
+
 #[test]
 fn every_id_has_a_test_or_is_to_come() {
     let ids = ids();
@@ -82,6 +103,9 @@ fn every_id_has_a_test_or_is_to_come() {
             None => (line, Coming::All),
         })
         .collect();
+    for line in table(&ids, &tests, &to_come) {
+        println!("{line}");
+    }
     let mut offences = Vec::new();
     for id in &ids {
         match (tests.get(id), to_come.get(id.as_str())) {

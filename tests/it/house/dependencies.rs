@@ -35,6 +35,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("ractor", &["bellwether-actors"]),
     ("rquickjs", &["bellwether-scripts"]),
     ("oxc", &["bellwether-scripts"]),
+    ("url", &["bellwether-scripts"]),
     ("redb", &["bellwether-journal"]),
     ("bincode", &["bellwether-journal", "bellwether-scripts"]),
     ("zstd", &["bellwether-journal"]),
@@ -61,9 +62,9 @@ const WITHOUT_TOKIO: &[&str] = &[
     "bellwether-telemetry",
 ];
 
-/// Crates in the tree of the engine without features, its own and those that run at build time included. It was 184 when
+/// Crates in the tree of the engine without features, its own and those that run at build time included. It was 192 when
 /// this was written; a few more need no discussion, a TLS stack or an HTTP client does.
-const ENGINE_CRATES_MAX: usize = 190;
+const ENGINE_CRATES_MAX: usize = 200;
 
 fn metadata() -> Metadata {
     // Without dependencies nothing is resolved and nothing fetched: the manifests say all that is asked here.
