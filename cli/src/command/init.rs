@@ -154,12 +154,12 @@ mod tests {
             .iter()
             .find(|(name, _)| *name == "config.toml")
             .unwrap();
-        let settings: String = text
+        let settings = text
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| line.contains(" = ") || line.starts_with('['))
-            .map(|line| format!("{line}\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .join("\n");
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("config.toml");
         fs::write(&file, &settings).unwrap();

@@ -34,12 +34,25 @@ You look things up in a code base and change nothing: no file, no setting, no hi
 
 Your last message is the answer, read by a program: what was asked for, without greeting and without a report of the search.";
 
+/// The tool by which an agent would start a workflow, as programs name it.
+const WORKFLOW_TOOL: &str = "Workflow";
+
+/// What an agent is of which nothing is said: it may use every tool but the one that starts workflows (A10), which would be
+/// under no cap and in no journal of this run.
+pub(crate) fn unnamed() -> AgentType {
+    AgentType {
+        disallowed_tools: vec![WORKFLOW_TOOL.to_owned()],
+        ..AgentType::default()
+    }
+}
+
 /// `general-purpose` and `Explore`.
 pub(crate) fn built_in() -> [AgentType; 2] {
     let general = AgentType {
+        name: "general-purpose".to_owned(),
         description: "Any task: reads, changes and checks".to_owned(),
         system_prompt: Some(GENERAL_PURPOSE.into()),
-        ..AgentType::new("general-purpose")
+        ..unnamed()
     };
     let explore = AgentType {
         description: "Looks things up and changes nothing".to_owned(),

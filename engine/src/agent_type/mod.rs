@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::options::AgentInput;
 
-pub(crate) use built_in::{built_in, may_write};
+pub(crate) use built_in::{built_in, may_write, unnamed};
 #[cfg(feature = "agent-files")]
 pub use discover::{Discovered, Home, Problem, discover, folders};
 #[cfg(feature = "agent-files")]

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use self::given::Given;
 use self::limited::{Limited, Time};
 use self::placed::Placed;
-use crate::agent_type::{AgentType, built_in, may_write};
+use crate::agent_type::{AgentType, built_in, may_write, unnamed};
 use crate::options::Isolate;
 use crate::schema::{Checked, Schema};
 
@@ -120,7 +120,7 @@ impl RunRules {
             None => None,
         };
         let mut notices = notices_of_options(all);
-        let default = AgentType::default();
+        let default = unnamed();
         let definition = known.map_or(&default, |known| &known.definition);
         notices.extend(known.and_then(notice_of_type));
 

@@ -194,6 +194,22 @@ fn y01_fields_without_effect_are_told_when_their_type_is_used() {
 }
 
 #[test]
+fn a10_every_tool_but_starting_workflows() {
+    let mut writer = AgentType::new("writer");
+    writer.tools = Some(texts(&["Workflow"]));
+    let rules = rules_over(&[writer], Isolate::Asked);
+    for options in [json!({}), json!({"agentType": "general-purpose"})] {
+        let resolved = resolve(&rules, options);
+        assert_eq!(resolved.options.tools, None);
+        assert_eq!(resolved.options.disallowed_tools, ["Workflow"]);
+        assert_eq!(resolved.content.get("disallowedTools"), None);
+    }
+    // Whoever writes a type says what its agents may.
+    let named = resolve(&rules, json!({"agentType": "writer"}));
+    assert!(named.options.disallowed_tools.is_empty());
+}
+
+#[test]
 fn x01_what_else_a_call_may_say() {
     let rules = rules_over(&[], Isolate::Asked);
     let said = json!({
