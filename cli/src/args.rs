@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bellwether::plan::Fail;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::duration;
@@ -29,7 +30,7 @@ use crate::output::ColorChoice;
 
 Exit codes:
   0  the run completed
-  1  it failed, was killed, or is quarantined; `check` found errors
+  1  it failed, was killed, or is quarantined; `check` or `plan` found errors
   2  wrong usage, or a script that was refused
   3  it is stopped, paused or waiting
   4  it ended, but agents failed
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Say what is wrong with workflow scripts, or may be; nothing is run
     Check(Check),
+    /// Show what a workflow would do, with made-up agents and in no time
+    Plan(Box<Plan>),
     /// Go on with an unfinished run where its journal ends
     Resume(Resume),
     /// List the workflows that have a name here, and where they are
@@ -290,6 +293,66 @@ pub(crate) struct Check {
     pub(crate) limits: LimitFlags,
 }
 
+/// `plan`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether plan review.js
+  bellwether plan review.js --args '{\"path\": \"src\"}' --items 20
+  bellwether plan review.js --fail 0.3 --json
+  bellwether plan review.js --outline
+
+The script runs with made-up agents: each takes a minute of virtual time and
+answers from its schema, timers fire in virtual time, merge() lands what it is
+given. Shown are phases, agents, caps, the longest prompt and what comes back;
+then what `check` finds, and agent types and workflows that are not there: such
+a type is answered as the default one, such a workflow gives null. The same
+script, arguments and flags give the same plan.
+
+Exit code: 0 it would get through, 1 it fails, does not end or has errors,
+2 wrong usage.")]
+pub(crate) struct Plan {
+    /// The script's file, `-` for stdin, or the name of a workflow (`bellwether list`)
+    pub(crate) script: PathBuf,
+    /// A text that the script gets as its `args`; as JSON if it is an object or an array
+    #[arg(conflicts_with_all = ["args", "args_file"], value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// The script's `args`, as JSON
+    #[arg(
+        long,
+        value_name = "JSON",
+        conflicts_with = "args_file",
+        allow_hyphen_values = true
+    )]
+    pub(crate) args: Option<String>,
+    /// A file with the script's `args` as JSON; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) args_file: Option<PathBuf>,
+    /// Look agent types and workflows up as from this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Throw for what cannot be found or is not allowed, as a run does
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Items of made-up arrays [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(crate) items: Option<u64>,
+    /// Make agents fail: `all`, or a part of them from 0 to 1
+    #[arg(long, value_name = "all|P", value_parser = parse_fail)]
+    pub(crate) fail: Option<Fail>,
+    /// Draw the script's shape from its syntax tree instead; nothing of it runs
+    #[arg(long)]
+    pub(crate) outline: bool,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Who would work.
+    #[command(flatten)]
+    pub(crate) agents: AgentFlags,
+    /// Limits.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+}
+
 /// `resume`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -471,6 +534,16 @@ pub(crate) struct ConfigShow {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+}
+
+fn parse_fail(text: &str) -> std::result::Result<Fail, String> {
+    if text == "all" {
+        return Ok(Fail::All);
+    }
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(Fail::Share(share)),
+        _ => Err("give `all`, or a number from 0 to 1 such as 0.3".to_owned()),
+    }
 }
 
 fn parse_timeout(text: &str) -> std::result::Result<Duration, String> {

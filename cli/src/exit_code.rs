@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | the run completed; a command that only reads found what it was asked for |
-//! | 1 | the run failed, was killed, or is quarantined; `check` found errors |
+//! | 1 | the run failed, was killed, or is quarantined; `check` found errors; a `plan` fails, does not end, or has errors |
 //! | 2 | wrong usage, wrong settings, or a script that was refused: nothing was started |
 //! | 3 | the run is stopped, paused or waiting, and can be resumed |
 //! | 4 | the run ended with a value, but agents of it failed (`degraded`) |

@@ -33,25 +33,7 @@ pub use bellwether_scripts::check::{Finding, Related, Severity};
 /// ```
 #[must_use]
 pub fn check(script: &Script, options: &StartOptions) -> Vec<Finding> {
-    let unchanged = ResumeOptions::new();
-    let make = |_: &_, _: &[String]| Err("a check makes no backend".to_owned());
-    let here = Here {
-        rules: RunRules::new(
-            bellwether_actors::run::keys::Backends::default(),
-            &options.agent_types,
-            options.isolate,
-            Steps::default(),
-            &make,
-        ),
-        caps: Caps {
-            agents: caps(options, &unchanged).agents,
-            items: vm_limits(options, &unchanged).items_max.into(),
-        },
-        folder: folder(script, options),
-        workflows: options.workflows.clone(),
-    };
-    let limits = vm_limits(options, &unchanged);
-    bellwether_scripts::check::check(&script.source, &limits, &here)
+    Here::new(script, options).check(script, options)
 }
 
 /// Where relative paths in a script lead from (W02).
@@ -63,12 +45,41 @@ fn folder(script: &Script, options: &StartOptions) -> PathBuf {
 }
 
 /// The place for which a script is checked.
-struct Here {
+pub(crate) struct Here {
     rules: RunRules,
     caps: Caps,
     folder: PathBuf,
     /// Names and files.
     workflows: BTreeMap<String, PathBuf>,
+}
+
+impl Here {
+    /// What a run of `script` with these options would find.
+    pub(crate) fn new(script: &Script, options: &StartOptions) -> Self {
+        let unchanged = ResumeOptions::new();
+        let make = |_: &_, _: &[String]| Err("a check makes no backend".to_owned());
+        Self {
+            rules: RunRules::new(
+                bellwether_actors::run::keys::Backends::default(),
+                &options.agent_types,
+                options.isolate,
+                Steps::default(),
+                &make,
+            ),
+            caps: Caps {
+                agents: caps(options, &unchanged).agents,
+                items: vm_limits(options, &unchanged).items_max.into(),
+            },
+            folder: folder(script, options),
+            workflows: options.workflows.clone(),
+        }
+    }
+
+    /// The findings of `script` here.
+    pub(crate) fn check(&self, script: &Script, options: &StartOptions) -> Vec<Finding> {
+        let limits = vm_limits(options, &ResumeOptions::new());
+        bellwether_scripts::check::check(&script.source, &limits, self)
+    }
 }
 
 impl Surroundings for Here {
@@ -132,7 +143,7 @@ impl Surroundings for Here {
     }
 }
 
-fn problem(code: &'static str, message: &str, remedy: &str) -> Problem {
+pub(crate) fn problem(code: &'static str, message: &str, remedy: &str) -> Problem {
     Problem {
         code,
         message: message.to_owned(),

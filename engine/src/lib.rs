@@ -27,6 +27,7 @@ pub mod backend;
 pub mod check;
 #[cfg(feature = "worktree")]
 pub mod landing;
+pub mod plan;
 pub mod store;
 pub mod view;
 #[cfg(feature = "agent-files")]

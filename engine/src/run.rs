@@ -23,7 +23,7 @@ use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
-use crate::resolve::{RunRules, Steps};
+use crate::resolve::{COME_FROM, RunRules, Steps};
 use crate::vm::{Suspect, Vms};
 
 /// Agents of a run in all, where nothing else is said (C01).
@@ -284,7 +284,7 @@ fn progress(watch: &Arc<Watch>) -> Progress {
 }
 
 /// Reads the scripts that `workflow()` names (W01, W02): by their files, or by the names that the run was started with.
-fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScript {
+pub(crate) fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>) -> LoadScript {
     Arc::new(move |reference, options| {
         let by: serde_json::Value = serde_json::from_str(options).unwrap_or_default();
         let file = match by["by"].as_str() {
@@ -331,7 +331,7 @@ pub(crate) fn unknown_workflow(name: &str, workflows: &BTreeMap<String, PathBuf>
     };
     format!(
         "workflow(): there is no workflow `{shown}`{near}\n{list}\n\
-         they come from .bellwether/workflows and .claude/workflows, from the working directory up to the repository's root, \
+         {COME_FROM} .bellwether/workflows and .claude/workflows, from the working directory up to the repository's root, \
          from the personal folders ~/.config/bellwether/workflows and ~/.claude/workflows, and from plugins; \
          any file is called as workflow({{scriptPath: '…'}})"
     )

@@ -194,14 +194,14 @@ pub(crate) async fn start(
 }
 
 /// The arguments as the journal keeps them: the text as it came, if it is JSON.
-fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
+pub(crate) fn checked_args(text: &str) -> Result<Arc<str>, StartError> {
     serde_json::from_str::<serde::de::IgnoredAny>(text)
         .map_err(|error| StartError::Args(format!("no JSON: {error}")))?;
     Ok(text.trim().into())
 }
 
 /// `meta.args` as a JSON Schema over the arguments (G01); without any they count as an empty object.
-fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
+pub(crate) fn check_args(schema: &Value, args: Option<&str>) -> Result<(), StartError> {
     let schema = Schema::compile(schema).map_err(|malformed| {
         StartError::Refused(format!("meta.args is no JSON Schema: {malformed}"))
     })?;

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 
 use bellwether_scripts::{Limits, Meta, parse};
 
-use crate::agent_type::{Home, Problem, plugins, projects};
+use crate::agent_type::{Home, Problem, personal_folders, plugins, project_folders, projects};
 
 /// A longer file, in bytes, is no workflow's: the most that a script may have by default.
 const FILE_BYTES_MAX: u64 = 512 << 10;
+/// What folders of workflows are called.
+const FOLDER: &str = "workflows";
 /// So many files are looked at.
 const FILES_MAX: usize = 2_000;
 
@@ -103,13 +105,11 @@ impl Workflows {
 pub fn discover(directory: &Path, home: &Home) -> Workflows {
     let mut search = Search::default();
     let projects = projects(directory);
-    for folder in &projects {
-        for of in [".bellwether", ".claude"] {
-            search.folder(&folder.join(of).join("workflows"), Origin::Project, "");
-        }
+    for folder in project_folders(FOLDER, &projects) {
+        search.folder(&folder, Origin::Project, "");
     }
-    for folder in [&home.bellwether, &home.claude].into_iter().flatten() {
-        search.folder(&folder.join("workflows"), Origin::Personal, "");
+    for folder in personal_folders(FOLDER, home) {
+        search.folder(&folder, Origin::Personal, "");
     }
     if let Some(claude) = &home.claude {
         // What is wrong with a plugin's other files is told where they are used.
@@ -119,6 +119,14 @@ pub fn discover(directory: &Path, home: &Home) -> Workflows {
         }
     }
     search.found
+}
+
+/// The folders that [`discover`] looks through, in their order, whether or not they are there; those of plugins come behind.
+#[must_use]
+pub fn folders(directory: &Path, home: &Home) -> Vec<PathBuf> {
+    let projects = projects(directory);
+    let of_project = project_folders(FOLDER, &projects);
+    of_project.chain(personal_folders(FOLDER, home)).collect()
 }
 
 #[derive(Default)]

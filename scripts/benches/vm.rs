@@ -1,5 +1,5 @@
 //! What the VM alone costs: its start, with and without a use of `patterns`, and issuing and settling N calls, in one
-//! fan-out and in sequence; and what reading and checking a script of 400 KB costs.
+//! fan-out and in sequence; and what reading, checking and outlining a script of 400 KB costs.
 //!
 //! `cargo bench -p bellwether-scripts -- [N]` prints one line a scenario; it asserts nothing about time.
 
@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bellwether_journal::key::Digest;
 use bellwether_scripts::check::{Anywhere, check};
+use bellwether_scripts::outline::outline;
 use bellwether_scripts::{
     About, Answer, Command, Limits, Settlement, Start, Target, Turn, TurnStatus, Vm, parse,
 };
@@ -67,6 +68,13 @@ fn main() {
         let findings = check(&source, &limits, &Anywhere).len();
         println!(
             "check     {:9.1} ms for {} bytes, {findings} findings",
+            milliseconds(began),
+            source.len()
+        );
+        let began = Instant::now();
+        let rows = outline(&source, "bench.js", &limits).map_or(0, |outline| outline.rows().len());
+        println!(
+            "outline   {:9.1} ms for {} bytes, {rows} rows",
             milliseconds(began),
             source.len()
         );

@@ -158,7 +158,10 @@ pub(crate) fn parsed<'a>(
         .parse()
 }
 
-fn syntax<'a>(allocator: &'a Allocator, text: &'a str) -> Result<Ast<'a>, OxcDiagnostic> {
+pub(crate) fn syntax<'a>(
+    allocator: &'a Allocator,
+    text: &'a str,
+) -> Result<Ast<'a>, OxcDiagnostic> {
     let parsed = parsed(allocator, text, SourceType::mjs());
     match parsed.diagnostics.errors().next() {
         Some(error) => Err(error.clone()),
@@ -176,7 +179,7 @@ pub(crate) fn unreadable() -> OxcDiagnostic {
 pub(crate) const PLAIN: &str = "a script is plain JavaScript (ES2023, strict; top-level await and return are fine, TypeScript is not)";
 pub(crate) const TYPES: &str = "TypeScript syntax";
 
-fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Refusal {
+pub(crate) fn syntax_refusal(source: &str, file_name: &str, error: &OxcDiagnostic) -> Refusal {
     if let Some(offset) = first_type(source) {
         return Refusal::at(file_name, source, offset, TYPES, PLAIN);
     }

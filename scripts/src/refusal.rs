@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use oxc_span::Span;
+
 /// How many characters of a source line are shown around the place; bundled scripts have lines of thousands.
 const SHOWN_BEFORE: usize = 60;
 const SHOWN_AFTER: usize = 40;
@@ -196,6 +198,17 @@ impl Lines {
             .get(start..end)
             .map_or(end - start, |before| before.chars().count());
         (line as u32, column as u32 + 1)
+    }
+
+    /// The bytes of a line from 1, without its end; `None` when there is no such line.
+    pub(crate) fn span(&self, text: &str, line: u32) -> Option<Span> {
+        let index = (line as usize).checked_sub(1)?;
+        let start = *self.starts.get(index)?;
+        let end = self
+            .starts
+            .get(index + 1)
+            .map_or(text.len(), |&next| next as usize - 1);
+        Some(Span::new(start, (end as u32).max(start)))
     }
 
     /// The offset of a line from 1 and a column in bytes as `QuickJS` counts it: from 1, but on the first line from 0.

@@ -11,6 +11,7 @@ mod house;
 mod isolation;
 mod journal;
 mod names;
+mod plan;
 mod processes;
 mod resume;
 mod run;

@@ -1,6 +1,7 @@
 //! The real program, built once and run under a watch.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,13 @@ impl Bellwether {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Gives it a file as its stdin.
+    #[must_use]
+    pub fn reading(mut self, file: File) -> Self {
+        self.command.stdin(file);
         self
     }
 

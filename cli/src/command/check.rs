@@ -57,7 +57,7 @@ pub(super) fn execute(flags: &Check, screen: Screen) -> Result<ExitCode> {
 fn options(place: &Place, screen: Screen) -> StartOptions {
     let config = &place.config;
     let mut options = StartOptions::default();
-    options.agent_types = agent_types(place, screen);
+    options.agent_types = agent_types(place, &place.directory, screen);
     options.isolate = config.isolate();
     options.workflows = discover(&place.directory, &config.home).files();
     options.nesting = config.nesting();
@@ -69,7 +69,7 @@ fn options(place: &Place, screen: Screen) -> StartOptions {
 }
 
 /// A script and how it is named.
-fn read(file: &Path) -> Result<(String, Script)> {
+pub(super) fn read(file: &Path) -> Result<(String, Script)> {
     if file.as_os_str() == "-" {
         return Ok(("stdin".to_owned(), Script::text(script::read_stdin()?)));
     }
@@ -109,7 +109,7 @@ fn print(checked: &[(String, Vec<Finding>)], paint: Paint) {
 }
 
 /// A finding with its line and a caret under the place, as a refusal is shown.
-fn shown(path: &str, finding: &Finding, paint: Paint) -> Vec<String> {
+pub(super) fn shown(path: &str, finding: &Finding, paint: Paint) -> Vec<String> {
     let path = plain(path);
     let place = match finding.line {
         0 => path.clone(),

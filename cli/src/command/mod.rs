@@ -9,6 +9,7 @@ mod journal;
 mod land;
 mod list;
 mod logs;
+mod plan;
 mod ps;
 mod result;
 mod resume;
@@ -41,6 +42,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Run(flags) => run::execute(flags, screen).await,
         Command::Init(flags) => init::execute(&flags, screen),
         Command::Check(flags) => check::execute(&flags, screen),
+        Command::Plan(flags) => plan::execute(&flags, screen),
         Command::Resume(flags) => resume::execute(flags, screen).await,
         Command::List(flags) => list::execute(&flags, screen),
         Command::Ps(flags) => ps::execute(flags, screen).await,

@@ -49,7 +49,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
         None => script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?,
     };
     let mut options = options(&flags, &place, args)?;
-    options.agent_types = agent_types(&place, screen);
+    options.agent_types = agent_types(&place, &place.directory, screen);
     if calls_others {
         options.workflows = workflow::discover(&place.directory, &config.home).files();
     }
@@ -127,9 +127,9 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     Ok(options)
 }
 
-/// The agent types of the place where the run is started. A file that cannot be read is told of and left out.
-pub(super) fn agent_types(place: &Place, screen: Screen) -> Vec<AgentType> {
-    let found = discover(&place.directory, &place.config.home);
+/// The agent types of who works in `directory`. A file that cannot be read is told of and left out.
+pub(super) fn agent_types(place: &Place, directory: &Path, screen: Screen) -> Vec<AgentType> {
+    let found = discover(directory, &place.config.home);
     for problem in &found.problems {
         let file = problem.file.strip_prefix(&place.directory);
         let file = file.unwrap_or(&problem.file).display();

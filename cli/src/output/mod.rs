@@ -3,7 +3,9 @@
 
 pub(crate) mod human;
 pub(crate) mod paint;
+pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod shape;
 pub(crate) mod table;
 
 use std::io::{self, IsTerminal as _, Write};

@@ -88,12 +88,8 @@ impl Problem {
 pub fn discover(directory: &Path, home: &Home) -> Discovered {
     let mut search = Search::default();
     let projects = projects(directory);
-    for folder in &projects {
-        search.folder(&folder.join(".bellwether").join("agents"), None);
-        search.folder(&folder.join(".claude").join("agents"), None);
-    }
-    for folder in [&home.bellwether, &home.claude].into_iter().flatten() {
-        search.folder(&folder.join("agents"), None);
+    for folder in folders(directory, home) {
+        search.folder(&folder, None);
     }
     if let Some(claude) = &home.claude {
         for plugin in plugins(claude, directory, &projects, &mut search.found.problems) {
@@ -103,6 +99,27 @@ pub fn discover(directory: &Path, home: &Home) -> Discovered {
         }
     }
     search.found
+}
+
+/// The folders that [`discover`] looks through, in their order, whether or not they are there; those of plugins come behind.
+#[must_use]
+pub fn folders(directory: &Path, home: &Home) -> Vec<PathBuf> {
+    let projects = projects(directory);
+    let of_project = project_folders("agents", &projects);
+    of_project.chain(personal_folders("agents", home)).collect()
+}
+
+/// The folders of this name in a project's, the nearest first.
+pub(crate) fn project_folders(name: &str, projects: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    projects
+        .iter()
+        .flat_map(move |folder| [".bellwether", ".claude"].map(|of| folder.join(of).join(name)))
+}
+
+/// The folders of this name in the person's.
+pub(crate) fn personal_folders(name: &str, home: &Home) -> impl Iterator<Item = PathBuf> {
+    let folders = [&home.bellwether, &home.claude].into_iter().flatten();
+    folders.map(move |folder| folder.join(name))
 }
 
 /// The folders from `directory` up to its project's root.

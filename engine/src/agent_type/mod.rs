@@ -25,9 +25,9 @@ use crate::options::AgentInput;
 
 pub(crate) use built_in::{built_in, may_write, unnamed};
 #[cfg(feature = "agent-files")]
-pub(crate) use discover::projects;
+pub use discover::{Discovered, Home, Problem, discover, folders};
 #[cfg(feature = "agent-files")]
-pub use discover::{Discovered, Home, Problem, discover};
+pub(crate) use discover::{personal_folders, project_folders, projects};
 #[cfg(feature = "agent-files")]
 pub(crate) use plugins::plugins;
 

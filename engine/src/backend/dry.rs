@@ -5,7 +5,7 @@
 //! | none | `agent text output N`, N being the call's number counted from 1 |
 //! | `const`, `enum` | it, the first of it |
 //! | object | all properties, and those that are only `required` |
-//! | array | 3 items within `minItems` and `maxItems`; none 8 levels deep or deeper, unless `minItems` asks for them; `uniqueItems` are |
+//! | array | 3 items (or as many as [`value_of`] is told) within `minItems` and `maxItems`; none 8 levels deep or deeper, unless `minItems` asks for them; `uniqueItems` are |
 //! | boolean | `true` |
 //! | number, integer | 5 within `minimum` and `maximum` (exclusive ones too), on a multiple of `multipleOf` |
 //! | string | where it stands (`findings[0].title`), within `minLength` and `maxLength`; a valid one for a known `format` or `pattern` |
@@ -27,7 +27,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Number, Value};
 
-const ARRAY_ITEMS: u64 = 3;
+/// Items of an array where its schema does not say how many.
+pub(crate) const ARRAY_ITEMS: u64 = 3;
 /// An array at this depth or below has no items.
 const ARRAY_DEPTH_MAX: usize = 8;
 /// Below this depth a schema that refers to itself gives null, whatever it requires.
@@ -76,8 +77,15 @@ fn answer(task: &Task) -> Ended {
 /// A value for `schema`, which fits it wherever the rules of this module can see to that.
 #[must_use]
 pub fn value_for(schema: &Value) -> Value {
+    value_of(schema, ARRAY_ITEMS)
+}
+
+/// As [`value_for`], with arrays of so many items where their schema allows it.
+#[must_use]
+pub fn value_of(schema: &Value, items: u64) -> Value {
     let mut maker = Maker {
         root: schema,
+        items,
         nodes: 0,
     };
     maker.value(schema, &mut String::new(), 0)
@@ -85,6 +93,8 @@ pub fn value_for(schema: &Value) -> Value {
 
 struct Maker<'a> {
     root: &'a Value,
+    /// Items of an array where its schema does not say how many.
+    items: u64,
     nodes: usize,
 }
 
@@ -214,7 +224,7 @@ impl Maker<'_> {
         let usual = if rest == Some(&Value::Bool(false)) {
             prefix.len() as u64
         } else {
-            ARRAY_ITEMS.max(prefix.len() as u64)
+            self.items.max(prefix.len() as u64)
         };
         let usual = if depth >= ARRAY_DEPTH_MAX { 0 } else { usual };
         let count = usual

@@ -32,6 +32,8 @@ const REMEMBERED_SCHEMAS_MAX: usize = 64;
 const LIKENESS_MIN: f64 = 0.8;
 /// As much of a name that nobody knows is repeated, in characters.
 const NAME_SHOWN_MAX: usize = 100;
+/// How it begins to be told where what has a name is found.
+pub(crate) const COME_FROM: &str = "they come from";
 const WORKTREE: &str = "worktree";
 const ALL_TOOLS: &str = "*";
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
@@ -352,7 +354,7 @@ impl RunRules {
             let message = format!(
                 "agent(): there is no agent type `{name}`{near}\n\
                  there is: {list}{more}\n\
-                 they come from .bellwether/agents/*.md and .claude/agents/*.md, from the working directory up to the \
+                 {COME_FROM} .bellwether/agents/*.md and .claude/agents/*.md, from the working directory up to the \
                  repository's root, and from the personal folders ~/.config/bellwether/agents and ~/.claude/agents"
             );
             Refusal::new("UNKNOWN_AGENT_TYPE", message)

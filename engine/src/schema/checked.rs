@@ -144,6 +144,15 @@ fn refused_before(notes: &[Arc<str>]) -> u32 {
     before.unwrap_or(0).min(ANSWERS_MAX - 1)
 }
 
+/// How a call ends whose agent answers `answer` whenever it is asked.
+pub(crate) fn outcome_of(schema: &Schema, answer: &Arc<str>) -> AgentOutcome {
+    match check(schema, answer) {
+        Verdict::Fits(value) => AgentOutcome::Completed(value),
+        Verdict::Violates(violations) => given_up(&violations, answer),
+        Verdict::Broken(message) => failed(FailureKind::Other, message, None),
+    }
+}
+
 enum Verdict {
     /// The value, which may be what was within a text.
     Fits(Arc<str>),

@@ -9,7 +9,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::Value;
 
-pub(crate) use checked::Checked;
+pub(crate) use checked::{Checked, outcome_of};
 
 /// So many violations of one value are told; the rest are only counted.
 const VIOLATIONS_MAX: usize = 30;

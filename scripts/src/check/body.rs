@@ -17,11 +17,11 @@ const VALUES_MAX: u32 = 1_000_000;
 /// So many steps up the tree are gone in one check.
 const STEPS_MAX: u32 = 5_000_000;
 /// As deep a literal is followed, by nesting and by names.
-pub(super) const DEPTH_MAX: usize = 200;
+pub(crate) const DEPTH_MAX: usize = 200;
 
 /// A function of the contract that a script calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Called<'a> {
+pub(crate) enum Called<'a> {
     Agent,
     Attempt,
     Merge,
@@ -36,15 +36,15 @@ pub(super) enum Called<'a> {
 
 impl Called<'_> {
     /// Whether it is asked of one agent.
-    pub(super) fn is_agent(self) -> bool {
+    pub(crate) fn is_agent(self) -> bool {
         matches!(self, Self::Agent | Self::Attempt)
     }
 
-    pub(super) fn gives_promise(self) -> bool {
+    pub(crate) fn gives_promise(self) -> bool {
         self != Self::Phase
     }
 
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Agent => "agent".to_owned(),
             Self::Attempt => "attempt".to_owned(),
@@ -61,15 +61,15 @@ impl Called<'_> {
 
 /// One call of such a function.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) called: Called<'a>,
-    pub(super) written: &'a CallExpression<'a>,
-    pub(super) id: NodeId,
+pub(crate) struct Call<'a> {
+    pub(crate) called: Called<'a>,
+    pub(crate) written: &'a CallExpression<'a>,
+    pub(crate) id: NodeId,
 }
 
 impl<'a> Call<'a> {
     /// An argument, where no spread makes its place unknown.
-    pub(super) fn argument(&self, index: usize) -> Option<&'a Expression<'a>> {
+    pub(crate) fn argument(&self, index: usize) -> Option<&'a Expression<'a>> {
         let before = self.written.arguments.get(..=index)?;
         if before.iter().any(Argument::is_spread) {
             return None;
@@ -81,28 +81,28 @@ impl<'a> Call<'a> {
 }
 
 /// A property of an object literal.
-pub(super) struct Field<'a> {
-    pub(super) name: String,
-    pub(super) key: Span,
-    pub(super) value: &'a Expression<'a>,
+pub(crate) struct Field<'a> {
+    pub(crate) name: String,
+    pub(crate) key: Span,
+    pub(crate) value: &'a Expression<'a>,
 }
 
-pub(super) struct Body<'s, 'a> {
+pub(crate) struct Body<'s, 'a> {
     semantic: &'s Semantic<'a>,
     /// The text that offsets lead into.
-    pub(super) text: &'s str,
+    pub(crate) text: &'s str,
     /// In the order of their places.
-    pub(super) calls: Vec<Call<'a>>,
+    pub(crate) calls: Vec<Call<'a>>,
     values_left: Cell<u32>,
     /// How far up the tree is still gone, over all calls together: they may stand one within the other.
     steps_left: Cell<u32>,
     literals: RefCell<HashMap<SymbolId, Option<&'a Expression<'a>>>>,
     /// By the places of bodies of loops, whether something leaves them.
-    pub(super) leaving: RefCell<HashMap<Span, bool>>,
+    pub(crate) leaving: RefCell<HashMap<Span, bool>>,
 }
 
 impl<'s, 'a> Body<'s, 'a> {
-    pub(super) fn of(semantic: &'s Semantic<'a>, text: &'s str) -> Self {
+    pub(crate) fn of(semantic: &'s Semantic<'a>, text: &'s str) -> Self {
         let mut body = Self {
             semantic,
             text,
@@ -126,20 +126,20 @@ impl<'s, 'a> Body<'s, 'a> {
         body
     }
 
-    pub(super) fn nodes(&self) -> &'s AstNodes<'a> {
+    pub(crate) fn nodes(&self) -> &'s AstNodes<'a> {
         self.semantic.nodes()
     }
 
-    pub(super) fn scoping(&self) -> &'s Scoping {
+    pub(crate) fn scoping(&self) -> &'s Scoping {
         self.semantic.scoping()
     }
 
     /// Whether the text is read as JavaScript: as TypeScript, some names are types.
-    pub(super) fn is_javascript(&self) -> bool {
+    pub(crate) fn is_javascript(&self) -> bool {
         self.semantic.source_type().is_javascript()
     }
 
-    pub(super) fn called(&self, call: &'a CallExpression<'a>) -> Option<Called<'a>> {
+    pub(crate) fn called(&self, call: &'a CallExpression<'a>) -> Option<Called<'a>> {
         match call.callee.without_parentheses() {
             Expression::StaticMemberExpression(member) => {
                 let is_pattern = self.global(&member.object) == Some("patterns");
@@ -160,21 +160,22 @@ impl<'s, 'a> Body<'s, 'a> {
     }
 
     /// The global behind an expression, if it is one.
-    pub(super) fn global(&self, expression: &'a Expression<'a>) -> Option<&'a str> {
+    pub(crate) fn global(&self, expression: &'a Expression<'a>) -> Option<&'a str> {
         let Expression::Identifier(name) = expression.without_parentheses() else {
             return None;
         };
         self.symbol(name).is_none().then_some(name.name.as_str())
     }
 
-    fn symbol(&self, name: &IdentifierReference<'a>) -> Option<SymbolId> {
+    /// The variable of the script behind a name.
+    pub(crate) fn symbol(&self, name: &IdentifierReference<'a>) -> Option<SymbolId> {
         let reference = self.scoping().get_reference(name.reference_id());
         reference.symbol_id()
     }
 
     /// What an expression is written as: itself, or what the variable that it names begins with, where nothing writes to
     /// that variable or to anything in it.
-    pub(super) fn literal(&self, expression: &'a Expression<'a>) -> &'a Expression<'a> {
+    pub(crate) fn literal(&self, expression: &'a Expression<'a>) -> &'a Expression<'a> {
         let mut expression = expression.without_parentheses();
         for _ in 0..DEPTH_MAX {
             let Expression::Identifier(name) = expression else {
@@ -188,7 +189,8 @@ impl<'s, 'a> Body<'s, 'a> {
         expression
     }
 
-    fn init(&self, symbol: SymbolId) -> Option<&'a Expression<'a>> {
+    /// What a variable begins with, where nothing writes to it or to anything in it.
+    pub(crate) fn init(&self, symbol: SymbolId) -> Option<&'a Expression<'a>> {
         if let Some(known) = self.literals.borrow().get(&symbol) {
             return *known;
         }
@@ -282,7 +284,7 @@ impl<'s, 'a> Body<'s, 'a> {
     }
 
     /// The object literal that an expression stands for.
-    pub(super) fn object(
+    pub(crate) fn object(
         &self,
         expression: &'a Expression<'a>,
     ) -> Option<&'a ObjectExpression<'a>> {
@@ -293,7 +295,7 @@ impl<'s, 'a> Body<'s, 'a> {
     }
 
     /// The properties of an object literal, with those of the literals that are spread in it; and whether that is all.
-    pub(super) fn fields(&self, object: &'a ObjectExpression<'a>) -> (Vec<Field<'a>>, bool) {
+    pub(crate) fn fields(&self, object: &'a ObjectExpression<'a>) -> (Vec<Field<'a>>, bool) {
         let mut fields = Vec::new();
         let is_all = self.gather(object, 0, &mut fields);
         (fields, is_all)
@@ -333,17 +335,17 @@ impl<'s, 'a> Body<'s, 'a> {
     }
 
     /// Counts a value that is read; false when it is one too many.
-    pub(super) fn take_value(&self) -> bool {
+    pub(crate) fn take_value(&self) -> bool {
         take(&self.values_left)
     }
 
     /// Counts a step up the tree; false when it is one too many.
-    pub(super) fn take_step(&self) -> bool {
+    pub(crate) fn take_step(&self) -> bool {
         take(&self.steps_left)
     }
 
     /// Whether a `catch` of the script would see what is thrown there.
-    pub(super) fn is_caught(&self, id: NodeId) -> bool {
+    pub(crate) fn is_caught(&self, id: NodeId) -> bool {
         let nodes = self.nodes();
         let mut inner = nodes.kind(id).span();
         let mut known = nodes.ancestor_kinds(id).take_while(|_| self.take_step());

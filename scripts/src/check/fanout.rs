@@ -68,7 +68,7 @@ fn shown(number: u64) -> String {
 }
 
 /// So many items at least a list has; `None` where the text does not say it.
-pub(super) fn least_length<'a>(body: &Body<'_, 'a>, list: &'a Expression<'a>) -> Option<u64> {
+pub(crate) fn least_length<'a>(body: &Body<'_, 'a>, list: &'a Expression<'a>) -> Option<u64> {
     length(body, list, 0)
 }
 
@@ -102,7 +102,7 @@ fn length<'a>(body: &Body<'_, 'a>, list: &'a Expression<'a>, depth: usize) -> Op
     }
 }
 
-pub(super) fn length_of_call<'a>(
+pub(crate) fn length_of_call<'a>(
     body: &Body<'_, 'a>,
     call: &'a CallExpression<'a>,
     depth: usize,

@@ -1,5 +1,7 @@
 //! What a check tells: a finding, its place, and how both come from what the rules found.
 
+use std::ops::Range;
+
 use oxc_span::Span;
 use serde::Serialize;
 
@@ -63,10 +65,50 @@ pub struct Related {
     pub message: String,
 }
 
+impl Related {
+    /// Something at this place, with line and column from 1.
+    pub fn new(line: u32, column: u32, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            column,
+            message: shorten(message.into()),
+        }
+    }
+}
+
 impl Finding {
     /// The line with its number, and the caret under the place; `None` when the finding is about the whole file.
     pub fn excerpt(&self) -> Option<String> {
         (self.line > 0).then(|| excerpt(self.line, &self.source_line, self.caret))
+    }
+
+    /// A finding at a line of `source`, from 1, of which the column is not known: it is told at the first of
+    /// `words` that stands in the line by itself, else at the line's first character. On line 0, or behind the end, it is about the whole file.
+    #[must_use]
+    pub fn at_line(
+        source: &str,
+        line: u32,
+        words: &[&str],
+        code: &'static str,
+        severity: Severity,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let lines = Lines::of(source);
+        let Some(span) = lines.span(source, line) else {
+            return Self {
+                severity,
+                ..Self::of_file(code, message.into(), &remedy.into())
+            };
+        };
+        let text = source.get(span.start as usize..span.end as usize);
+        let at = place_of(text.unwrap_or_default(), words);
+        let at = Span::new(span.start + at.start as u32, span.start + at.end as u32);
+        let told = Found {
+            severity,
+            ..Found::error(code, at, message, remedy)
+        };
+        finding(source, &lines, told)
     }
 
     /// A finding about the whole file.
@@ -85,6 +127,26 @@ impl Finding {
             caret: 0,
         }
     }
+}
+
+/// Where in a line the first of these words stands, else the line's first character that is no space.
+fn place_of(line: &str, words: &[&str]) -> Range<usize> {
+    let is_part = |letter: Option<char>| {
+        letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '.'))
+    };
+    let own = |word: &&str| {
+        let mut found = line.match_indices(*word).map(|(at, _)| at..at + word.len());
+        found.find(|at| {
+            let before = line[..at.start].chars().next_back();
+            let after = line[at.end..].chars().next();
+            !is_part(before) && after != Some('_') && !after.is_some_and(char::is_alphanumeric)
+        })
+    };
+    words.iter().find_map(own).unwrap_or_else(|| {
+        let start = line.len() - line.trim_start().len();
+        let first = line[start..].chars().next();
+        start..start + first.map_or(0, char::len_utf8)
+    })
 }
 
 /// What a rule found, by offsets.
@@ -171,11 +233,7 @@ fn finding(source: &str, lines: &Lines, found: Found) -> Finding {
     let (end_line, end_column) = lines.place(source, end as u32);
     let related = found.related.into_iter().map(|(span, message)| {
         let (line, column) = lines.place(source, span.start);
-        Related {
-            line,
-            column,
-            message: shorten(message),
-        }
+        Related::new(line, column, message)
     });
     Finding {
         line,

@@ -18,7 +18,7 @@ enum Read {
 
 impl<'a> Body<'_, 'a> {
     /// The value of an expression as JSON; `None` where it cannot be read off the text.
-    pub(super) fn json(&self, expression: &'a Expression<'a>) -> Option<Value> {
+    pub(crate) fn json(&self, expression: &'a Expression<'a>) -> Option<Value> {
         match self.read(expression, 0)? {
             Read::Json(value) => Some(value),
             Read::Undefined => None,
@@ -26,7 +26,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// The text that an expression stands for.
-    pub(super) fn string(&self, expression: &'a Expression<'a>) -> Option<String> {
+    pub(crate) fn string(&self, expression: &'a Expression<'a>) -> Option<String> {
         match self.json(expression)? {
             Value::String(text) => Some(text),
             _ => None,
@@ -34,7 +34,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// The whole number that an expression stands for, from 0.
-    pub(super) fn count(&self, expression: &'a Expression<'a>) -> Option<u64> {
+    pub(crate) fn count(&self, expression: &'a Expression<'a>) -> Option<u64> {
         match self.literal(expression) {
             Expression::BinaryExpression(binary) => {
                 let (left, right) = (self.count(&binary.left)?, self.count(&binary.right)?);
@@ -160,7 +160,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// The place in a literal to which a JSON pointer leads, as far as it can be followed.
-    pub(super) fn place(&self, expression: &'a Expression<'a>, pointer: &str) -> Span {
+    pub(crate) fn place(&self, expression: &'a Expression<'a>, pointer: &str) -> Span {
         let mut at = self.member(expression);
         for step in pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
@@ -189,7 +189,7 @@ impl<'a> Body<'_, 'a> {
 }
 
 /// The text of a template without `${}`.
-pub(super) fn plain(template: &TemplateLiteral<'_>) -> Option<String> {
+pub(crate) fn plain(template: &TemplateLiteral<'_>) -> Option<String> {
     match template.quasis.as_slice() {
         [only] if template.expressions.is_empty() && !only.lone_surrogates => {
             Some(only.value.cooked?.to_string())

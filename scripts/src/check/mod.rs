@@ -4,11 +4,11 @@
 //! probably not mean, by rules of its own, one file each. A rule that cannot prove what it looks for says nothing: a
 //! false alarm costs more than a finding that is missed.
 
-mod body;
-mod fanout;
+pub(crate) mod body;
+pub(crate) mod fanout;
 mod finding;
-mod literal;
-mod multiplicity;
+pub(crate) mod literal;
+pub(crate) mod multiplicity;
 mod names;
 mod options;
 mod patterns;
@@ -20,7 +20,7 @@ mod surroundings;
 mod tests;
 #[cfg(test)]
 mod types;
-mod unverified;
+pub(crate) mod unverified;
 mod workflows;
 
 pub use finding::{Finding, Related, Severity};

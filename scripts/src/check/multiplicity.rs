@@ -15,7 +15,7 @@ use super::fanout::least_length;
 
 impl<'a> Body<'_, 'a> {
     /// How often the call at this node is made at least, unless something throws before; `None` where that is not sure.
-    pub(super) fn times(&self, id: NodeId) -> Option<u64> {
+    pub(crate) fn times(&self, id: NodeId) -> Option<u64> {
         let nodes = self.nodes();
         let mut times = 1_u64;
         // A function that only stands there is called when a `parallel` has it.
@@ -71,7 +71,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// Whether something in the body of a loop may end it, or a round of it.
-    fn is_left(&self, body: &Statement<'a>) -> bool {
+    pub(crate) fn is_left(&self, body: &Statement<'a>) -> bool {
         let mut known = self.leaving.borrow_mut();
         *known.entry(body.span()).or_insert_with(|| leaves(body))
     }
@@ -120,6 +120,12 @@ impl<'a> Body<'_, 'a> {
 
     /// How often the body of `for (let i = 0; i < 10; i++)` runs.
     fn rounds(&self, statement: &'a ForStatement<'a>) -> Option<u64> {
+        let rounds = self.counted(statement)?;
+        (!self.is_left(&statement.body)).then_some(rounds)
+    }
+
+    /// How often the body of `for (let i = 0; i < 10; i++)` runs at most.
+    pub(crate) fn counted(&self, statement: &'a ForStatement<'a>) -> Option<u64> {
         let Some(ForStatementInit::VariableDeclaration(declaration)) = &statement.init else {
             return None;
         };
@@ -161,14 +167,13 @@ impl<'a> Body<'_, 'a> {
             }
             _ => return None,
         };
-        // Its own update is the only place that changes the variable, and nothing leaves the loop.
+        // Its own update is the only place that changes the variable.
         let scoping = self.scoping();
         let writes = scoping
             .get_resolved_references(variable.symbol_id())
             .filter(|reference| reference.is_write())
             .count();
-        (writes == 1 && !self.is_left(&statement.body))
-            .then(|| end.saturating_sub(from).div_ceil(step))
+        (writes == 1).then(|| end.saturating_sub(from).div_ceil(step))
     }
 }
 

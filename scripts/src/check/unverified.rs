@@ -76,7 +76,7 @@ pub(super) fn check(body: &Body<'_, '_>, meta: Option<&Meta>, found: &mut Vec<Fo
 }
 
 /// Whether a merge verifies, or may.
-fn verifies<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> bool {
+pub(crate) fn verifies<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> bool {
     if call.written.arguments.len() < 2 {
         return false;
     }
@@ -88,7 +88,7 @@ fn verifies<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> bool {
 }
 
 /// How it is known that a call's agent changes files.
-fn edits<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<&'static str> {
+pub(crate) fn edits<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<&'static str> {
     let (fields, _) = call
         .argument(1)
         .and_then(|it| body.object(it))
@@ -119,7 +119,7 @@ fn edits<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<&'static str> {
 }
 
 /// What of a prompt stands in the text: all of it but what is filled in.
-fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
+pub(crate) fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
     let span = prompt.span();
     let mut text = String::new();
     match prompt {
@@ -145,7 +145,8 @@ fn beginning(body: &Body<'_, '_>, prompt: &Expression<'_>) -> String {
     text
 }
 
-fn speaks_of_verifying(text: &str) -> bool {
+/// Whether a text has a word that speaks of verifying.
+pub(crate) fn speaks_of_verifying(text: &str) -> bool {
     let words = text.split(|letter: char| !letter.is_alphabetic());
     words
         .map(str::to_lowercase)

@@ -10,6 +10,7 @@
 //! | `overhead N` | N agents of 100 ms | seconds, of the ideal |
 //! | `worktrees N` | N worktrees of a repository of 5,000 files, from nothing | seconds, of 4 |
 //! | `migrate N` | N files of it over 16 slots by agents of 2 s, in worktrees, then landed | seconds of the agents, of the ideal |
+//! | `plan N` | a plan of N agents in a pipeline of two stages, with its check and its JSON | seconds, of 0.2 ms an agent |
 //! | `turn N` | N agents in sequence, the journal in memory, once with the script in a process of its own and once within | the first, of the second |
 //! | `hostile N` | N agents in sequence, alone and beside a script that computes without end | the 99th percentile of a step beside it, of that alone |
 //! | `startup` | a journal not in the page cache, to the first agent's start | milliseconds, of 30 |
@@ -98,13 +99,14 @@ pub fn run(scenario: &str, settings: &Settings) -> anyhow::Result<Report> {
         "sequence" => scenarios::sequence(settings),
         "resume" => resume::resume(settings),
         "overhead" => scenarios::overhead(settings),
+        "plan" => scenarios::plan(settings),
         "startup" => scenarios::startup(settings),
         "turn" => scenarios::turn(settings),
         "hostile" => scenarios::hostile(settings),
         "worktrees" => migration::worktrees(settings),
         "migrate" => migration::migrate(settings),
         other => anyhow::bail!(
-            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, startup, turn, hostile, worktrees, migrate"
+            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, hostile, worktrees, migrate"
         ),
     }
 }

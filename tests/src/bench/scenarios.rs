@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use bellwether::plan::PlanOptions;
 use bellwether::{AgentBackend, Engine, RunHandle, Script, StartOptions};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -26,6 +27,17 @@ for (let i = 0; i < args.n; i++) await agent('work ' + i)
 return args.n
 ";
 
+/// Two stages for each item, the first with a schema.
+const PLANNED: &str = "export const meta = { name: 'plan', description: 'a bench' }
+const FOUND = { type: 'object', properties: { titles: { type: 'array', items: { type: 'string' } } }, required: ['titles'] }
+const all = await pipeline(Array.from({ length: args.n }, (_, i) => i),
+  (i) => agent('Look at number ' + i, { label: 'look:' + i, schema: FOUND }),
+  (found, i) => agent('Judge ' + found.titles.join(', '), { label: 'judge:' + i, agentType: 'Explore' }))
+return all.length
+";
+
+/// A plan of 1,000 agents may take 200 ms.
+const PLAN_MS_PER_AGENT_MAX: f64 = 0.2;
 const AGENT_ALIVE_BYTES_MAX: f64 = 12.0 * 1024.0;
 const AGENT_WAITING_BYTES_MAX: f64 = 3.0 * 1024.0;
 const STARTUP_MS_MAX: f64 = 30.0;
@@ -346,6 +358,38 @@ pub(super) fn startup(settings: &Settings) -> anyhow::Result<Report> {
         commits,
         limit: limit([("milliseconds", json!(STARTUP_MS_MAX))]),
         ratio: seconds * 1e3 / STARTUP_MS_MAX,
+    })
+}
+
+/// A plan of n agents in two fan-outs, in pipelines with a schema, as `bellwether plan` makes it: reading and checking the
+/// script, running it, and writing the plan as JSON. The slowest of a few.
+pub(super) fn plan(settings: &Settings) -> anyhow::Result<Report> {
+    const PLANS: usize = 5;
+    let n = settings.n;
+    let script = Script::text(PLANNED);
+    let options = options(n / 2, settings.concurrency)?.max_agents(n as u64);
+    let memory = Memory::watch()?;
+    let mut slowest = 0.0_f64;
+    for _ in 0..PLANS {
+        let start = Instant::now();
+        let plan = bellwether::plan::plan(&script, &options, &PlanOptions::new());
+        let text = serde_json::to_string(&plan)?;
+        slowest = slowest.max(start.elapsed().as_secs_f64());
+        ensure!(
+            plan.is_good() && plan.agent_calls == n as u64 / 2 * 2,
+            "{text}"
+        );
+    }
+    let most = PLAN_MS_PER_AGENT_MAX * n as f64;
+    Ok(Report {
+        scenario: "plan",
+        n,
+        seconds: slowest,
+        speed: Speed::MsPerStep(slowest * 1e3 / n as f64),
+        peak_mb: mb(memory.peak_bytes()?),
+        commits: 0,
+        limit: limit([("milliseconds", json!(most))]),
+        ratio: slowest * 1e3 / most,
     })
 }
 

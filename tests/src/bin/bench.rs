@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     let mut words = arguments.into_iter();
     let scenario = words
         .next()
-        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, startup, turn, hostile, worktrees, migrate")?;
+        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, hostile, worktrees, migrate")?;
     let mut settings = Settings {
         n: 10_000,
         payload_bytes: 100,

@@ -1,0 +1,209 @@
+//! `bellwether plan`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use bellwether::check::Severity;
+use bellwether::plan::outline::outline;
+use bellwether::plan::{Plan, PlanOptions, plan};
+use bellwether::{Script, StartOptions, agent_type, workflow};
+use serde_json::json;
+
+use super::run::agent_types;
+use super::{Place, check, list, script};
+use crate::args::Plan as Flags;
+use crate::config::Agents;
+use crate::error::{CommandError, Result};
+use crate::exit_code::ExitCode;
+use crate::output::{self, Lines, Screen, plan as drawing};
+use crate::read::json;
+
+/// A plan that computes for longer is given up.
+const PLAN_TIME: Duration = Duration::from_mins(1);
+/// And when it does not hear of that within this time, the program ends.
+const GRACE: Duration = Duration::from_secs(10);
+/// The backends that this program's runs have.
+const BACKENDS: [&str; 2] = ["dry", "codemod"];
+const STDIN: &str = "-";
+
+pub(super) fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
+    let place = Place::load(
+        screen,
+        &flags.common.journal,
+        Some(&flags.agents),
+        Some(&flags.limits),
+    )?;
+    let root = root(flags.root.as_deref(), &place)?;
+    let (name, script) = read(flags, &root, &place)?;
+    if flags.outline {
+        return draw(&script, &place, flags.common.json, screen);
+    }
+    let args = match &flags.text {
+        Some(text) => Some(serde_json::Value::from(text.as_str()).to_string()),
+        None => script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?,
+    };
+    let start = start_options(&place, &root, args, screen);
+    let mut options = PlanOptions::new().backends(BACKENDS);
+    options.strict = flags.strict;
+    options.items = flags.items.unwrap_or(options.items);
+    options.fail = flags.fail.unwrap_or(options.fail);
+    options.agent_folders = agent_type::folders(&root, &place.config.home);
+    options.workflow_folders = workflow::folders(&root, &place.config.home);
+    give_up_after(&options, PLAN_TIME);
+    let mut plan = plan(&script, &start, &options);
+    name_as(&mut plan, &name);
+    let is_good = plan.is_good();
+    if flags.common.json {
+        output::line(&json(&plan)?);
+    } else {
+        print(&plan, screen);
+    }
+    Ok(if is_good {
+        ExitCode::Success
+    } else {
+        ExitCode::Failed
+    })
+}
+
+/// The folder from which agent types and workflows are looked up.
+fn root(given: Option<&Path>, place: &Place) -> Result<PathBuf> {
+    let Some(given) = given else {
+        return Ok(place.directory.clone());
+    };
+    let root = place.directory.join(given);
+    if root.is_dir() {
+        return Ok(root);
+    }
+    let shown = given.display();
+    Err(
+        CommandError::usage(format!("--root {shown}: there is no such folder"))
+            .help("give the folder in or above which .bellwether or .claude lies"),
+    )
+}
+
+/// The script and how it is named.
+fn read(flags: &Flags, root: &Path, place: &Place) -> Result<(String, Script)> {
+    if flags.script.as_os_str() == STDIN {
+        if flags
+            .args_file
+            .as_ref()
+            .is_some_and(|file| file.as_os_str() == STDIN)
+        {
+            return Err(
+                CommandError::usage("script and args cannot both come from stdin")
+                    .help("give one of them as a file"),
+            );
+        }
+        return check::read(&flags.script);
+    }
+    let file = list::script_file(&flags.script, root, &place.config.home)?;
+    // Named as whoever works here would name it.
+    let file = file.strip_prefix(&place.directory).unwrap_or(&file);
+    check::read(file)
+}
+
+/// What a run would be started with.
+fn start_options(place: &Place, root: &Path, args: Option<String>, screen: Screen) -> StartOptions {
+    let config = &place.config;
+    let mut options = StartOptions::default();
+    match config.agents() {
+        Some(Agents::Backend(name)) => options.backend = Some(name),
+        Some(Agents::Command(words)) => options.agent_command = Some(words),
+        None => {}
+    }
+    options.args = args;
+    options.agent_types = agent_types(place, root, screen);
+    options.workflows = workflow::discover(root, &config.home).files();
+    options.isolate = config.isolate();
+    options.concurrency = config.concurrency();
+    options.max_agents = config.max_agents();
+    options.max_items = config.max_items();
+    options.budget = config.budget();
+    options.nesting = config.nesting();
+    options.args_as_text = config.args_as_text();
+    options.script_limits = config.script_limits();
+    options.permissions = config.permissions();
+    options.working_directory = Some(place.directory.clone());
+    options
+}
+
+/// Stops the plan from a thread of its own, which nobody waits for, when its time is over. A native call of the interpreter
+/// that never looks up (a regular expression, say) hears nothing, and ends with the program.
+fn give_up_after(options: &PlanOptions, time: Duration) {
+    let stop = Arc::clone(&options.stop);
+    thread::spawn(move || {
+        thread::sleep(time);
+        stop.store(true, Ordering::Relaxed);
+        thread::sleep(GRACE);
+        output::error_line(
+            "error: the plan does not end: one step of the script computes without end, such as a regular expression over a long text",
+        );
+        std::process::exit(ExitCode::Failed.number().into());
+    });
+}
+
+/// Names the script as it is named here: on stdin it has no path.
+fn name_as(plan: &mut Plan, name: &str) {
+    let own = std::mem::replace(&mut plan.script, name.to_owned());
+    for told in plan.findings.iter_mut().filter(|told| told.path == own) {
+        name.clone_into(&mut told.path);
+    }
+}
+
+fn print(plan: &Plan, screen: Screen) {
+    let mut lines = Lines::new();
+    for line in drawing::plan(plan, screen.out) {
+        lines.line(&line);
+    }
+    if !plan.findings.is_empty() {
+        lines.line("");
+        for told in &plan.findings {
+            for line in check::shown(&told.path, &told.finding, screen.out) {
+                lines.line(&line);
+            }
+        }
+        let count = |severity| {
+            let findings = plan.findings.iter();
+            findings
+                .filter(|told| told.finding.severity == severity)
+                .count()
+        };
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        lines.line(&drawing::found(errors, warnings, screen.out));
+    }
+    lines.finish();
+}
+
+/// The script's shape.
+fn draw(script: &Script, place: &Place, as_json: bool, screen: Screen) -> Result<ExitCode> {
+    let mut start = StartOptions::default();
+    start.script_limits = place.config.script_limits();
+    match outline(script, &start) {
+        Ok(shape) if as_json => {
+            output::line(&json(&json!({ "outline": shape }))?);
+        }
+        Ok(shape) => {
+            let mut lines = Lines::new();
+            for line in drawing::outline(&shape, screen.out) {
+                lines.line(&line);
+            }
+            lines.finish();
+        }
+        Err(refusal) => {
+            if as_json {
+                let error = json!({
+                    "name": "SyntaxError",
+                    "message": refusal.message,
+                    "line": refusal.line,
+                    "column": refusal.column,
+                });
+                output::line(&json(&json!({ "outline": null, "error": error }))?);
+            }
+            return Err(CommandError::exit(ExitCode::Failed, refusal.to_string()));
+        }
+    }
+    Ok(ExitCode::Success)
+}
