@@ -5,9 +5,11 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are its purpose")]
 
+mod plain;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bellwether_journal::key::Digest;
 use bellwether_scripts::check::{Anywhere, check};
@@ -80,12 +82,55 @@ fn main() {
         );
     }
     for (name, body) in SCENARIOS {
+        beside_plain(name, body, calls);
+    }
+    for (name, body) in SCENARIOS {
         // The first of three is the one whose memory is new, the last the one that is warm.
         for _ in 0..3 {
-            if let Some(line) = scenario(name, body, calls) {
-                println!("{line}");
+            if let Some(took) = scenario(body, calls, true) {
+                println!(
+                    "{name:9} {:7} calls  {:9.0} calls/s  issue {:7.1} ms  in all {:7.1} ms  {:5} bytes a pending call (commands included)",
+                    took.calls,
+                    took.calls_per_second(),
+                    took.issued.as_secs_f64() * 1e3,
+                    took.all.as_secs_f64() * 1e3,
+                    took.bytes_a_call,
+                );
             }
         }
+    }
+}
+
+/// The script in plain rquickjs, and as much of that as the VM reaches: with contexts that hold exactly what was waited for,
+/// and with the rolling hash that a script gets whose flow is not followed.
+fn beside_plain(name: &str, body: &str, calls: u64) {
+    // A promise that is made by hand is not followed.
+    let rolling = format!("await new Promise((resolve) => resolve()); {body}");
+    let best = |run: &dyn Fn() -> Option<f64>| (0..3).filter_map(|_| run()).fold(0.0, f64::max);
+    let plain = best(&|| {
+        let (seconds, count) = plain::run(body, calls).ok()?;
+        Some(count as f64 / seconds)
+    });
+    let exact = best(&|| Some(scenario(body, calls, true)?.calls_per_second()));
+    let rolling = best(&|| Some(scenario(&rolling, calls, false)?.calls_per_second()));
+    println!(
+        "{name:9} plain {plain:9.0} calls/s  with contexts {exact:9.0}, {:4.2}  without {rolling:9.0}, {:4.2}",
+        exact / plain,
+        rolling / plain
+    );
+}
+
+/// What a scenario took.
+struct Took {
+    calls: u64,
+    issued: Duration,
+    all: Duration,
+    bytes_a_call: u64,
+}
+
+impl Took {
+    fn calls_per_second(&self) -> f64 {
+        self.calls as f64 / self.all.as_secs_f64()
     }
 }
 
@@ -143,13 +188,16 @@ fn start(body: &str) -> f64 {
     began.elapsed().as_secs_f64() * 1e6 / f64::from(STARTS)
 }
 
-fn scenario(name: &str, body: &str, calls: u64) -> Option<String> {
+fn scenario(body: &str, calls: u64, is_exact: bool) -> Option<Took> {
     let source =
         format!("export const meta = {{ name: 'bench', description: 'A bench' }};\n{body}");
     let mut limits = Limits::default();
     limits.items_max = u32::MAX;
     limits.heap_bytes = 1 << 34;
     let script = parse(&source, "bench.js", &limits).ok()?;
+    if script.is_followed_exactly() != is_exact {
+        return None;
+    }
     let args = calls.to_string();
     let before = resident_bytes();
     let began = Instant::now();
@@ -184,14 +232,12 @@ fn scenario(name: &str, body: &str, calls: u64) -> Option<String> {
             }
         }
     }
-    let took = began.elapsed();
-    Some(format!(
-        "{name:9} {done:7} calls  {:9.0} calls/s  issue {:7.1} ms  in all {:7.1} ms  {:5} bytes a pending call (commands included)",
-        done as f64 / took.as_secs_f64(),
-        issued.as_secs_f64() * 1e3,
-        took.as_secs_f64() * 1e3,
-        grown / pending.max(1),
-    ))
+    Some(Took {
+        calls: done,
+        issued,
+        all: began.elapsed(),
+        bytes_a_call: grown / pending.max(1),
+    })
 }
 
 fn numbers(turn: &Turn) -> Vec<Target> {
