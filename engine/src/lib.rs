@@ -36,6 +36,7 @@ pub mod workflow;
 pub mod worktree;
 
 mod builder;
+mod bundled;
 #[cfg(feature = "command")]
 mod child;
 mod clock;

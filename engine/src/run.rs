@@ -20,6 +20,7 @@ use bellwether_scripts::{Limits as VmLimits, Start};
 use tokio::sync::mpsc;
 
 use crate::agent_type::AgentType;
+use crate::bundled::bundled;
 use crate::engine::Engine;
 use crate::observe::Watch;
 use crate::options::{AgentInput, ResumeOptions, StartOptions, default_concurrency};
@@ -293,6 +294,10 @@ pub(crate) fn load_script(folder: PathBuf, workflows: BTreeMap<String, PathBuf>)
                 .ok_or_else(|| unknown_workflow(reference, &workflows))?,
             _ => Path::new(reference),
         };
+        if let Some(source) = bundled(file) {
+            let path = file.to_string_lossy();
+            return Ok(serde_json::json!({ "source": source, "path": path }).to_string());
+        }
         let path = folder.join(file);
         let shown = path.display();
         let length = std::fs::metadata(&path)

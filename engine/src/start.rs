@@ -14,6 +14,7 @@ use bellwether_journal::text;
 use bellwether_scripts::{Start, Vm};
 use serde_json::Value;
 
+use crate::bundled::bundled;
 use crate::engine::Engine;
 use crate::entropy;
 use crate::error::StartError;
@@ -39,9 +40,10 @@ pub(crate) async fn start(
 
     // The script sees its path (in stacks, and in those of workflows relative to it), so it is the one that is journaled:
     // a recovery gives it the same.
-    let script_path = path
-        .as_ref()
-        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let script_path = path.as_ref().map(|path| match bundled(path) {
+        Some(_) => path.clone(),
+        None => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+    });
     let name = run::file_name(script_path.as_deref());
     let shown = run::file_name(path.as_deref());
     let (text, limits) = (Arc::clone(&source), vm_limits.clone());

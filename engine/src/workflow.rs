@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bellwether_scripts::{Limits, Meta, parse};
 
 use crate::agent_type::{Home, Problem, personal_folders, plugins, project_folders, projects};
+use crate::bundled::FILES;
 
 /// A longer file, in bytes, is no workflow's: the most that a script may have by default.
 const FILE_BYTES_MAX: u64 = 512 << 10;
@@ -46,6 +47,8 @@ pub enum Origin {
     Personal,
     /// An installed plugin's.
     Plugin,
+    /// It comes with the program.
+    Bundled,
 }
 
 /// What was found.
@@ -85,7 +88,7 @@ impl Workflows {
 ///
 /// Looked through are `.bellwether/workflows`, then `.claude/workflows`, from `directory` up to the root of its git repository
 /// (without one: up to the nearest folder that has one of the two); then the person's own folders; then the folders
-/// `workflows` of enabled plugins. In each of them the files `*.js` and `*.mjs` count, in the order of their names. What has
+/// `workflows` of enabled plugins; then those that come with the program ([`bundled`]). In each of them the files `*.js` and `*.mjs` count, in the order of their names. What has
 /// no header (`export const meta`) is a helper or a test and is left out quietly, as are links that lead nowhere.
 ///
 /// ```
@@ -118,7 +121,16 @@ pub fn discover(directory: &Path, home: &Home) -> Workflows {
             search.folder(&plugin.workflows, Origin::Plugin, &prefix);
         }
     }
+    for (file, text) in FILES {
+        search.text(PathBuf::from(file), text, Origin::Bundled);
+    }
     search.found
+}
+
+/// The text of a workflow that comes with the program, by the file that [`discover`] gives for it (`bellwether:review.js`).
+#[must_use]
+pub fn bundled(file: &Path) -> Option<&'static str> {
+    crate::bundled::bundled(file)
 }
 
 /// The folders that [`discover`] looks through, in their order, whether or not they are there; those of plugins come behind.
@@ -162,19 +174,33 @@ impl Search {
     fn file(&mut self, file: PathBuf, origin: Origin, prefix: &str) {
         match read(&file) {
             Ok(None) => {}
-            Ok(Some(meta)) => {
-                let name = format!("{prefix}{}", meta.name);
-                if self.names.insert(name.clone()) {
-                    self.found.workflows.push(Workflow {
-                        name,
-                        file,
-                        origin,
-                        description: meta.description,
-                        when_to_use: meta.when_to_use,
-                    });
-                }
-            }
+            Ok(Some(meta)) => self.add(file, meta, origin, prefix),
             Err(message) => self.found.problems.push(Problem::new(&file, message)),
+        }
+    }
+
+    fn text(&mut self, file: PathBuf, text: &str, origin: Origin) {
+        let name = file.to_string_lossy().into_owned();
+        match parse(text, &name, &Limits::default()) {
+            Ok(script) => self.add(file, script.meta().clone(), origin, ""),
+            Err(refusal) => {
+                let problem = Problem::new(&file, refusal.to_string());
+                self.found.problems.push(problem);
+            }
+        }
+    }
+
+    /// The first of a name counts.
+    fn add(&mut self, file: PathBuf, meta: Meta, origin: Origin, prefix: &str) {
+        let name = format!("{prefix}{}", meta.name);
+        if self.names.insert(name.clone()) {
+            self.found.workflows.push(Workflow {
+                name,
+                file,
+                origin,
+                description: meta.description,
+                when_to_use: meta.when_to_use,
+            });
         }
     }
 }
@@ -292,7 +318,9 @@ mod tests {
                 ("both", Origin::Project),
                 ("module", Origin::Project),
                 ("mine", Origin::Personal),
-                ("tools:lint", Origin::Plugin)
+                ("tools:lint", Origin::Plugin),
+                ("research", Origin::Bundled),
+                ("review", Origin::Bundled),
             ]
         );
         assert!(found.get("both").unwrap().file.ends_with("near.js"));

@@ -51,7 +51,8 @@ fn k01_workflows_are_listed_and_run_by_name() -> anyhow::Result<()> {
     let list = bed.json(&["list", "--json"], 0)?;
     let names: Vec<_> = list["workflows"].as_array().into_iter().flatten().collect();
     let names: Vec<_> = names.iter().map(|one| &one["name"]).collect();
-    assert_eq!(names, ["astray", "inner", "outer"]);
+    assert_eq!(names, ["astray", "inner", "outer", "research", "review"]);
+    assert_eq!(list["workflows"][4]["origin"], "bundled");
     assert_eq!(list["problems"].as_array().map(Vec::len), Some(1));
     let listed = bed.command(&["list"])?.run()?.expect_code(0)?;
     says(&listed, "broken.js")?;
@@ -156,5 +157,37 @@ fn k01_init_puts_a_first_workflow_in_place() -> anyhow::Result<()> {
     let outcome = bed.json(&["first", "--backend", "dry", "--json"], 0)?;
     assert_eq!(outcome["agents"]["completed"], 2);
     bed.command(&["init", "nowhere"])?.run()?.expect_code(2)?;
+    Ok(())
+}
+
+/// Those that come with the program go behind all others, and are run, called and resumed like any.
+#[test]
+fn k01_bundled_workflows_are_there_everywhere_and_last() -> anyhow::Result<()> {
+    let bed = Bed::new("return 1")?;
+    for (name, text) in [("review", "the parser"), ("research", "Which is it?")] {
+        let plan = bed.json(&["plan", name, "--args", &format!("{text:?}"), "--json"], 0)?;
+        assert_eq!(plan["findings"], json!([]), "{name}");
+        let outcome = bed.json(&[name, text, "--backend", "dry", "--json"], 0)?;
+        assert_eq!(outcome["agents"]["failed"], 0, "{name}");
+        ensure!(
+            outcome["agents"]["completed"].as_u64() > Some(8),
+            "{outcome}"
+        );
+    }
+    bed.project.script(
+        "calls",
+        "return (await workflow('research', 'Which?')).disputed.length",
+    )?;
+    let outcome = bed.json(&["run", "calls.js", "--backend", "dry", "--json"], 0)?;
+    ensure!(outcome["result"].is_u64(), "{outcome}");
+    // One of the project's own goes before it.
+    bed.project.write(
+        ".bellwether/workflows/review.js",
+        "export const meta = { name: 'review', description: 'mine' }\nreturn 'mine'\n",
+    )?;
+    let outcome = bed.json(&["review", "--backend", "dry", "--json"], 0)?;
+    assert_eq!(outcome["result"], "mine");
+    let list = bed.json(&["list", "--json"], 0)?;
+    assert_eq!(list["workflows"][0]["origin"], "project");
     Ok(())
 }

@@ -64,6 +64,7 @@ fn to_json(found: &Workflows) -> Value {
             "origin": match workflow.origin {
                 Origin::Project => "project",
                 Origin::Personal => "personal",
+                Origin::Bundled => "bundled",
                 _ => "plugin",
             },
         })

@@ -163,6 +163,14 @@ fn changes(view: &RunView, directory: &Path) -> Vec<String> {
     let Some(path) = &view.script_path else {
         return lines;
     };
+    if let Some(text) = bellwether::workflow::bundled(Path::new(path)) {
+        if !is_journaled(text.as_bytes(), view) {
+            lines.push(format!(
+                "{path} is another in this version; the run goes on with the script as it was then"
+            ));
+        }
+        return lines;
+    }
     let file = was.join(path);
     let shown = file.display();
     match std::fs::read(&file) {

@@ -18,6 +18,9 @@ const SCRIPT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// # Errors
 /// A usage error when it is not there, is a folder, cannot be read, or is no text.
 pub(super) fn read(path: &Path) -> Result<String> {
+    if let Some(text) = bellwether::workflow::bundled(path) {
+        return Ok(text.to_owned());
+    }
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
