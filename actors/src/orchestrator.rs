@@ -43,10 +43,14 @@ pub struct Orchestrator;
 pub struct State {
     listener: Listener,
     idle_after: Duration,
-    vm: Option<Box<dyn ScriptVm>>,
+    vm: Kept,
     answers: Vec<Settlement>,
     /// How many slices there were.
     slices: u64,
+    /// How many answers it was given here: so many a replay gives again.
+    given: usize,
+    /// An [`Message::Idle`] is on its way.
+    is_timed: bool,
     /// The script waits, and its VM was let go.
     is_parked: bool,
 }
@@ -65,9 +69,11 @@ impl Actor for Orchestrator {
         Ok(State {
             listener,
             idle_after,
-            vm: None,
+            vm: Kept(None),
             answers: Vec::new(),
             slices: 0,
+            given: 0,
+            is_timed: false,
             is_parked: false,
         })
     }
@@ -84,7 +90,7 @@ impl Actor for Orchestrator {
                 Ok((vm, vec![turn]))
             }),
             Message::Adopt(vm) => {
-                state.vm = Some(vm);
+                state.vm = Kept(Some(vm));
                 state.rest(&myself);
             }
             Message::Deliver(answers) => state.answers.extend(answers),
@@ -92,7 +98,7 @@ impl Actor for Orchestrator {
                 let waits = turns
                     .last()
                     .is_none_or(|turn| turn.status == TurnStatus::Running);
-                state.vm = Some(vm);
+                state.vm = Kept(Some(vm));
                 (state.listener)(turns);
                 if waits {
                     state.rest(&myself);
@@ -105,12 +111,12 @@ impl Actor for Orchestrator {
                 return Ok(());
             }
             Message::Idle(slices) => {
-                if slices == state.slices
-                    && let Some(vm) = state.vm.take()
-                {
+                state.is_timed = false;
+                if slices != state.slices {
+                    state.rest(&myself);
+                } else if state.vm.0.is_some() && state.given <= REPLAYED_LIGHTLY {
+                    state.vm = Kept(None);
                     state.is_parked = true;
-                    // A process may have to be told.
-                    tokio::task::spawn_blocking(move || drop(vm));
                 }
             }
         }
@@ -119,10 +125,11 @@ impl Actor for Orchestrator {
             return Ok(());
         }
         if !state.answers.is_empty()
-            && let Some(mut vm) = state.vm.take()
+            && let Some(mut vm) = state.vm.0.take()
         {
             let answers = std::mem::take(&mut state.answers);
             state.slices += 1;
+            state.given += answers.len();
             slice(&myself, move || {
                 let turns = vm.deliver(&answers)?;
                 Ok((vm, turns))
@@ -133,10 +140,28 @@ impl Actor for Orchestrator {
 }
 
 impl State {
-    /// The script waits from here on.
-    fn rest(&self, myself: &ActorRef<Message>) {
-        let slices = self.slices;
-        myself.send_after(self.idle_after, move || Message::Idle(slices));
+    /// The script waits from here on. One timer at a time: it looks again when it comes too early.
+    fn rest(&mut self, myself: &ActorRef<Message>) {
+        if !std::mem::replace(&mut self.is_timed, true) {
+            let slices = self.slices;
+            myself.send_after(self.idle_after, move || Message::Idle(slices));
+        }
+    }
+}
+
+/// So many answers are replayed before anybody notices; a script that had more keeps its VM while it waits.
+const REPLAYED_LIGHTLY: usize = 10_000;
+
+/// A VM that is dropped where that may take its time: its heap is freed, a process is told, or ended and waited for.
+struct Kept(Option<Box<dyn ScriptVm>>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(vm) = self.0.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(vm))),
+            Err(_) => drop(vm),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bellwether_actors::run::machine::Way;
 use bellwether_actors::run::replay::{self, ReplayError};
@@ -132,8 +133,10 @@ async fn recover(
     run: RunId,
     parts: &Parts,
 ) -> Result<replay::Recovered, ResumeError> {
-    // The process of the VMs may go for another script's sake, which ends that script: so this ends too.
+    // The process of the VMs may go for another script's sake, which ends that script: so this ends too. When this one was
+    // at work as well, it gets a process of its own and with that another try.
     let recovered = loop {
+        let was_suspect = parts.suspect.load(Ordering::Relaxed);
         let store = Arc::clone(&engine.0.surroundings().store);
         let (keys, make_vm) = (parts.keys(), parts.make_vm());
         let cancelled = Arc::clone(&parts.abandoned);
@@ -148,6 +151,8 @@ async fn recover(
         });
         match recovering.await {
             Ok(Err(ReplayError::Taken(_))) => {}
+            Ok(Err(ReplayError::Crashed(_)))
+                if !was_suspect && parts.suspect.load(Ordering::Relaxed) => {}
             recovered => break recovered,
         }
     };

@@ -312,3 +312,29 @@ fn t01_isolate_always_isolates_those_who_may_write() -> anyhow::Result<()> {
     assert_eq!(git(&bed, &["status", "--porcelain"])?, "");
     Ok(())
 }
+
+/// A link in the repository is no way out of the worktree (T01).
+#[test]
+fn x01_a_folder_to_work_in_lies_within_the_worktree() -> anyhow::Result<()> {
+    let bed = bed(
+        "const ask = async (cwd) => {
+          const { value, error } = await attempt(does(add('here', 'x'), { answer: cwd }), { isolation: 'worktree', cwd })
+          return value ?? error.message
+        }
+        return [await ask('below'), await ask('out'), await ask('missing')]",
+    )?;
+    bed.project.write("below/kept", "x\n")?;
+    std::os::unix::fs::symlink("..", bed.project.path("out"))?;
+    git(&bed, &["add", "below", "out"])?;
+    git(&bed, &["commit", "--quiet", "-m", "folders"])?;
+    let (outcome, _) = ended(bed.run(&["--json"])?.start()?, 4)?;
+    let result = &outcome["result"];
+    assert_eq!(result[0], "below");
+    let says = |place: usize, text: &str| {
+        let message = result[place].as_str().unwrap_or_default();
+        ensure!(message.contains(text), "{message}");
+        Ok(())
+    };
+    says(1, "leads out of the worktree")?;
+    says(2, "is no folder")
+}

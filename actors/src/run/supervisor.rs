@@ -511,6 +511,8 @@ impl State {
             }
             Err(ReplayError::Crashed(message)) => self.orchestrator_lost(&message),
             Err(ReplayError::Taken(_)) => self.vm_taken(),
+            // It was told to end, and why is known.
+            Err(ReplayError::Cancelled) => {}
             Err(error) => {
                 tracing::error!(run = %self.run, %error, "the script's VM could not be made anew");
                 self.stop(Some(self.grace), By::Engine, Some(error.to_string()));

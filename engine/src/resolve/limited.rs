@@ -73,7 +73,11 @@ async fn run(
     let mut silent = Box::pin(passed(time.silent));
     let why = loop {
         tokio::select! {
+            // An agent that is never silent must not keep its time from coming.
             biased;
+            () = &mut most => {
+                break format!("took longer than {}", spoken(time.most));
+            }
             ended = &mut running => {
                 pass_on(&mut signs, &outer);
                 return ended;
@@ -81,9 +85,6 @@ async fn run(
             Some(sign) = signs.recv() => {
                 outer.report(sign);
                 silent.set(passed(time.silent));
-            }
-            () = &mut most => {
-                break format!("took longer than {}", spoken(time.most));
             }
             () = &mut silent => {
                 break format!("gave no sign of life for {}", spoken(time.silent));

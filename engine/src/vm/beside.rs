@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bellwether_launcher::{Confined, Pipe, Program, can_be_launcher, start_confined};
 use bellwether_scripts::process::{Lost, Peer, Process, RemoteVm, ScriptVm, ThreadState};
@@ -18,7 +19,21 @@ pub(crate) struct Processes {
     shared: Mutex<Option<Arc<Process>>>,
     /// The helper program serves no VMs.
     is_impossible: AtomicBool,
+    /// The program has been such a process.
+    has_served: AtomicBool,
 }
+
+/// Why there is no process.
+enum NoProcess {
+    /// The machine has no room for one now.
+    Refused(String),
+    /// What was started is none.
+    NotOne(String),
+}
+
+/// How often a start that the machine refuses is tried, and the pause after the first, in all some three seconds.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 struct Child(Confined);
 
@@ -40,10 +55,11 @@ impl Processes {
             program,
             shared: Mutex::default(),
             is_impossible: AtomicBool::new(is_impossible),
+            has_served: AtomicBool::new(false),
         }
     }
 
-    fn shared(&self) -> Result<Arc<Process>, String> {
+    fn shared(&self) -> Result<Arc<Process>, NoProcess> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(process) = shared.as_ref().filter(|process| process.is_alive()) {
             return Ok(Arc::clone(process));
@@ -53,13 +69,31 @@ impl Processes {
         Ok(process)
     }
 
-    fn process(&self) -> Result<Arc<Process>, String> {
+    /// Starts a process; tries again for a while when the machine has no room for one.
+    fn process(&self) -> Result<Arc<Process>, NoProcess> {
+        let mut tries = 0;
+        let pipe = loop {
+            match start_confined(&self.program, MODE) {
+                Ok(pipe) => break pipe,
+                Err(error) => {
+                    tries += 1;
+                    if tries == TRIES {
+                        return Err(NoProcess::Refused(error.to_string()));
+                    }
+                    tracing::warn!(%error, "no process for scripts yet");
+                    std::thread::sleep(FIRST_PAUSE * 2_u32.pow(tries));
+                }
+            }
+        };
         let Pipe {
             input,
             output,
             process,
-        } = start_confined(&self.program, MODE).map_err(|error| error.to_string())?;
-        Process::new(input, output, Box::new(Child(process))).map_err(|error| error.to_string())
+        } = pipe;
+        let process = Process::new(input, output, Box::new(Child(process)))
+            .map_err(|error| NoProcess::NotOne(error.to_string()))?;
+        self.has_served.store(true, Ordering::Relaxed);
+        Ok(process)
     }
 }
 
@@ -90,11 +124,20 @@ impl Beside for Processes {
                     (Box::new(Charged { vm, suspect }) as Box<dyn ScriptVm>, turn)
                 }))
             }
-            Err(error) if self.program == Program::CurrentExe => Some(Err(Lost::AtWork(error))),
-            Err(error) => {
-                tracing::warn!(%error, "the helper program cannot be a process for scripts");
-                self.is_impossible.store(true, Ordering::Relaxed);
-                None
+            // What is not the script's doing is not charged to it: the VM is made anew until there is a process for it.
+            Err(NoProcess::Refused(error)) => Some(Err(Lost::Elsewhere(format!(
+                "no process for scripts can be started: {error}"
+            )))),
+            // A program that serves no VMs never will. One that did has changed, or is in trouble: no script that may be
+            // why must get into this process.
+            Err(NoProcess::NotOne(error)) => {
+                let is_helper = self.program != Program::CurrentExe;
+                if is_helper && !self.has_served.load(Ordering::Relaxed) {
+                    tracing::warn!(%error, "the helper program cannot be a process for scripts");
+                    self.is_impossible.store(true, Ordering::Relaxed);
+                    return None;
+                }
+                Some(Err(Lost::AtWork(error)))
             }
         }
     }

@@ -29,7 +29,8 @@ enum Ends {
 use Ends::{Code, Cut, Either, Name, With};
 
 const CPU: Ends = Code("LIMIT_CPU");
-const HEAP: Ends = Code("LIMIT_HEAP");
+/// A slow machine may run out of time before it runs out of memory.
+const HEAP: Ends = Either("LIMIT_HEAP", "LIMIT_CPU");
 const STACK: Ends = Code("LIMIT_STACK");
 
 fn hostile() -> Vec<(&'static str, Ends)> {

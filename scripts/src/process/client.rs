@@ -1,7 +1,7 @@
 //! The engine's side: asks, and waits for what comes back.
 //!
 //! There is no thread of its own. Whoever waits for an answer reads, and hands others what is theirs; while nobody waits,
-//! nobody reads. Time is counted in waits without news, so that no clock is asked.
+//! nobody reads. Whoever waits also looks after his own turn, every tenth of a second, however busy the others are.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -12,21 +12,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::frame::{self, Beginning, Decoder, Number, Reply, Request};
 use super::{Lost, ScriptVm};
-use crate::command::{Settlement, Turn, TurnStatus};
+use crate::command::{Answer, Settlement, Turn, TurnStatus};
+use crate::cpu;
 use crate::limits::Limits;
 use crate::trip::Limit;
 use crate::vm::{Start, Vm};
 
-/// How long a wait lasts before whoever waits looks after the turn.
+/// After how long whoever waits looks after his turn, again and again.
 const WAIT: Duration = Duration::from_millis(100);
-/// So many waits long a turn is left alone.
-const WAITS_BEFORE_LOOKING: u32 = 5;
-/// After so many waits without an answer of any kind, or so many answers that tell of no progress, the process counts as
+/// So many looks long a turn is left alone.
+const LOOKS_BEFORE_ASKING: u32 = 5;
+/// After so many looks without an answer of any kind, or so many answers that tell of no progress, the process counts as
 /// hung: half a minute.
-const WAITS_UNTIL_HUNG: u32 = 300;
+const LOOKS_UNTIL_HUNG: u32 = 300;
+/// Settlements that go at once, and bytes of their answers; more go one lot after the other.
+const SETTLEMENTS_AT_ONCE: usize = 4_096;
+const BYTES_AT_ONCE: usize = 64 << 20;
+/// How it is told that VMs are lost.
+const GONE: &str = "the process of the script VMs is gone";
 /// How much longer than its limit a turn may compute before the process is ended: the VM ends most turns itself.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -80,9 +87,11 @@ pub struct RemoteVm {
 /// What somebody who waits has seen so far.
 #[derive(Default)]
 struct Watched {
-    /// Waits since the last turns.
-    waits: u32,
-    /// Waits since the last answer of any kind.
+    /// When he looked last, in time that passes.
+    looked: Duration,
+    /// Looks since the last turns.
+    looks: u32,
+    /// Looks since the last answer of any kind.
     silent: u32,
     /// Answers that told of no progress, one after another.
     stuck: u32,
@@ -106,6 +115,9 @@ impl Process {
     /// # Errors
     /// When what is there does not serve VMs, or those of another version.
     pub fn new(input: File, output: File, peer: Box<dyn Peer>) -> io::Result<Arc<Self>> {
+        // A write that waits for a process which hangs would wait for ever.
+        let flags = fcntl_getfl(&input)?;
+        fcntl_setfl(&input, flags | OFlags::NONBLOCK)?;
         let process = Self {
             input: Mutex::new(input),
             output: Mutex::new((output, Decoder::default())),
@@ -114,8 +126,8 @@ impl Process {
             next: AtomicU32::new(0),
             peer,
         };
-        for _ in 0..WAITS_UNTIL_HUNG {
-            match process.read() {
+        for _ in 0..LOOKS_UNTIL_HUNG {
+            match process.read(WAIT) {
                 Ok(Some(Reply::Hello(frame::VERSION, identity))) if identity == Vm::identity() => {
                     return Ok(Arc::new(process));
                 }
@@ -176,34 +188,31 @@ impl Process {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, request: &Request<&[Settlement]>) -> io::Result<()> {
-        let bytes = frame::encode(request)?;
-        self.input
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&bytes)
+    /// Writes a frame, for as long as the process takes some of it every now and then.
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        let input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        write(&input, frame)
     }
 
-    /// The next frame; none when a wait brought nothing whole.
-    fn read(&self) -> io::Result<Option<Reply>> {
+    /// Asks for something that is not worth waiting for: when the pipe is taken, not at all.
+    fn mention(&self, request: &Request<&[Settlement]>) {
+        let Ok(input) = self.input.try_lock() else {
+            return;
+        };
+        // Whoever waits hears of a process that is gone when he reads.
+        let _ = frame::encode(request).and_then(|frame| write(&input, &frame));
+    }
+
+    /// The next frame; none when so long a wait brought nothing whole.
+    fn read(&self, wait: Duration) -> io::Result<Option<Reply>> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, decoder) = &mut *output;
         loop {
             if let Some(reply) = decoder.next()? {
                 return Ok(Some(reply));
             }
-            let wait = Timespec {
-                tv_sec: 0,
-                tv_nsec: WAIT.subsec_nanos().into(),
-            };
-            let there = poll(
-                &mut [PollFd::new(&file.as_fd(), PollFlags::IN)],
-                Some(&wait),
-            );
-            match there {
-                Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
+            if !is_ready(file, PollFlags::IN, wait)? {
+                return Ok(None);
             }
             if !decoder.read(&mut *file)? {
                 return Err(io::Error::other("it has ended"));
@@ -213,24 +222,29 @@ impl Process {
 
     /// The process is no more: ended on its own, or ended here. The first reason counts, and is given.
     fn broke(&self, why: &str, culprit: Option<Number>) -> String {
-        if let Some((why, _)) = &self.news().over {
-            return why.to_string();
+        {
+            let mut news = self.news();
+            if let Some((why, _)) = &news.over {
+                return why.to_string();
+            }
+            // Whose fault it is stands before the end does, which others will see at once.
+            news.over = Some((format!("{GONE}: {why}").into(), culprit));
         }
         let ended = self.peer.end();
-        let text: Arc<str> =
-            format!("the process of the script VMs is gone: {why} ({ended})").into();
+        let text = format!("{GONE}: {why} ({ended})");
         tracing::warn!(why = %text, "script VMs are lost");
-        let mut news = self.news();
-        let over = news.over.get_or_insert((text, culprit)).0.to_string();
-        drop(news);
+        self.news().over = Some((text.as_str().into(), culprit));
         self.changed.notify_all();
-        over
+        text
     }
 
     /// Waits for the turns of a request, reading for all if nobody does.
     fn wait(&self, vm: &RemoteVm, most: usize) -> Result<Vec<Turn>, Lost> {
         let mut turns = Vec::new();
-        let mut watched = Watched::default();
+        let mut watched = Watched {
+            looked: cpu::passed(),
+            ..Watched::default()
+        };
         let mut news = self.news();
         loop {
             while let Some(reply) = news.of.get_mut(&vm.number).and_then(VecDeque::pop_front) {
@@ -238,6 +252,7 @@ impl Process {
                 match reply {
                     Reply::Turns(_, some, is_last) => {
                         watched = Watched {
+                            looked: watched.looked,
                             is_abandoned: watched.is_abandoned,
                             ..Watched::default()
                         };
@@ -266,34 +281,28 @@ impl Process {
             }
             if let Some((why, culprit)) = &news.over {
                 let why = why.to_string();
-                return Err(if culprit.is_none() {
-                    Lost::AtWork(why)
-                } else {
-                    Lost::Elsewhere(why)
+                return Err(match culprit {
+                    None => Lost::AtWork(why),
+                    Some(_) => Lost::Elsewhere(why),
                 });
             }
-            let waited = if news.is_read {
-                let (back, waited) = self
+            let wait = (watched.looked + WAIT).saturating_sub(cpu::passed());
+            if wait.is_zero() {
+                drop(news);
+                watched.looked = cpu::passed();
+                self.look_after(vm, &mut watched);
+                news = self.news();
+            } else if news.is_read {
+                (news, _) = self
                     .changed
-                    .wait_timeout(news, WAIT)
+                    .wait_timeout(news, wait)
                     .unwrap_or_else(PoisonError::into_inner);
-                news = back;
-                waited.timed_out()
             } else {
                 news.is_read = true;
                 drop(news);
-                let read = self.read();
-                let nothing = matches!(read, Ok(None));
-                let broken = self.hand_over(read);
-                if let Some(why) = broken {
+                if let Some(why) = self.hand_over(self.read(wait)) {
                     self.broke(&why, None);
                 }
-                news = self.news();
-                nothing
-            };
-            if waited {
-                drop(news);
-                self.look_after(vm, &mut watched);
                 news = self.news();
             }
         }
@@ -331,19 +340,18 @@ impl Process {
         broken
     }
 
-    /// A wait brought nothing.
+    /// It is time to look after a turn that is under way.
     fn look_after(&self, vm: &RemoteVm, watched: &mut Watched) {
-        watched.waits += 1;
+        watched.looks += 1;
+        watched.silent += 1;
         if vm.abandoned.load(Ordering::Relaxed) && !watched.is_abandoned {
             watched.is_abandoned = true;
-            // Whoever waits hears of a process that is gone when he reads.
-            let _ = self.send(&Request::Abandon(vm.number));
+            self.mention(&Request::Abandon(vm.number));
         }
-        watched.silent += 1;
-        if watched.silent >= WAITS_UNTIL_HUNG {
+        if watched.silent >= LOOKS_UNTIL_HUNG {
             self.broke("it does not answer", None);
-        } else if watched.waits >= WAITS_BEFORE_LOOKING {
-            let _ = self.send(&Request::Where(vm.number));
+        } else if watched.looks >= LOOKS_BEFORE_ASKING {
+            self.mention(&Request::Where(vm.number));
         }
     }
 
@@ -356,23 +364,28 @@ impl Process {
         turn: u64,
     ) -> bool {
         let state = thread.and_then(|thread| self.peer.thread(thread));
-        let cpu = state.map_or(Duration::ZERO, |state| state.cpu);
-        let (first, last) = match watched.turn {
-            Some((seen, first, last)) if seen == turn => (first, last),
-            _ => (cpu, Duration::ZERO),
-        };
-        watched.turn = Some((turn, first, cpu));
-        // An answer alone is no progress: the thread must compute, or want to.
-        if cpu > last || state.is_some_and(|state| state.is_runnable) {
-            watched.stuck = 0;
-        } else {
+        let over = state.is_some_and(|state| {
+            let (first, last) = match watched.turn {
+                Some((seen, first, last)) if seen == turn => (first, last),
+                _ => (state.cpu, Duration::ZERO),
+            };
+            watched.turn = Some((turn, first, state.cpu));
+            // An answer alone is no progress: the thread must compute, or want to.
+            if state.cpu > last || state.is_runnable {
+                watched.stuck = 0;
+            } else {
+                watched.stuck += 1;
+            }
+            state.cpu.saturating_sub(first) >= vm.limits.turn_cpu.saturating_add(GRACE)
+        });
+        if state.is_none() {
             watched.stuck += 1;
         }
-        if watched.stuck >= WAITS_UNTIL_HUNG {
+        if watched.stuck >= LOOKS_UNTIL_HUNG {
             self.broke("a turn of a script makes no progress", None);
             return false;
         }
-        if cpu.saturating_sub(first) < vm.limits.turn_cpu.saturating_add(GRACE) {
+        if !over {
             return false;
         }
         self.broke(
@@ -382,6 +395,59 @@ impl Process {
         // Only if this turn was the reason: another's may have been first.
         matches!(self.news().over, Some((_, Some(culprit))) if culprit == vm.number)
     }
+}
+
+/// How many settlements go in one request.
+fn lot(settlements: &[Settlement]) -> usize {
+    let mut bytes = 0;
+    let lot = settlements
+        .iter()
+        .take(SETTLEMENTS_AT_ONCE)
+        .take_while(|settlement| {
+            let before = bytes;
+            if let Answer::Value(text) = &settlement.answer {
+                bytes += text.len();
+            }
+            before < BYTES_AT_ONCE
+        });
+    lot.count().max(1)
+}
+
+/// Whether a file can be read, or written, within so long.
+fn is_ready(file: &File, how: PollFlags, within: Duration) -> io::Result<bool> {
+    let wait = Timespec {
+        tv_sec: 0,
+        tv_nsec: within.min(WAIT).subsec_nanos().into(),
+    };
+    match poll(&mut [PollFd::new(&file.as_fd(), how)], Some(&wait)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes to a pipe that takes what it has room for.
+fn write(mut pipe: &File, mut bytes: &[u8]) -> io::Result<()> {
+    let mut waits = 0;
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(written) => {
+                waits = 0;
+                bytes = bytes.get(written..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !is_ready(pipe, PollFlags::OUT, WAIT)? {
+                    waits += 1;
+                }
+                if waits >= LOOKS_UNTIL_HUNG {
+                    return Err(io::Error::other("it does not take what it is given"));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// What the VM itself would have said (B07).
@@ -410,7 +476,8 @@ impl RemoteVm {
             }
             news.of.entry(self.number).or_default();
         }
-        if let Err(error) = process.send(request) {
+        let frame = frame::encode(request).map_err(|error| Lost::AtWork(error.to_string()))?;
+        if let Err(error) = process.send(&frame) {
             // It was gone before it heard of this.
             return Err(Lost::Elsewhere(process.broke(&error.to_string(), None)));
         }
@@ -427,8 +494,14 @@ impl ScriptVm for RemoteVm {
         if self.is_over || settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let request = Request::Deliver(self.number, settlements);
-        self.ask(&request, settlements.len())
+        let mut turns = Vec::with_capacity(settlements.len());
+        let mut rest = settlements;
+        while !rest.is_empty() && !self.is_over {
+            let (lot, behind) = rest.split_at(lot(rest));
+            turns.extend(self.ask(&Request::Deliver(self.number, lot), lot.len())?);
+            rest = behind;
+        }
+        Ok(turns)
     }
 }
 
@@ -440,7 +513,8 @@ impl Drop for RemoteVm {
         drop(news);
         if alive {
             // A process that is gone has dropped it.
-            let _ = self.process.send(&Request::Drop(self.number));
+            let _ = frame::encode::<Request<&[Settlement]>>(&Request::Drop(self.number))
+                .and_then(|frame| self.process.send(&frame));
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) enum Reply {
     Hello(u32, Digest),
     /// Turns, in their order; with `true` those that end a request.
     Turns(Number, Vec<Turn>, bool),
-    /// The VM is at work on this thread, and so many turns have ended since its request came; no thread when it rests.
+    /// The VM is at work on this thread, and on the turn of this number; no thread when it rests.
     At(Number, Option<u32>, u64),
     /// The VM is gone: the interpreter's own code panicked, or what it was to start is no script.
     Failed(Number, String),

@@ -106,8 +106,9 @@ impl Server {
                 }
             }
         };
-        if self.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.follow()?;
+        if self.readers.fetch_sub(1, Ordering::Relaxed) == 1 && self.follow().is_err() {
+            // No thread to be had: this one reads on when it has carried out what it has.
+            self.readers.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(Some(request))
     }
@@ -154,7 +155,9 @@ impl Server {
                 return;
             }
             Request::Drop(number) => {
-                lock(&self.vms).remove(&number);
+                // What it frees takes its time, in which others go on.
+                let gone = lock(&self.vms).remove(&number);
+                drop(gone);
                 return;
             }
         };
@@ -173,10 +176,15 @@ impl Server {
         slot: &Slot,
         work: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
-        slot.turns.store(0, Ordering::Relaxed);
-        slot.thread.store(cpu::thread_id(), Ordering::Relaxed);
+        // A turn's number comes once: whoever looks must not take one for another.
+        slot.turns.fetch_add(1, Ordering::Relaxed);
+        let thread = cpu::thread_id();
+        slot.thread.store(thread, Ordering::Relaxed);
         let worked = catch_unwind(AssertUnwindSafe(work));
-        slot.thread.store(0, Ordering::Relaxed);
+        // The next request may be at work already: its thread stays.
+        let _ = slot
+            .thread
+            .compare_exchange(thread, 0, Ordering::Relaxed, Ordering::Relaxed);
         worked.unwrap_or_else(|panic| {
             lock(&self.vms).remove(&number);
             let text = panic
