@@ -64,8 +64,12 @@ impl Limit {
 #[derive(Debug, Default)]
 pub(crate) struct Trip {
     reached: AtomicU8,
-    /// CPU time of the thread at which the turn is over, in nanoseconds.
+    /// CPU time that a turn may take, in nanoseconds.
+    most: AtomicU64,
+    /// CPU time of the thread at which the turn is over, in nanoseconds; 0 until somebody looks.
     deadline: AtomicU64,
+    /// A promise was rejected in this turn that nobody handled then.
+    rejected: AtomicBool,
     /// Set by the host when it wants nothing more of this VM.
     abandoned: Arc<AtomicBool>,
 }
@@ -78,13 +82,22 @@ impl Trip {
         }
     }
 
-    /// A turn begins on the calling thread.
+    /// A turn begins on the calling thread. Its time counts from the first look at the clock, which is some ten thousand
+    /// steps of the interpreter away: most turns end before, and never ask the kernel.
     pub(crate) fn begin_turn(&self, most: Duration) {
-        let deadline = cpu::thread_time().saturating_add(most).as_nanos();
-        self.deadline.store(
-            u64::try_from(deadline).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        self.most.store(most, Ordering::Relaxed);
+        self.deadline.store(0, Ordering::Relaxed);
+    }
+
+    /// A promise was rejected, and nobody handles that yet.
+    pub(crate) fn reject(&self) {
+        self.rejected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was such a promise since this was asked last.
+    pub(crate) fn take_rejected(&self) -> bool {
+        self.rejected.swap(false, Ordering::Relaxed)
     }
 
     /// The first limit that is reached counts.
@@ -113,8 +126,14 @@ impl Trip {
             self.reach(Limit::Cpu);
             return true;
         }
-        let over =
-            cpu::thread_time().as_nanos() > u128::from(self.deadline.load(Ordering::Relaxed));
+        let now = u64::try_from(cpu::thread_time().as_nanos()).unwrap_or(u64::MAX);
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline == 0 {
+            let deadline = now.saturating_add(self.most.load(Ordering::Relaxed));
+            self.deadline.store(deadline.max(1), Ordering::Relaxed);
+            return false;
+        }
+        let over = now > deadline;
         if over {
             self.reach(Limit::Cpu);
         }

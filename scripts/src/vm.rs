@@ -273,7 +273,8 @@ impl Vm {
     fn end_turn(&mut self) -> Turn {
         if let Some(context) = &self.context {
             context.with(|ctx| {
-                if self.trip.reached().is_none()
+                if self.trip.take_rejected()
+                    && self.trip.reached().is_none()
                     && entry(&ctx, Entry::ReportUnhandled).is_some()
                     && call(&ctx, Entry::ReportUnhandled, ()).is_err()
                 {
@@ -325,6 +326,9 @@ fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
             let tracked = if trip.reached().is_some() {
                 call(&ctx, Entry::Poison, (promise,))
             } else {
+                if !is_handled {
+                    trip.reject();
+                }
                 call(&ctx, Entry::Track, (promise, reason, is_handled))
             };
             if tracked.is_err() {
