@@ -189,19 +189,9 @@ pub(crate) struct AttachFlags {
     pub(crate) yes: bool,
 }
 
-/// `run`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  bellwether run hello.js --backend dry
-  bellwether run fix.js --args '{\"path\": \"src\"}' --agent-command ./agent
-  bellwether run fix.js --agent-command 'codex exec -' --agent-input prompt
-  git ls-files | jq -R . | jq -s . | bellwether run fix.js --args-file -
-
-The value that the script returns goes to stdout, progress to stderr.
-Ctrl-C stops the run in order; it can be resumed.")]
-pub(crate) struct Run {
-    /// The script's file, or the name of a workflow (`bellwether list`)
-    pub(crate) script: PathBuf,
+/// What a script gets as its `args`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ArgsFlags {
     /// A text that the script gets as its `args`; as JSON if it is an object or an array
     #[arg(conflicts_with_all = ["args", "args_file"], value_name = "TEXT")]
     pub(crate) text: Option<String>,
@@ -216,6 +206,24 @@ pub(crate) struct Run {
     /// A file with the script's `args` as JSON; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) args_file: Option<PathBuf>,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether run hello.js --backend dry
+  bellwether run fix.js --args '{\"path\": \"src\"}' --agent-command ./agent
+  bellwether run fix.js --agent-command 'codex exec -' --agent-input prompt
+  git ls-files | jq -R . | jq -s . | bellwether run fix.js --args-file -
+
+The value that the script returns goes to stdout, progress to stderr.
+Ctrl-C stops the run in order; it can be resumed.")]
+pub(crate) struct Run {
+    /// The script's file, or the name of a workflow (`bellwether list`)
+    pub(crate) script: PathBuf,
+    /// What the script gets.
+    #[command(flatten)]
+    pub(crate) given: ArgsFlags,
     /// The run's name [default: the script's]
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) name: Option<String>,
@@ -314,20 +322,9 @@ Exit code: 0 it would get through, 1 it fails, does not end or has errors,
 pub(crate) struct Plan {
     /// The script's file, `-` for stdin, or the name of a workflow (`bellwether list`)
     pub(crate) script: PathBuf,
-    /// A text that the script gets as its `args`; as JSON if it is an object or an array
-    #[arg(conflicts_with_all = ["args", "args_file"], value_name = "TEXT")]
-    pub(crate) text: Option<String>,
-    /// The script's `args`, as JSON
-    #[arg(
-        long,
-        value_name = "JSON",
-        conflicts_with = "args_file",
-        allow_hyphen_values = true
-    )]
-    pub(crate) args: Option<String>,
-    /// A file with the script's `args` as JSON; `-` is stdin
-    #[arg(long, value_name = "FILE")]
-    pub(crate) args_file: Option<PathBuf>,
+    /// What the script gets.
+    #[command(flatten)]
+    pub(crate) given: ArgsFlags,
     /// Look agent types and workflows up as from this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,

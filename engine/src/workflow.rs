@@ -88,8 +88,9 @@ impl Workflows {
 ///
 /// Looked through are `.bellwether/workflows`, then `.claude/workflows`, from `directory` up to the root of its git repository
 /// (without one: up to the nearest folder that has one of the two); then the person's own folders; then the folders
-/// `workflows` of enabled plugins; then those that come with the program ([`bundled`]). In each of them the files `*.js` and `*.mjs` count, in the order of their names. What has
-/// no header (`export const meta`) is a helper or a test and is left out quietly, as are links that lead nowhere.
+/// `workflows` of enabled plugins; then what comes with the program ([`bundled`]). In each folder the files `*.js` and `*.mjs`
+/// count, in the order of their names. What has no header (`export const meta`) is a helper or a test and is left out
+/// quietly, as are links that lead nowhere.
 ///
 /// ```
 /// use bellwether::agent_type::Home;

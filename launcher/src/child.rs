@@ -95,7 +95,11 @@ fn launch(
     program: OsString,
     arguments: impl Iterator<Item = OsString>,
 ) -> io::Result<()> {
-    system::close_inherited();
+    system::close_all_but(&[
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ]);
     // The engine hands its control socket over as stderr: three descriptors that cannot leak into other children.
     let control = fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
     let null = File::options().read(true).write(true).open("/dev/null")?;

@@ -6,14 +6,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::child::can_be_launcher;
 use crate::start::{Program, StartError};
 use crate::{procfs, system};
 
@@ -54,12 +52,7 @@ pub fn start_confined(program: &Program, mode: &str) -> Result<Pipe, StartError>
     if std::env::var_os(VARIABLE).is_some() {
         return Err(StartError::InsideLauncher);
     }
-    let path = match program {
-        Program::CurrentExe if can_be_launcher() => Path::new("/proc/self/exe").to_owned(),
-        Program::CurrentExe => return Err(StartError::NoLauncher),
-        Program::Path(path) => std::path::absolute(path)?,
-    };
-    let mut command = Command::new(path);
+    let mut command = Command::new(program.path()?);
     command
         .arg0(mode)
         .arg(argument(mode))
@@ -158,7 +151,7 @@ fn confine() -> io::Result<(File, File)> {
     let _ = fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     let input = copy(rustix::stdio::stdin())?;
     let output = copy(rustix::stdio::stdout())?;
-    system::close_all_but(&input, &output);
+    system::close_all_but(&[input.as_fd(), output.as_fd()]);
     system::block_signals();
     let none = Rlimit {
         current: Some(0),

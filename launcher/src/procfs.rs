@@ -24,9 +24,7 @@ pub(crate) fn stat(pid: Pid) -> Option<Stat> {
 /// CPU time that a thread of `process` has used, and whether it runs or waits for nothing but a processor.
 pub(crate) fn thread(process: u32, thread: u32) -> Option<(Duration, bool)> {
     let line = fs::read(format!("/proc/{process}/task/{thread}/stat")).ok()?;
-    let end = line.iter().rposition(|&byte| byte == b')')?;
-    let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
+    let mut fields = fields(&line)?;
     // In the kernel, waiting for a page that was swapped out, is no rest either.
     let is_runnable = matches!(fields.next()?, "R" | "D");
     let mut ticks = fields.skip(10).take(2).map(str::parse::<u64>);
@@ -38,11 +36,16 @@ pub(crate) fn thread(process: u32, thread: u32) -> Option<(Duration, bool)> {
     ))
 }
 
-/// The name stands in parentheses and may hold anything, parentheses and spaces too: fields count from the last one.
-fn parse_stat(line: &[u8]) -> Option<Stat> {
+/// The fields of a `stat` line from the state on. The name before it stands in parentheses and may hold anything,
+/// parentheses and spaces too: fields count from the last one.
+fn fields(line: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
     let end = line.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
+    Some(rest.split_ascii_whitespace())
+}
+
+fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let mut fields = fields(line)?.skip(1);
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let start_time = fields.nth(16)?.parse().ok()?;

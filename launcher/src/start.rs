@@ -30,6 +30,19 @@ pub enum Program {
     Path(PathBuf),
 }
 
+impl Program {
+    /// The file that is executed.
+    pub(crate) fn path(&self) -> Result<PathBuf, StartError> {
+        match self {
+            // By this name even a program whose file was replaced or deleted meanwhile starts itself, not another
+            // version.
+            Self::CurrentExe if can_be_launcher() => Ok(PathBuf::from("/proc/self/exe")),
+            Self::CurrentExe => Err(StartError::NoLauncher),
+            Self::Path(path) => Ok(std::path::absolute(path)?),
+        }
+    }
+}
+
 /// What is to be started.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -160,13 +173,7 @@ impl Launcher {
         if std::env::var_os(LAUNCHER_VARIABLE).is_some() {
             return Err(StartError::InsideLauncher);
         }
-        let program = match &self.program {
-            // By this name even a program whose file was replaced or deleted meanwhile starts itself, not another
-            // version.
-            Program::CurrentExe if can_be_launcher() => PathBuf::from("/proc/self/exe"),
-            Program::CurrentExe => return Err(StartError::NoLauncher),
-            Program::Path(path) => std::path::absolute(path)?,
-        };
+        let program = self.program.path()?;
         let reaper = self.reaper.sender()?;
         // One end is the launcher's stderr: nothing is inherited by number, so the standard library can use
         // posix_spawn (no copy of a large engine's page tables), and no other child of this program gets a copy.

@@ -5,9 +5,8 @@
     reason = "signals, descriptors by number and the time between fork and exec are unsafe to touch"
 )]
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -37,47 +36,39 @@ pub(crate) fn bind_to_launcher(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(prepare) }
 }
 
-/// Closes all descriptors but the first three: what the host program forgot to mark must not reach an agent, nor be
-/// kept open by the launcher.
-pub(crate) fn close_inherited() {
-    // SAFETY: the process has just begun and is about to be a launcher and nothing else: nobody holds a descriptor
-    // above 2 that he would use again. The numbers are in range.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
-    if closed == 0 {
+/// Closes all descriptors but those `kept`: what the host program forgot to mark must not reach an agent or a script, nor be
+/// held open here. For a process that has just begun and uses no others.
+pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<u32> = kept
+        .iter()
+        .map(|kept| kept.as_raw_fd().cast_unsigned())
+        .collect();
+    kept.sort_unstable();
+    let mut first = 0;
+    let mut closed = true;
+    for &next in kept.iter().chain([&u32::MAX]) {
+        if let Some(last) = next.checked_sub(1).filter(|&last| last >= first) {
+            // SAFETY: the process has just begun, and nobody holds a descriptor that he would use again but those kept;
+            // the standard library writes to a stderr that is closed without an error. The numbers are in range.
+            closed &= unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) } == 0;
+        }
+        first = next.saturating_add(1);
+    }
+    if closed {
         return;
     }
     // Before Linux 5.9.
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return;
     };
-    let descriptors: Vec<i32> = entries
+    let descriptors: Vec<u32> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&descriptor| descriptor > 2)
+        .filter(|descriptor| !kept.contains(descriptor))
         .collect();
     for descriptor in descriptors {
         // SAFETY: as above. The directory's own descriptor is closed already, and closing a free number does nothing.
-        unsafe { libc::close(descriptor) };
-    }
-}
-
-/// Closes all descriptors but two, the first three included: for a process that has just begun and uses no others.
-pub(crate) fn close_all_but(one: &File, other: &File) {
-    let mut kept = [one.as_raw_fd(), other.as_raw_fd()].map(i32::cast_unsigned);
-    kept.sort_unstable();
-    let [low, high] = kept;
-    let ranges = [
-        (0, low.checked_sub(1)),
-        (low + 1, high.checked_sub(1)),
-        (high + 1, Some(u32::MAX)),
-    ];
-    for (first, last) in ranges {
-        if let Some(last) = last.filter(|&last| last >= first) {
-            // SAFETY: the process has just begun and holds no descriptor but the two that it would use again; the
-            // standard library writes to a stderr that is closed without an error. An old kernel refuses, and then a
-            // descriptor stays that nobody uses.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
-        }
+        unsafe { libc::close(descriptor.cast_signed()) };
     }
 }
 
@@ -99,11 +90,9 @@ pub(crate) fn take_signals() -> io::Result<OwnedFd> {
         // SAFETY: the default is a valid disposition for every signal; the numbers that have none are refused.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    // SAFETY: both sets are initialised before they are used, and live through the calls.
+    block_signals();
+    // SAFETY: the set is initialised before it is used, and lives through the calls.
     let descriptor = unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
         let mut wanted = std::mem::zeroed();
         libc::sigemptyset(&raw mut wanted);
         libc::sigaddset(&raw mut wanted, libc::SIGCHLD);

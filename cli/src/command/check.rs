@@ -55,16 +55,9 @@ pub(super) fn execute(flags: &Check, screen: Screen) -> Result<ExitCode> {
 
 /// What a run in this place would be started with, as far as it decides what is wrong.
 fn options(place: &Place, screen: Screen) -> StartOptions {
-    let config = &place.config;
-    let mut options = StartOptions::default();
+    let mut options = place.start_options();
     options.agent_types = agent_types(place, &place.directory, screen);
-    options.isolate = config.isolate();
-    options.workflows = discover(&place.directory, &config.home).files();
-    options.nesting = config.nesting();
-    options.max_agents = config.max_agents();
-    options.max_items = config.max_items();
-    options.script_limits = config.script_limits();
-    options.working_directory = Some(place.directory.clone());
+    options.workflows = discover(&place.directory, &place.config.home).files();
     options
 }
 

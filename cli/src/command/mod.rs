@@ -21,8 +21,10 @@ mod stop;
 
 use std::path::PathBuf;
 
+use bellwether::StartOptions;
+
 use crate::args::{self, AgentFlags, Arguments, Command, JournalFlag, LimitFlags};
-use crate::config::{Config, MANAGED_FILE, Sources};
+use crate::config::{Agents, Config, MANAGED_FILE, Sources};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::output::Screen;
@@ -97,6 +99,29 @@ impl Place {
             screen.note(&format!("{} {line}", screen.err.yellow("warning:")));
         }
         Ok(Self { directory, config })
+    }
+
+    /// What a script is started with as the settings say, here; what the files around it and the command line say comes
+    /// besides.
+    pub(crate) fn start_options(&self) -> StartOptions {
+        let config = &self.config;
+        let mut options = StartOptions::default();
+        match config.agents() {
+            Some(Agents::Backend(name)) => options.backend = Some(name),
+            Some(Agents::Command(words)) => options.agent_command = Some(words),
+            None => {}
+        }
+        options.isolate = config.isolate();
+        options.concurrency = config.concurrency();
+        options.max_agents = config.max_agents();
+        options.max_items = config.max_items();
+        options.budget = config.budget();
+        options.nesting = config.nesting();
+        options.args_as_text = config.args_as_text();
+        options.script_limits = config.script_limits();
+        options.permissions = config.permissions();
+        options.working_directory = Some(self.directory.clone());
+        options
     }
 }
 

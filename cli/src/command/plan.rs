@@ -15,7 +15,6 @@ use serde_json::json;
 use super::run::agent_types;
 use super::{Place, check, list, script};
 use crate::args::Plan as Flags;
-use crate::config::Agents;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::output::{self, Lines, Screen, plan as drawing};
@@ -41,10 +40,7 @@ pub(super) fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     if flags.outline {
         return draw(&script, &place, flags.common.json, screen);
     }
-    let args = match &flags.text {
-        Some(text) => Some(serde_json::Value::from(text.as_str()).to_string()),
-        None => script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?,
-    };
+    let args = script::arguments(&flags.given)?;
     let start = start_options(&place, &root, args, screen);
     let mut options = PlanOptions::new().backends(BACKENDS);
     options.strict = flags.strict;
@@ -88,6 +84,7 @@ fn root(given: Option<&Path>, place: &Place) -> Result<PathBuf> {
 fn read(flags: &Flags, root: &Path, place: &Place) -> Result<(String, Script)> {
     if flags.script.as_os_str() == STDIN {
         if flags
+            .given
             .args_file
             .as_ref()
             .is_some_and(|file| file.as_os_str() == STDIN)
@@ -107,26 +104,10 @@ fn read(flags: &Flags, root: &Path, place: &Place) -> Result<(String, Script)> {
 
 /// What a run would be started with.
 fn start_options(place: &Place, root: &Path, args: Option<String>, screen: Screen) -> StartOptions {
-    let config = &place.config;
-    let mut options = StartOptions::default();
-    match config.agents() {
-        Some(Agents::Backend(name)) => options.backend = Some(name),
-        Some(Agents::Command(words)) => options.agent_command = Some(words),
-        None => {}
-    }
+    let mut options = place.start_options();
     options.args = args;
     options.agent_types = agent_types(place, root, screen);
-    options.workflows = workflow::discover(root, &config.home).files();
-    options.isolate = config.isolate();
-    options.concurrency = config.concurrency();
-    options.max_agents = config.max_agents();
-    options.max_items = config.max_items();
-    options.budget = config.budget();
-    options.nesting = config.nesting();
-    options.args_as_text = config.args_as_text();
-    options.script_limits = config.script_limits();
-    options.permissions = config.permissions();
-    options.working_directory = Some(place.directory.clone());
+    options.workflows = workflow::discover(root, &place.config.home).files();
     options
 }
 

@@ -44,10 +44,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     // Only a script that says so can call others by their names.
     let calls_others = source.contains(WORKFLOW);
     let script = Script::file(&file, source);
-    let args = match &flags.text {
-        Some(text) => Some(serde_json::Value::from(text.as_str()).to_string()),
-        None => script::arguments(flags.args.as_deref(), flags.args_file.as_deref())?,
-    };
+    let args = script::arguments(&flags.given)?;
     let mut options = options(&flags, &place, args)?;
     options.agent_types = agent_types(&place, &place.directory, screen);
     if calls_others {
@@ -98,30 +95,18 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
 /// What the run is started with.
 fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOptions> {
     let config = &place.config;
-    let agents = config.agents().ok_or_else(no_agents)?;
-    let mut options = StartOptions::default();
-    match agents {
-        Agents::Backend(name) => options.backend = Some(name),
-        Agents::Command(words) => options.agent_command = Some(words),
+    if config.agents().is_none() {
+        return Err(no_agents());
     }
+    let mut options = place.start_options();
     options.name.clone_from(&flags.name);
     options.args = args;
     options.agent_input = config.agent_input();
-    options.isolate = config.isolate();
-    options.concurrency = config.concurrency();
-    options.max_agents = config.max_agents();
-    options.max_items = config.max_items();
-    options.budget = config.budget();
-    options.nesting = config.nesting();
-    options.args_as_text = config.args_as_text();
-    options.script_limits = config.script_limits();
     options.timeout_ms = config
         .timeout()
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     options.base_commit = script::base_commit(&place.directory);
-    options.working_directory = Some(place.directory.clone());
     options.worktree = config.worktree();
-    options.permissions = config.permissions();
     options.started_by = Some(program());
     options.watched = true;
     Ok(options)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use crate::args::ArgsFlags;
 use crate::error::{CommandError, Result};
 
 /// Arguments larger than this are no arguments: they are held in memory, and journaled.
@@ -68,12 +69,15 @@ fn text(bytes: Vec<u8>, shown: &str) -> Result<String> {
     })
 }
 
-/// The script's arguments as JSON text, from `--args` or `--args-file`.
+/// The script's arguments as JSON text.
 ///
 /// # Errors
 /// A usage error that shows the place when they are no JSON.
-pub(super) fn arguments(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>> {
-    let (text, name) = match (text, file) {
+pub(super) fn arguments(flags: &ArgsFlags) -> Result<Option<String>> {
+    if let Some(text) = &flags.text {
+        return Ok(Some(serde_json::Value::from(text.as_str()).to_string()));
+    }
+    let (text, name) = match (&flags.args, &flags.args_file) {
         (Some(text), _) => (text.to_owned(), "--args".to_owned()),
         (None, Some(file)) if file.as_os_str() == "-" => {
             let mut text = String::new();
@@ -156,6 +160,14 @@ mod tests {
 
     use super::*;
 
+    fn arguments(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>> {
+        super::arguments(&ArgsFlags {
+            text: None,
+            args: text.map(str::to_owned),
+            args_file: file.map(Path::to_owned),
+        })
+    }
+
     #[test]
     fn a_script_that_cannot_be_read_says_why() {
         let folder = tempfile::tempdir().unwrap();
@@ -184,7 +196,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("args.json");
         std::fs::write(&file, "\u{feff}[1]\n").unwrap();
-        assert_eq!(arguments(None, Some(&file)).unwrap().unwrap(), "[1]");
+        assert_eq!(
+            arguments(None, Some(file.as_path())).unwrap().unwrap(),
+            "[1]"
+        );
         assert!(arguments(None, Some(&folder.path().join("none"))).is_err());
     }
 

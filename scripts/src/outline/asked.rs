@@ -6,7 +6,7 @@ use oxc_span::GetSpan;
 
 use super::draw::{Drawing, shortened};
 use super::{AgentSays, Kind, Node, Role};
-use crate::check::body::{Call, Called};
+use crate::check::body::{Call, Called, Field};
 use crate::check::unverified::{beginning, edits, speaks_of_verifying, verifies};
 
 /// So many words of a prompt say what its agent is to do.
@@ -98,18 +98,23 @@ impl<'a> Drawing<'_, '_, 'a> {
         }
     }
 
+    /// The options of a call, as far as they stand there.
+    fn options(&self, call: &Call<'a>) -> Vec<Field<'a>> {
+        let object = call
+            .argument(1)
+            .and_then(|options| self.body.object(options));
+        object
+            .map(|object| self.body.fields(object).0)
+            .unwrap_or_default()
+    }
+
     pub(super) fn agent(&self, call: &Call<'a>) -> Node {
         let kind = if call.called == Called::Agent {
             Kind::Agent
         } else {
             Kind::Attempt
         };
-        let fields = call
-            .argument(1)
-            .and_then(|options| self.body.object(options));
-        let fields = fields
-            .map(|object| self.body.fields(object).0)
-            .unwrap_or_default();
+        let fields = self.options(call);
         let option = |name: &str| fields.iter().rev().find(|field| field.name == name);
         let said = |name: &str| option(name).map(|field| self.said(field.value));
         let prompt = call.argument(0);
@@ -146,12 +151,7 @@ impl<'a> Drawing<'_, '_, 'a> {
     }
 
     pub(super) fn merge(&self, call: &Call<'a>) -> Node {
-        let fields = call
-            .argument(1)
-            .and_then(|options| self.body.object(options));
-        let fields = fields
-            .map(|object| self.body.fields(object).0)
-            .unwrap_or_default();
+        let fields = self.options(call);
         let said = |name: &str| {
             let field = fields.iter().rev().find(|field| field.name == name)?;
             Some(self.said(field.value))
