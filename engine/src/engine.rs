@@ -12,16 +12,17 @@ use bellwether_actors::run::supervisor::{Arguments, Surroundings};
 use bellwether_actors::scheduler::Scheduler;
 use bellwether_actors::tree::Tree;
 use bellwether_journal::error::StoreError;
-use bellwether_journal::id::{Epoch, RunId};
+use bellwether_journal::id::{CallNumber, Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
 
 use crate::builder::Builder;
-use crate::error::{BuildError, ResumeError, StartError};
+use crate::error::{BuildError, ResumeError, RewindError, StartError};
 use crate::handle::RunHandle;
 use crate::observe::Watch;
 use crate::options::{Limits, ResumeOptions, Script, StartOptions};
 use crate::resume::Crash;
+use crate::rewind::RewindOptions;
 use crate::view::Archive;
 use crate::vm::Vms;
 
@@ -222,6 +223,93 @@ impl Engine {
             .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
     }
 
+    /// Opens a new generation of a run, from the script's first line: calls that have not changed and that waited for
+    /// nothing that has are answered by the generation before, the others run (R03). A run that is live here is stopped first.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bellwether::{Engine, RewindOptions, Script, StartOptions, backend::dry::Dry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let engine = Engine::builder().memory().backend("dry", Arc::new(Dry)).build().await?;
+    /// # let meta = "export const meta = { name: 'one', description: 'One' }\n";
+    /// # let source = format!("{meta}return agent('Do it.')");
+    /// let run = engine.start(Script::text(source), StartOptions::new().backend("dry")).await?;
+    /// run.wait().await;
+    /// let edited = Script::text(format!("{meta}return [await agent('Do it.'), await agent('Check it.')]"));
+    /// let again = engine.rewind(run.id(), RewindOptions::new().script(edited)).await?;
+    /// again.wait().await;
+    /// let view = engine.archive().view(run.id(), 0)?;
+    /// assert_eq!((view.agents.completed, view.agents.reused), (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RewindError`]; the run is as it was then, or stopped.
+    pub async fn rewind(
+        &self,
+        run: RunId,
+        options: RewindOptions,
+    ) -> Result<RunHandle, RewindError> {
+        let engine = self.clone();
+        let rewinding = tokio::spawn(async move {
+            loop {
+                let entering = engine.0.entering.lock().await;
+                if engine.is_closing() {
+                    return Err(RewindError::ShuttingDown);
+                }
+                if let Some(live) = engine.run(run) {
+                    drop(entering);
+                    let by = options.resume.by.clone().unwrap_or_default();
+                    // It may have ended meanwhile, which is as well.
+                    let _ = live.stop(engine.0.limits.stop_grace, &by).await;
+                    live.wait().await;
+                    continue;
+                }
+                let from = crate::rewind::From {
+                    run,
+                    before: None,
+                    to: run,
+                };
+                let handle = crate::rewind::rewind(&engine, from, options).await?;
+                drop(entering);
+                return accepted(handle).await;
+            }
+        });
+        rewinding
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+    }
+
+    /// Begins a new run with what another one has done, up to the call `before`, or with all of it. The other one is not
+    /// touched, whatever it does.
+    ///
+    /// # Errors
+    /// [`RewindError`]; nothing is journaled then.
+    pub async fn fork(
+        &self,
+        run: RunId,
+        before: Option<CallNumber>,
+        options: RewindOptions,
+    ) -> Result<RunHandle, RewindError> {
+        let engine = self.clone();
+        let forking = tokio::spawn(async move {
+            let entering = engine.0.entering.lock().await;
+            if engine.is_closing() {
+                return Err(RewindError::ShuttingDown);
+            }
+            let to = crate::start::fresh_id(&engine).await?;
+            let from = crate::rewind::From { run, before, to };
+            let handle = crate::rewind::rewind(&engine, from, options).await?;
+            drop(entering);
+            accepted(handle).await
+        });
+        forking
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Acquire)
     }
@@ -337,6 +425,14 @@ impl Engine {
 
     fn with_live<T>(&self, change: impl FnOnce(&mut HashMap<RunId, RunHandle>) -> T) -> T {
         change(&mut self.0.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The run, when its first records are durable.
+async fn accepted(handle: RunHandle) -> Result<RunHandle, RewindError> {
+    match handle.refused().await {
+        Some(error) => Err(error.into()),
+        None => Ok(handle),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Errors, by what the caller does next.
 
-use bellwether_journal::id::RunId;
+use bellwether_journal::id::{CallNumber, RunId};
 use bellwether_journal::record::{ScriptError, Status};
 
 /// Why an engine could not be built.
@@ -59,6 +59,9 @@ pub enum ResumeError {
         /// How it ended.
         status: Status,
     },
+    /// The run was to be rewound, and could not be.
+    #[error(transparent)]
+    Rewind(#[from] RewindError),
     /// Another VM wrote the journal (R06).
     #[error(
         "run {run} was recorded by another version of the script VM ({recorded}, and this one is {known}); resume it with the bellwether that recorded it"
@@ -86,6 +89,46 @@ pub enum ResumeError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] bellwether_journal::error::StoreError),
+}
+
+/// Why a run was not rewound. It is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewindError {
+    /// There is no such run in this journal, or it never began.
+    #[error("there is no run {0} in this journal that could be rewound")]
+    Unknown(RunId),
+    /// The run has no such agent.
+    #[error("run {run} has no agent a-{call}; `bellwether show {run}` lists them")]
+    NoSuchAgent {
+        /// The run.
+        run: RunId,
+        /// The agent.
+        call: CallNumber,
+    },
+    /// The script or its arguments are refused.
+    #[error("{0}")]
+    Refused(String),
+    /// What the run did to the world would be done again.
+    #[error("{}", repeats(.0))]
+    Repeats(Vec<String>),
+    /// Its backend is not there.
+    #[error("{0}")]
+    Backend(String),
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
+}
+
+fn repeats(steps: &[String]) -> String {
+    format!(
+        "the rewind would do again what was done to the repository already:\n{}\nallow it with `--repeat-merges`, or take these \
+         steps out of the script",
+        steps.iter().map(|step| format!("  {step}")).collect::<Vec<_>>().join("\n")
+    )
 }
 
 /// Why a run has no value.

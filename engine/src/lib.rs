@@ -55,6 +55,7 @@ mod options;
 mod processes;
 mod resolve;
 mod resume;
+mod rewind;
 mod run;
 mod schema;
 mod start;
@@ -80,13 +81,15 @@ pub use builder::Builder;
 pub use child::{child_main, child_main_from_c};
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;
-pub use error::{BuildError, ControlError, ResumeError, RunError, StartError};
+pub use error::{BuildError, ControlError, ResumeError, RewindError, RunError, StartError};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{
     AgentInput, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
     WorktreeOptions, default_concurrency,
 };
+
+pub use rewind::{Reuse, RewindOptions};
 
 /// The blocks of `docs/embedding.md`, compiled and run.
 #[cfg(all(doctest, feature = "command"))]

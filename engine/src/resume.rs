@@ -7,17 +7,20 @@ use std::sync::atomic::Ordering;
 
 use bellwether_actors::run::machine::Way;
 use bellwether_actors::run::replay::{self, ReplayError};
+use bellwether_actors::run::rewind::Rewind;
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::id::{Generation, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Actor, Status};
 use bellwether_journal::state::RunState;
+use bellwether_journal::store::Store;
 
 use crate::engine::Engine;
 use crate::error::ResumeError;
 use crate::handle::RunHandle;
 use crate::options::{ResumeOptions, StartOptions};
+use crate::rewind::{self, RewindOptions};
 use crate::run::{self, Parts};
 use crate::start::blocking;
 use crate::vm::Suspect;
@@ -46,11 +49,12 @@ pub(crate) async fn resume(
         .await
         .map_err(|gone| StoreError::Io(gone.to_string()))?;
     let store = Arc::clone(&surroundings.store);
-    let (state, options) = blocking(move || first_records(store.as_ref(), run))
+    let summary = blocking(move || read::summary(store.as_ref(), run))
         .await?
         .ok_or(ResumeError::Unknown(run))?;
     let store = Arc::clone(&surroundings.store);
-    let summary = blocking(move || read::summary(store.as_ref(), run))
+    let generation = summary.generation;
+    let (state, options) = blocking(move || opened(store.as_ref(), run, generation))
         .await?
         .ok_or(ResumeError::Unknown(run))?;
     if !summary.resumable {
@@ -64,6 +68,21 @@ pub(crate) async fn resume(
         .generation
         .as_ref()
         .map(|generation| generation.vm_identity);
+    if recorded != Some(identity) && crash.is_none() {
+        // Another VM may take other turns with the same answers: what was done is found again by its key (R06).
+        let from = rewind::From {
+            run,
+            before: None,
+            to: run,
+        };
+        let change = RewindOptions {
+            keep_failed: true,
+            resume: changed,
+            reason: Some("another version of the script VM recorded the run".to_owned()),
+            ..RewindOptions::default()
+        };
+        return Ok(rewind::rewind(engine, from, change).await?);
+    }
     if recorded != Some(identity) {
         let recorded = recorded.unwrap_or_default();
         return Err(ResumeError::OtherVm {
@@ -112,9 +131,9 @@ pub(crate) async fn resume(
         let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
         let keys = parts.keys();
         let beginning = Beginning::Condemned(why);
-        parts.arguments(engine, &watch, state, keys, BTreeMap::new(), beginning)
+        parts.arguments(engine, &watch, state, keys, BTreeMap::new(), None, beginning)
     } else {
-        let recovered = recover(engine, run, &parts).await?;
+        let (recovered, rewind) = recover(engine, run, generation, &parts).await?;
         let beginning = Beginning::Recovered(recovered.vm, recovered.fresh, by, way);
         let replay::Recovered {
             state,
@@ -122,7 +141,7 @@ pub(crate) async fn resume(
             timers,
             ..
         } = recovered;
-        parts.arguments(engine, &watch, state, keys, timers, beginning)
+        parts.arguments(engine, &watch, state, keys, timers, rewind, beginning)
     };
     engine.supervise(&handle, arguments).await?;
     Ok(handle)
@@ -131,8 +150,9 @@ pub(crate) async fn resume(
 async fn recover(
     engine: &Engine,
     run: RunId,
+    generation: Generation,
     parts: &Parts,
-) -> Result<replay::Recovered, ResumeError> {
+) -> Result<(replay::Recovered, Option<Rewind>), ResumeError> {
     // The process of the VMs may go for another script's sake, which ends that script: so this ends too. When this one was
     // at work as well, it gets a process of its own and with that another try.
     let recovered = loop {
@@ -144,10 +164,16 @@ async fn recover(
             let source = replay::Source {
                 store: store.as_ref(),
                 run,
+                generation,
                 until: Position(u64::MAX),
                 cancelled: &cancelled,
             };
-            replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))
+            let recovered = replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))?;
+            let rewind = match &recovered.state.generation {
+                Some(generation) => Rewind::load(store.as_ref(), run, generation)?,
+                None => None,
+            };
+            Ok((recovered, rewind))
         });
         match recovering.await {
             Ok(Err(ReplayError::Taken(_))) => {}
@@ -167,21 +193,30 @@ async fn recover(
     }
 }
 
-/// The run as of its first two records, and its options; `None` when there is no such run.
-fn first_records(
-    store: &dyn bellwether_journal::store::Store,
+/// The run as of the record that opens this generation, and its options from there on; `None` when there is no such run.
+pub(crate) fn opened(
+    store: &dyn Store,
     run: RunId,
+    generation: Generation,
 ) -> Result<Option<(RunState, StartOptions)>, StoreError> {
     let mut state = RunState::new(run);
-    for entry in read::entries(store, run, Position(0)).take(2) {
+    for entry in read::entries(store, run, Position(0)) {
         state
             .apply(&entry?)
             .map_err(|error| Damage::new(error.to_string()))?;
+        if state.generation.as_ref().map(|open| open.number) == Some(generation) {
+            break;
+        }
     }
     let Some(started) = state.started.clone() else {
         return Ok(None);
     };
-    let options = read::resolve(store, run, Position(0), &started.options)?;
+    let changed = state
+        .generation
+        .as_ref()
+        .and_then(|open| Some((open.opened, open.options.as_ref()?)));
+    let (position, options) = changed.unwrap_or((Position(0), &started.options));
+    let options = read::resolve(store, run, position, options)?;
     let options = serde_json::from_str(&options)
         .map_err(|error| Damage::new(format!("run {run}: its options: {error}")))?;
     Ok(Some((state, options)))

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use bellwether_actors::backend::{AgentBackend, Progress};
 use bellwether_actors::observe::Observer as _;
+use bellwether_actors::orchestrator;
 use bellwether_actors::run::keys::{Backends, Keys};
-use bellwether_actors::run::machine::{Caps, Machine};
+use bellwether_actors::run::machine::{Armed, Caps, Machine};
+use bellwether_actors::run::rewind::Rewind;
 use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeVm};
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
 use bellwether_journal::record::Millis;
 use bellwether_journal::state::RunState;
-use bellwether_scripts::{Limits as VmLimits, Start};
+use bellwether_scripts::{Limits as VmLimits, Script as Parsed, Start};
 use tokio::sync::mpsc;
 
 use crate::agent_type::AgentType;
@@ -182,6 +184,15 @@ fn command_backend(
     Err("an agent command needs the engine's feature `command`".to_owned())
 }
 
+/// What the VM of a generation starts from.
+pub(crate) struct Opening {
+    pub(crate) script: Parsed,
+    pub(crate) args: Option<Arc<str>>,
+    pub(crate) seed: [u8; 32],
+    pub(crate) time: Millis,
+    pub(crate) budget_total: Option<u64>,
+}
+
 /// Everything of a run's arguments that follows from its options.
 pub(crate) struct Parts {
     pub(crate) rules: Arc<RunRules>,
@@ -209,14 +220,16 @@ impl Parts {
         watch: &Arc<Watch>,
         state: RunState,
         keys: Keys,
-        timers: BTreeMap<TimerNumber, Millis>,
+        timers: BTreeMap<TimerNumber, Armed>,
+        rewind: Option<Rewind>,
         beginning: Beginning,
     ) -> Arguments {
         let make_vm = self.make_vm();
         let rules = Arc::clone(&self.rules);
         Arguments {
             surroundings: engine.0.surroundings().clone(),
-            machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers),
+            machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers)
+                .with_rewind(rewind),
             beginning,
             make_vm,
             make_keys: Arc::new(move || Keys::new(Arc::clone(&rules) as Arc<_>)),
@@ -229,6 +242,23 @@ impl Parts {
             vm_idle: engine.0.limits.vm_idle,
             abandoned: self.abandoned,
         }
+    }
+
+    /// Makes the VM of a generation that begins.
+    pub(crate) fn begin_vm(&self, opening: Opening) -> orchestrator::Start {
+        let (limits, abandoned) = (self.vm_limits.clone(), Arc::clone(&self.abandoned));
+        let (vms, suspect) = (Arc::clone(&self.vms), Arc::clone(&self.suspect));
+        Box::new(move || {
+            let start = Start {
+                script: &opening.script,
+                args: opening.args.as_deref(),
+                limits: &limits,
+                seed: opening.seed,
+                time: opening.time,
+                budget_total: opening.budget_total,
+            };
+            vms.start(&start, abandoned, &suspect)
+        })
     }
 
     /// Makes the run's VM from what its records say.

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{Generation, Position, RunId};
 use bellwether_journal::read;
-use bellwether_journal::record::{GenerationOpened, Policy, Record, RunStarted, Status};
+use bellwether_journal::record::{Actor, GenerationOpened, Policy, Record, RunStarted, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::text;
-use bellwether_scripts::{Start, Vm};
+use bellwether_scripts::Vm;
 use serde_json::Value;
 
 use crate::bundled::bundled;
@@ -23,7 +22,7 @@ use crate::handle::RunHandle;
 use crate::isolation;
 use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
-use crate::run::{self, Parts};
+use crate::run::{self, Opening, Parts};
 use crate::schema::Schema;
 use crate::vm::Suspect;
 
@@ -135,25 +134,15 @@ pub(crate) async fn start(
         Record::RunStarted(Box::new(started)),
         Record::GenerationOpened(Box::new(opened)),
     ];
-    let args_text = packed_args.as_ref().map(|packed| Arc::clone(&packed.text));
-    let limits = vm_limits.clone();
-    let abandoned: Arc<AtomicBool> = Arc::default();
-    let until = Arc::clone(&abandoned);
-    let (vms, suspect) = (Arc::clone(&engine.0.vms), Suspect::default());
-    let suspected = Arc::clone(&suspect);
-    let start = Box::new(move || {
-        let start = Start {
-            script: &script,
-            args: args_text.as_deref(),
-            limits: &limits,
-            seed,
-            time: now,
-            budget_total: options.budget,
-        };
-        vms.start(&start, until, &suspected)
-    });
+    let opening = Opening {
+        script,
+        args: packed_args.as_ref().map(|packed| Arc::clone(&packed.text)),
+        seed,
+        time: now,
+        budget_total: options.budget,
+    };
     let packed = [Some(packed_options), Some(packed_script), packed_args];
-    let beginning = Beginning::New(records, packed.into_iter().flatten().collect(), start);
+    let packed = packed.into_iter().flatten().collect();
 
     let parts = Parts {
         rules,
@@ -163,10 +152,11 @@ pub(crate) async fn start(
         working_directory,
         script_path,
         time_limit: options.timeout_ms,
-        abandoned,
+        abandoned: Arc::default(),
         vms: Arc::clone(&engine.0.vms),
-        suspect,
+        suspect: Suspect::default(),
     };
+    let beginning = Beginning::New(records, packed, parts.begin_vm(opening), Actor::Engine);
     let keys = parts.keys();
     let watch = engine.watch(run);
     if options.watched {
@@ -184,6 +174,7 @@ pub(crate) async fn start(
         state,
         keys,
         std::collections::BTreeMap::new(),
+        None,
         beginning,
     );
     engine.supervise(&handle, arguments).await?;
@@ -234,7 +225,8 @@ pub(crate) fn check_args(schema: &Value, args: Option<&str>) -> Result<(), Start
     }
 }
 
-async fn fresh_id(engine: &Engine) -> Result<RunId, StartError> {
+/// An id that no run has.
+pub(crate) async fn fresh_id(engine: &Engine) -> Result<RunId, StoreError> {
     loop {
         let run = entropy::run_id()?;
         let store = Arc::clone(&engine.0.surroundings().store);

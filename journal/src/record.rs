@@ -116,6 +116,16 @@ records! {
     16 StepNoted(Box<StepNoted>),
     /// The engine noticed something that the script's author should see. Once for each text.
     17 Noticed(Box<Noticed>),
+    /// A generation begins that is rewound from another: `docs/replay.md`. A run's second and later ones, and a fork's first.
+    18 GenerationRewound(Box<GenerationRewound>),
+    /// A call has the answer that a call of the base had: an answer like `CallSettled`, and it stands in the same order.
+    19 CallReused(Box<CallReused>),
+    /// A timer of the script fired, as `TimerFired`, with what it is known by in a rewind.
+    20 TimerElapsed(TimerElapsed),
+    /// A timer of a rewind wakes at another time than its turn says: the turn is of long ago, and it runs for its full time.
+    21 TimerArmed(TimerArmed),
+    /// Somebody outside, or the host for them, wanted something of the run.
+    22 Ordered(Box<Ordered>),
 }
 
 /// What a run was started with: enough for any process to go on with it.
@@ -158,6 +168,44 @@ pub struct GenerationOpened {
     pub policy: Policy,
     /// Output tokens that the script may spend, if that is limited.
     pub budget_total: Option<u64>,
+}
+
+/// A generation that is rewound from another one.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct GenerationRewound {
+    /// The generation, its `base` set.
+    pub opened: GenerationOpened,
+    /// Whether calls of the base that failed or were cancelled are reused like those that completed.
+    pub keep_failed: bool,
+    /// The run's options from here on, as [`RunStarted::options`].
+    pub options: Text,
+    /// The script's file from here on.
+    pub script_path: Option<String>,
+    /// The journal's epoch from here on: attempts of earlier ones are fenced off.
+    pub epoch: Epoch,
+    /// Who wanted it.
+    pub by: Actor,
+    /// Why, for a person.
+    pub reason: Option<String>,
+}
+
+/// A call that a call of the base answers. All that matters of that is here: nobody looks behind it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct CallReused {
+    /// The call.
+    pub call: CallNumber,
+    /// The base's call that answers it.
+    pub from: CallNumber,
+    /// The answer.
+    pub outcome: Outcome,
+    /// What all its attempts used, whenever that was.
+    pub usage: Usage,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// The time at which the script first got the answer: that of the turn that it begins.
+    pub time: Millis,
+    /// The version of the answer (`docs/replay.md`).
+    pub version: Digest,
 }
 
 /// Where a generation was rewound from.
@@ -395,6 +443,64 @@ impl FailureKind {
 pub struct TimerFired {
     /// The timer.
     pub timer: TimerNumber,
+}
+
+/// A timer of the script fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TimerElapsed {
+    /// The timer.
+    pub timer: TimerNumber,
+    /// What it is known by in a rewind.
+    pub key: Digest,
+    /// The time of the turn that it begins.
+    pub time: Millis,
+    /// The base's firing that this one repeats; `None` when it fired now.
+    pub from: Option<TimerNumber>,
+}
+
+/// When a timer of a rewind wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TimerArmed {
+    /// The timer.
+    pub timer: TimerNumber,
+    /// Its wake time.
+    pub at: Millis,
+}
+
+/// What somebody outside wanted of the run. What came of it stands in the records that follow.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Ordered {
+    /// What.
+    pub order: Order,
+    /// Who.
+    pub by: Actor,
+    /// Why, for a person.
+    pub reason: Option<String>,
+}
+
+/// What can be wanted of a run that is going on, besides its pause, resumption and end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Order {
+    /// End this agent; its call has no value (A02).
+    StopAgent(CallNumber),
+    /// Do not start this agent; its call has no value (A02).
+    SkipAgent(CallNumber),
+    /// Begin this agent's work anew, with another attempt.
+    RestartAgent(CallNumber),
+    /// This is the answer to the question: JSON text.
+    Answer(CallNumber, Text),
+    /// Other limits from here on.
+    SetLimits(RunLimits),
+}
+
+/// Limits of a run that can change while it goes on. `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct RunLimits {
+    /// Agents at once; 0 is no limit.
+    pub concurrency: Option<u32>,
+    /// Agents in all.
+    pub agents: Option<u64>,
 }
 
 /// A call was refused before anything was spent.

@@ -44,8 +44,10 @@ pub struct RunState {
     pub calls: Vec<CallState>,
     /// The phases of this generation, in the order in which they were first entered or named by a call.
     pub phases: Vec<PhaseState>,
-    /// How many settlements there are in this generation: calls settled or refused, timers fired.
+    /// How many settlements there are in this generation: calls settled, refused or reused, timers fired.
     pub turns: u64,
+    /// The time of this generation's newest turn, as `now()` shows it: never below the one before.
+    pub turn_time: Millis,
     /// The furthest turn and ordinal of a line or phase that was recorded in this generation; what a replay shows up to
     /// here was shown before (F02).
     pub last_shown: Option<(u64, u32)>,
@@ -90,6 +92,8 @@ pub struct GenerationState {
     pub base: Option<Base>,
     /// Where its record stands: payloads of script and arguments are found by it.
     pub opened: Position,
+    /// When it began.
+    pub opened_at: Millis,
     /// The script's text.
     pub script: Text,
     /// The script's hash.
@@ -108,6 +112,10 @@ pub struct GenerationState {
     pub dirty: Arc<[CallNumber]>,
     /// Output tokens that it may spend, if that is limited.
     pub budget_total: Option<u64>,
+    /// Whether calls of the base that failed are reused, too.
+    pub keep_failed: bool,
+    /// The run's options from here on; `None` for those of its start.
+    pub options: Option<Text>,
 }
 
 /// A phase of a run.
@@ -150,6 +158,7 @@ impl RunState {
             calls: Vec::new(),
             phases: Vec::new(),
             turns: 0,
+            turn_time: 0,
             last_shown: None,
             usage: Usage::default(),
             settled_output_tokens: 0,

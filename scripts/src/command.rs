@@ -52,6 +52,8 @@ pub enum Command {
         timer: TimerNumber,
         /// How long it waits.
         milliseconds: u64,
+        /// What the code that arms it had waited for.
+        context: Context,
     },
     /// The timer is wanted no longer.
     ClearTimer {

@@ -16,7 +16,7 @@ use crate::trip::{Limit, Trip};
 use crate::{duration, paths, web};
 
 /// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
-pub(crate) const TABLE_VERSION: u32 = 3;
+pub(crate) const TABLE_VERSION: u32 = 4;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
 const MODULE: &str = "script:";

@@ -231,19 +231,20 @@ impl State {
             return None;
         }
         self.next_timer = timer.next();
-        let armed_in = Some(self.contexts.of(rolling));
+        let context = self.contexts.of(rolling);
         self.timers.insert(
             timer,
             Pending {
                 slot,
                 form: Form::Value,
                 rolling,
-                armed_in,
+                armed_in: Some(context),
             },
         );
         self.commands.push(Command::Timer {
             timer,
             milliseconds,
+            context,
         });
         Some(timer)
     }

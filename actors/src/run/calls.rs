@@ -7,13 +7,15 @@ use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
     Failure, FailureKind, Logged, Millis, Noticed, Outcome, PhaseEntered, Record, ScriptError,
-    Status, StepNoted, TimerFired, Usage,
+    Status, StepNoted, TimerElapsed, Usage,
 };
 use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
-use super::machine::{Begun, Ending, Machine, Permits, Stage, about, cut, cut_shared, version_of};
+use super::machine::{
+    Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared, version_of,
+};
 use super::output::{Action, Output, Source, Start, Work};
 use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
 use crate::pool::{End, Kept};
@@ -90,6 +92,7 @@ impl Machine {
             }
         }
         self.start_waiting(now, permits, out);
+        self.rewind_on(now, out);
     }
 
     /// Whether [`Machine::work_off`] has something left to do.
@@ -182,12 +185,21 @@ impl Machine {
             Command::Timer {
                 timer,
                 milliseconds,
+                context,
             } => {
-                let at = time.saturating_add(milliseconds);
-                self.arm(timer, at, out);
+                let armed = Armed {
+                    at: time.saturating_add(milliseconds),
+                    wait: milliseconds,
+                    key: self.keys.timer(milliseconds, context),
+                    is_recorded: false,
+                };
+                self.timer_issued(timer, armed, now, out);
             }
             Command::ClearTimer { timer } => {
                 self.timers.remove(&timer);
+                if let Some(rewind) = &mut self.rewind {
+                    rewind.disarm(timer);
+                }
                 out.act(self.state.next, Action::Disarm(timer));
             }
         }
@@ -217,6 +229,17 @@ impl Machine {
         if self.append(Record::CallScheduled(Box::new(scheduled)), now, out) {
             out.attach(position, &prompt);
             out.attach(position, &resolved.packed);
+        }
+        let place = self
+            .rewind
+            .as_mut()
+            .and_then(|rewind| rewind.issue(call.number, call.kind, known.content, known.key));
+        if let Some(place) = place
+            && call.kind.has_attempts()
+        {
+            self.agents += u64::from(call.kind == CallKind::Agent);
+            out.act(position, Action::Recall(call.number, place));
+            return;
         }
         if !call.kind.has_attempts() {
             self.loading.insert(call.number);
@@ -282,6 +305,7 @@ impl Machine {
             Record::CallRefused(Box::new(refused)),
             Target::Call(call),
             answer,
+            None,
             now,
             out,
         );
@@ -442,9 +466,7 @@ impl Machine {
             End::Completed(value, usage) => {
                 let answer = Answer::Value(Arc::clone(&value.text));
                 let outcome = Outcome::Completed(value.stored.clone());
-                let position = self.state.next;
-                self.settle_call(token, outcome, usage, answer, now, out);
-                out.attach(position, &value);
+                self.settle_call(token, outcome, usage, answer, Some(value), now, out);
             }
             End::Failed(failure, usage) => {
                 self.attempt_failed(token, failure, usage, false, now, out);
@@ -465,7 +487,7 @@ impl Machine {
                 Stage::Ending(_) => {
                     let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
                     let answer = Answer::Nothing(Nothing::Cancelled);
-                    self.settle_call(token, outcome, usage, answer, now, out);
+                    self.settle_call(token, outcome, usage, answer, None, now, out);
                 }
                 Stage::Live | Stage::Pausing(_) | Stage::Paused => {
                     let failure = Failure {
@@ -479,6 +501,7 @@ impl Machine {
             },
         }
         self.start_waiting(now, permits, out);
+        self.rewind_on(now, out);
         self.settle_down(now, out);
     }
 
@@ -532,7 +555,7 @@ impl Machine {
                     message: failure.message.as_str().into(),
                 });
                 let outcome = Outcome::Failed(failure);
-                self.settle_call(token, outcome, usage, answer, now, out);
+                self.settle_call(token, outcome, usage, answer, None, now, out);
             }
         }
     }
@@ -566,27 +589,44 @@ impl Machine {
         if !self.loading.remove(&call) || !self.wants_script() {
             return;
         }
+        let script = match script {
+            Ok(value) if self.is_as_in_base(call, &value) => {
+                self.rewind_on(now, out);
+                return;
+            }
+            script => script,
+        };
+        if let Some(rewind) = &mut self.rewind {
+            rewind.miss(call);
+        }
         match script {
             Ok(value) => {
                 let token = self.token(call, Attempt(0));
-                let position = self.state.next;
                 let outcome = Outcome::Completed(value.stored.clone());
                 let answer = Answer::Value(Arc::clone(&value.text));
-                self.settle_call(token, outcome, Usage::default(), answer, now, out);
-                out.attach(position, &value);
+                let usage = Usage::default();
+                self.settle_call(token, outcome, usage, answer, Some(value), now, out);
             }
             Err(message) => self.refuse(call, "WORKFLOW", message, now, out),
         }
+        self.rewind_on(now, out);
     }
 
     /// A timer's time has come.
     pub fn timer_due(&mut self, timer: TimerNumber, now: Millis, out: &mut Output) {
         // A paused run's timers fire when it goes on.
         if matches!(self.stage, Stage::Live | Stage::Pausing(_))
-            && self.timers.remove(&timer).is_some()
+            && let Some(armed) = self.timers.remove(&timer)
         {
-            let record = Record::TimerFired(TimerFired { timer });
-            self.settle(record, Target::Timer(timer), Answer::Fired, now, out);
+            let elapsed = TimerElapsed {
+                timer,
+                key: armed.key,
+                time: now.max(self.state.last_at),
+                from: None,
+            };
+            let record = Record::TimerElapsed(elapsed);
+            self.settle(record, Target::Timer(timer), Answer::Fired, None, now, out);
+            self.rewind_on(now, out);
         }
     }
 
@@ -596,6 +636,7 @@ impl Machine {
         outcome: Outcome,
         usage: Usage,
         answer: Answer,
+        value: Option<Packed>,
         now: Millis,
         out: &mut Output,
     ) {
@@ -607,27 +648,60 @@ impl Machine {
             usage,
         };
         let record = Record::CallSettled(Box::new(settled));
-        self.settle(record, Target::Call(token.call), answer, now, out);
+        self.settle(record, Target::Call(token.call), answer, value, now, out);
     }
 
-    /// Records an answer and gives it to the script, if that still wants any.
+    /// Records an answer and gives it to the script, if that still wants any. In a rewind it waits while the base may have
+    /// one that comes first.
     pub(super) fn settle(
         &mut self,
         record: Record,
         target: Target,
         answer: Answer,
+        packed: Option<Packed>,
         now: Millis,
         out: &mut Output,
     ) {
+        let held = Held {
+            record,
+            target,
+            answer,
+            packed,
+        };
+        if self.base_comes_first() {
+            self.held.push_back(held);
+        } else {
+            self.settle_now(held, now, out);
+        }
+    }
+
+    /// As [`Machine::settle`], at once.
+    pub(super) fn settle_now(&mut self, held: Held, now: Millis, out: &mut Output) {
+        let Held {
+            record,
+            target,
+            answer,
+            packed,
+        } = held;
         let position = self.state.next;
         let Some(version) = version_of(&self.state, &record, target) else {
             return;
         };
-        if !self.append(record, now, out) || !self.wants_script() {
+        if !self.append(record, now, out) {
+            return;
+        }
+        if let Some(packed) = &packed {
+            out.attach(position, packed);
+        }
+        if let (Some(rewind), Target::Call(call)) = (&mut self.rewind, target) {
+            rewind.miss(call);
+            rewind.settled();
+        }
+        if !self.wants_script() {
             return;
         }
         self.delivered = position.next();
-        let time = self.state.last_at;
+        let time = self.state.turn_time;
         self.owed.push_back((self.state.turns, time));
         let spent = self.state.settled_output_tokens;
         let settlement = Settlement {

@@ -56,6 +56,7 @@ impl Machine {
         self.backlog.clear();
         self.status(Status::Stopping, by.clone(), reason.clone(), now, out);
         self.stage = Stage::Stopping { to, by, reason };
+        self.record_held(now, out);
         out.act(self.state.next, Action::DropScript);
         let end = if kill {
             Action::KillAgents
@@ -162,6 +163,7 @@ impl Machine {
     ) {
         permits.forget();
         self.stage = Stage::Ending(Box::new(end));
+        self.record_held(now, out);
         self.backlog.clear();
         self.waiting.clear();
         self.at_hand.clear();

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bellwether_journal::key::{self, Context, Digest};
-use bellwether_journal::record::CallKind;
+use bellwether_journal::record::{CallKind, Millis};
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::Call;
 use serde_json::value::RawValue;
@@ -181,6 +181,18 @@ impl Keys {
         let key = key::key(content, call.context, *occurrence);
         *occurrence = occurrence.saturating_add(1);
         (Known { content, key }, resolved)
+    }
+
+    /// What a timer is known by in a rewind.
+    pub fn timer(&mut self, milliseconds: Millis, context: Context) -> Digest {
+        let content = key::content("timer", &milliseconds.to_string(), "");
+        let occurrence = self
+            .occurrences
+            .entry(key::mix(content, context))
+            .or_default();
+        let key = key::key(content, context, *occurrence);
+        *occurrence = occurrence.saturating_add(1);
+        key
     }
 
     /// The last call that was given this key was not scheduled after all: its key is free again.

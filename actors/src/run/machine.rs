@@ -21,10 +21,11 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::text::Packed;
-use bellwether_scripts::{About, Command, Nothing, Target, Turn, TurnStatus};
+use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Resolved};
 use super::output::{Action, Output, Source};
+use super::rewind::Rewind;
 
 /// A log line or message longer than this, in bytes, is cut: it is for people.
 const LINE_BYTES_MAX: usize = 16 << 10;
@@ -85,6 +86,19 @@ pub enum Way {
     Stopped,
 }
 
+/// A timer that is armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// When it wakes.
+    pub at: Millis,
+    /// How long the script lets it wait, in milliseconds.
+    pub wait: Millis,
+    /// What it is known by in a rewind.
+    pub key: Digest,
+    /// Whether its wake time stands in a record of its own.
+    pub is_recorded: bool,
+}
+
 /// A turn whose commands are being carried out.
 pub(super) struct Begun {
     pub(super) index: u64,
@@ -107,7 +121,7 @@ pub struct Machine {
     pub(super) owed: VecDeque<(u64, Millis)>,
     /// Turns whose commands are not all carried out yet, in order.
     pub(super) backlog: VecDeque<Begun>,
-    pub(super) timers: BTreeMap<TimerNumber, Millis>,
+    pub(super) timers: BTreeMap<TimerNumber, Armed>,
     /// Above every timer that was ever armed.
     pub(super) timers_next: TimerNumber,
     /// Calls that wait for a slot, in call order.
@@ -124,6 +138,18 @@ pub struct Machine {
     pub(super) delivered: Position,
     /// Agents asked for so far.
     pub(super) agents: u64,
+    /// The generation's way through its base; `None` when it has none.
+    pub(super) rewind: Option<Rewind>,
+    /// Answers of this generation's own that wait for those of the base.
+    pub(super) held: VecDeque<Held>,
+}
+
+/// An answer that is not recorded yet.
+pub(super) struct Held {
+    pub(super) record: Record,
+    pub(super) target: Target,
+    pub(super) answer: Answer,
+    pub(super) packed: Option<Packed>,
 }
 
 impl Machine {
@@ -134,7 +160,7 @@ impl Machine {
         epoch: Epoch,
         caps: Caps,
         keys: Keys,
-        timers: BTreeMap<TimerNumber, Millis>,
+        timers: BTreeMap<TimerNumber, Armed>,
     ) -> Self {
         let agents = state
             .calls
@@ -162,7 +188,16 @@ impl Machine {
             loading: HashSet::new(),
             delivered: Position(0),
             agents,
+            rewind: None,
+            held: VecDeque::new(),
         }
+    }
+
+    /// The same, for a generation that is rewound from another.
+    #[must_use]
+    pub fn with_rewind(mut self, rewind: Option<Rewind>) -> Self {
+        self.rewind = rewind;
+        self
     }
 
     /// The run's state, as decided; the journal may be behind.
@@ -207,6 +242,8 @@ impl Machine {
         self.at_hand.clear();
         self.loading.clear();
         self.timers.clear();
+        self.held.clear();
+        self.rewind = None;
     }
 
     /// An attempt whose start was decided was never carried out. `false` when it had ended already.
@@ -246,6 +283,7 @@ impl Machine {
         &mut self,
         records: Vec<Record>,
         packed: &[Packed],
+        by: Actor,
         now: Millis,
         out: &mut Output,
     ) {
@@ -256,7 +294,9 @@ impl Machine {
         for text in packed {
             out.attach(first, text);
         }
-        self.status(Status::Running, Actor::Engine, None, now, out);
+        // Those of the generation before are its own.
+        self.agents = 0;
+        self.status(Status::Running, by, None, now, out);
         self.owed.push_back((0, self.first_time()));
     }
 
@@ -292,6 +332,9 @@ impl Machine {
             .map(|(number, call)| (number, call.kind, call.scheduled, call.status))
             .collect();
         for (number, kind, scheduled, status) in unsettled {
+            if self.takes_up_hit(number, kind, scheduled, out) {
+                continue;
+            }
             match (kind, status) {
                 (kind, CallStatus::Backoff { until }) if kind.has_attempts() => {
                     let after = until.saturating_sub(now);
@@ -307,7 +350,14 @@ impl Machine {
                 }
             }
         }
-        self.arm_all(out);
+        if self.rewind.is_some() {
+            // Those whose turn was recorded last may not have been looked for in the base.
+            for (timer, armed) in std::mem::take(&mut self.timers) {
+                self.timer_issued(timer, armed, now, out);
+            }
+        } else {
+            self.arm_all(out);
+        }
         for (index, time, turn) in fresh {
             self.put_by(index, time, turn);
         }
@@ -318,16 +368,18 @@ impl Machine {
     /// [`Machine::go_on`].
     pub fn rebuilt(
         &mut self,
-        timers: BTreeMap<TimerNumber, Millis>,
+        timers: BTreeMap<TimerNumber, Armed>,
         fresh: Vec<(u64, Millis, Turn)>,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
-        for (timer, at) in timers {
+        for (timer, armed) in timers {
             // One that this machine knew and has no more fired since the old VM was lost.
-            if timer >= self.timers_next || self.timers.contains_key(&timer) {
-                self.arm(timer, at, out);
+            if timer >= self.timers_next {
+                self.timer_issued(timer, armed, now, out);
+            } else if let Some(known) = self.timers.get(&timer) {
+                self.arm(timer, *known, out);
             }
         }
         for (index, time, turn) in fresh {
@@ -338,15 +390,19 @@ impl Machine {
 
     /// Arms all timers anew, in their order.
     pub(super) fn arm_all(&self, out: &mut Output) {
-        for (&timer, &at) in &self.timers {
-            out.act(self.state.next, Action::Arm(timer, at));
+        for (&timer, armed) in &self.timers {
+            if !self.waits_for_base(timer) {
+                out.act(self.state.next, Action::Arm(timer, armed.at));
+            }
         }
     }
 
-    pub(super) fn arm(&mut self, timer: TimerNumber, at: Millis, out: &mut Output) {
+    pub(super) fn arm(&mut self, timer: TimerNumber, armed: Armed, out: &mut Output) {
         self.timers_next = self.timers_next.max(timer.next());
-        self.timers.insert(timer, at);
-        out.act(self.state.next, Action::Arm(timer, at));
+        self.timers.insert(timer, armed);
+        if !self.waits_for_base(timer) {
+            out.act(self.state.next, Action::Arm(timer, armed.at));
+        }
     }
 
     /// Seals a record, folds it and sends it on its way. A record that cannot stand where it would is a defect of this
@@ -451,10 +507,18 @@ pub fn nothing(outcome: &Outcome) -> Option<Nothing> {
 /// the same. `None` when the call is not there.
 #[must_use]
 pub fn version_of(state: &RunState, record: &Record, target: Target) -> Option<Digest> {
-    let number = match target {
-        Target::Timer(timer) => return Some(Digest::of("timer", &[&timer.0.to_le_bytes()])),
-        Target::Call(number) => number,
+    let number = match (target, record) {
+        (Target::Timer(_), Record::TimerElapsed(elapsed)) => {
+            return Some(Digest::of("timer", &[&elapsed.key.0]));
+        }
+        (Target::Timer(timer), _) => {
+            return Some(Digest::of("timer", &[&timer.0.to_le_bytes()]));
+        }
+        (Target::Call(number), _) => number,
     };
+    if let Record::CallReused(reused) = record {
+        return Some(reused.version);
+    }
     let call = state.call(number)?;
     let generation = state.generation.as_ref()?.number;
     match record {

@@ -21,6 +21,7 @@ use super::keys::Keys;
 use super::machine::{Machine, Way};
 use super::output::Start;
 use super::replay::{self, ReplayError};
+use super::rewind::Recalled;
 use crate::backend::Progress;
 use crate::clock::Clock;
 use crate::journal::{self, Acknowledgement};
@@ -94,8 +95,8 @@ impl Arguments {
 
 /// How a run begins in this engine.
 pub enum Beginning {
-    /// With these records, the texts that left them, and the VM's start.
-    New(Vec<Record>, Vec<Packed>, orchestrator::Start),
+    /// With these records, the texts that left them, the VM's start, and for whom.
+    New(Vec<Record>, Vec<Packed>, orchestrator::Start, By),
     /// From the journal: the VM, and turns that the journal does not have whole.
     Recovered(Box<dyn ScriptVm>, Vec<(u64, Millis, Turn)>, By, Way),
     /// It does not: it crashed too often, for this reason, and is quarantined.
@@ -126,6 +127,8 @@ pub enum Message {
     Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
+    /// Answers of the base were read, or cannot be.
+    Recalled(Vec<(CallNumber, Recalled)>, Option<StoreError>),
     /// A new VM stands where the journal ends.
     Rebuilt(Result<Box<replay::Recovered>, ReplayError>),
     /// A child is gone, and everything that it sent was handled.

@@ -1,5 +1,5 @@
-//! One run: its rules ([`machine`] and what comes out of them, [`output`]), its recovery ([`replay`]), its calls' keys ([`keys`]), and the actor that performs
-//! ([`supervisor`]).
+//! One run: its rules ([`machine`] and what comes out of them, [`output`]), its recovery ([`replay`]), what a generation
+//! reuses of the one before ([`rewind`]), its calls' keys ([`keys`]), and the actor that performs ([`supervisor`]).
 
 mod calls;
 mod control;
@@ -9,6 +9,8 @@ pub mod message;
 pub mod output;
 mod perform;
 pub mod replay;
+pub mod rewind;
+mod rewound;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use bellwether_journal::text::{Packed, Text};
 use bellwether_scripts::Settlement;
 
 use super::keys::Resolved;
+use super::rewind::Place;
 use crate::backend::PreviousAttempt;
 
 /// What the supervisor is to do.
@@ -18,6 +19,8 @@ use crate::backend::PreviousAttempt;
 pub enum Action {
     /// Give the script an answer. At once: what it does next joins the same commit.
     Deliver(Settlement),
+    /// Read what the base answers to a call. At once: nothing in the journal depends on it yet.
+    Recall(CallNumber, Place),
     /// Start an attempt. Once durable, as are all those below.
     Start(Box<Start>),
     /// Read another workflow's script.

@@ -16,6 +16,7 @@ use super::keys::Resolved;
 use super::message::{Child, Message};
 use super::output::{Action, Source, Start, Work};
 use super::replay::{self, ReplayError};
+use super::rewind;
 use super::supervisor::State;
 use crate::backend::{AgentBackend, Task};
 use crate::pool::{self, End};
@@ -23,7 +24,9 @@ use crate::pool::{self, End};
 impl State {
     pub(super) fn act(&mut self, myself: &ActorRef<Message>, position: Position, action: Action) {
         match action {
-            Action::Deliver(_) => tracing::error!("an answer waited to be durable"),
+            Action::Deliver(_) | Action::Recall(..) => {
+                tracing::error!("an answer waited to be durable");
+            }
             Action::Start(start) => match start.work.clone() {
                 Work::AtHand(prompt, resolved) => self.start(*start, prompt, &resolved),
                 Work::InJournal(scheduled) => self.fetch(myself, start, scheduled),
@@ -176,6 +179,29 @@ impl State {
         });
     }
 
+    /// Reads what the base answers.
+    pub(super) fn recall(&mut self, myself: &ActorRef<Message>) {
+        if self.recalls.is_empty() {
+            return;
+        }
+        let recalls = std::mem::take(&mut self.recalls);
+        let (store, myself) = (Arc::clone(&self.surroundings.store), myself.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut answers = Vec::new();
+            let mut failed = None;
+            for (call, place) in recalls {
+                match rewind::recall(store.as_ref(), place.run, place.answer, place.changes) {
+                    Ok(answer) => answers.push((call, answer)),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            let _ = myself.cast(Message::Recalled(answers, failed));
+        });
+    }
+
     /// Makes a new VM from the journal, up to where the old one was lost.
     pub(super) fn rebuild(&self, myself: &ActorRef<Message>) {
         let (store, run, until) = (
@@ -184,12 +210,14 @@ impl State {
             self.rebuild_until,
         );
         let (keys, make_vm) = ((self.make_keys)(), Arc::clone(&self.make_vm));
+        let generation = self.machine.generation();
         let (abandoned, myself) = (Arc::clone(&self.abandoned), myself.clone());
         tokio::task::spawn_blocking(move || {
             let recovered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let source = replay::Source {
                     store: store.as_ref(),
                     run,
+                    generation,
                     until,
                     cancelled: &abandoned,
                 };

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 use bellwether_journal::codec::Entry;
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::{CallNumber, Position, RunId, TimerNumber};
+use bellwether_journal::id::{CallNumber, Generation, Position, RunId, TimerNumber};
 use bellwether_journal::key::{Context, Digest};
 use bellwether_journal::read;
 use bellwether_journal::record::{CallKind, Millis, Outcome, Record};
@@ -22,7 +22,7 @@ use bellwether_scripts::process::{Lost, ScriptVm};
 use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Known};
-use super::machine;
+use super::machine::{self, Armed};
 
 /// So many steps are handed over in one go; more would only be more memory.
 const STEPS_AT_ONCE: usize = 1_024;
@@ -97,7 +97,7 @@ pub struct Recovered {
     /// Its calls' keys so far.
     pub keys: Keys,
     /// Timers that are armed.
-    pub timers: BTreeMap<TimerNumber, Millis>,
+    pub timers: BTreeMap<TimerNumber, Armed>,
     /// Turns, with index and time, whose commands the journal does not have, or not all.
     pub fresh: Vec<(u64, Millis, Turn)>,
 }
@@ -108,6 +108,8 @@ pub struct Source<'a> {
     pub store: &'a dyn Store,
     /// Which run.
     pub run: RunId,
+    /// Which generation of it, the newest: those before it are only folded.
+    pub generation: Generation,
     /// Records from here on do not count.
     pub until: Position,
     /// Set when the recovery is not wanted any more.
@@ -161,6 +163,8 @@ enum Step {
     Scheduled(CallNumber, Digest, Sketch),
     /// A line or phase was shown.
     Shown(u64, u32),
+    /// A timer wakes at another time than its turn says.
+    Armed(TimerNumber, Millis),
     /// An answer was recorded; it begins this turn.
     Answer(u64, Settlement),
 }
@@ -173,10 +177,23 @@ fn read_steps(
     let mut state = RunState::new(source.run);
     let mut texts = read::Texts::new(source.store, source.run);
     let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut is_ours = false;
     for entry in read::entries(source.store, source.run, Position(0)) {
         let entry = entry?;
         if entry.position >= source.until {
             break;
+        }
+        let opens = match &entry.record {
+            Record::GenerationOpened(opened) => Some(opened.number),
+            Record::GenerationRewound(rewound) => Some(rewound.opened.number),
+            _ => None,
+        };
+        is_ours |= opens == Some(source.generation);
+        if !is_ours {
+            state
+                .apply(&entry)
+                .map_err(|error| Damage::new(error.to_string()))?;
+            continue;
         }
         let answer = answer_of(&entry, &mut texts)?;
         let version = answer
@@ -186,7 +203,7 @@ fn read_steps(
             .apply(&entry)
             .map_err(|error| Damage::new(error.to_string()))?;
         match &entry.record {
-            Record::GenerationOpened(_) => batch.push(Step::Opened(Box::new(state.clone()))),
+            Record::GenerationOpened(_) | Record::GenerationRewound(_) => batch.push(Step::Opened(Box::new(state.clone()))),
             Record::CallScheduled(call) => {
                 let shown = Sketch {
                     kind: call.kind,
@@ -201,6 +218,7 @@ fn read_steps(
             }
             Record::Logged(logged) => batch.push(Step::Shown(logged.turn, logged.ordinal)),
             Record::PhaseEntered(phase) => batch.push(Step::Shown(phase.turn, phase.ordinal)),
+            Record::TimerArmed(armed) => batch.push(Step::Armed(armed.timer, armed.at)),
             _ => {}
         }
         if let (Some((target, answer)), Some(version)) = (answer, version) {
@@ -211,7 +229,7 @@ fn read_steps(
             let settlement = Settlement {
                 target,
                 answer,
-                time: entry.at,
+                time: state.turn_time,
                 version,
                 spent,
                 about: machine::about(&state, target),
@@ -234,17 +252,19 @@ fn answer_of(
     entry: &Entry,
     texts: &mut read::Texts<'_>,
 ) -> Result<Option<(Target, Answer)>, StoreError> {
+    let mut came = |call, outcome: &Outcome| {
+        let answer = match (outcome, machine::nothing(outcome)) {
+            (_, Some(nothing)) => Answer::Nothing(nothing),
+            (Outcome::Completed(value), None) => {
+                Answer::Value(texts.resolve(entry.position, value)?)
+            }
+            (_, None) => return Ok(None),
+        };
+        Ok(Some((Target::Call(call), answer)))
+    };
     Ok(Some(match &entry.record {
-        Record::CallSettled(settled) => {
-            let answer = match (&settled.outcome, machine::nothing(&settled.outcome)) {
-                (_, Some(nothing)) => Answer::Nothing(nothing),
-                (Outcome::Completed(value), None) => {
-                    Answer::Value(texts.resolve(entry.position, value)?)
-                }
-                (_, None) => return Ok(None),
-            };
-            (Target::Call(settled.call), answer)
-        }
+        Record::CallSettled(settled) => return came(settled.call, &settled.outcome),
+        Record::CallReused(reused) => return came(reused.call, &reused.outcome),
         Record::CallRefused(refused) => {
             let (code, message) = (refused.code.clone(), refused.message.clone());
             (
@@ -253,6 +273,7 @@ fn answer_of(
             )
         }
         Record::TimerFired(fired) => (Target::Timer(fired.timer), Answer::Fired),
+        Record::TimerElapsed(elapsed) => (Target::Timer(elapsed.timer), Answer::Fired),
         _ => return Ok(None),
     }))
 }
@@ -278,7 +299,7 @@ struct Replay {
     run: RunId,
     vm: Option<Box<dyn ScriptVm>>,
     keys: Keys,
-    timers: BTreeMap<TimerNumber, Millis>,
+    timers: BTreeMap<TimerNumber, Armed>,
     /// Turns that may still hold something that the journal does not have.
     turns: VecDeque<(u64, Millis, Turn)>,
     /// Calls that the VM issued and no record was compared with yet.
@@ -331,6 +352,14 @@ impl Replay {
                 Step::Shown(turn, ordinal) => {
                     self.last_shown = self.last_shown.max(Some((turn, ordinal)));
                 }
+                Step::Armed(timer, at) => {
+                    // The turn that armed it may be among those before.
+                    self.deliver(std::mem::take(&mut answers))?;
+                    if let Some(armed) = self.timers.get_mut(&timer) {
+                        armed.at = at;
+                        armed.is_recorded = true;
+                    }
+                }
                 Step::Answer(turn, settlement) => {
                     if let Target::Timer(timer) = settlement.target {
                         // Those before it first: the turn that armed it may be among them.
@@ -380,9 +409,15 @@ impl Replay {
                 Command::Timer {
                     timer,
                     milliseconds,
+                    context,
                 } => {
-                    self.timers
-                        .insert(*timer, time.saturating_add(*milliseconds));
+                    let armed = Armed {
+                        at: time.saturating_add(*milliseconds),
+                        wait: *milliseconds,
+                        key: self.keys.timer(*milliseconds, *context),
+                        is_recorded: false,
+                    };
+                    self.timers.insert(*timer, armed);
                 }
                 Command::ClearTimer { timer } => {
                     self.timers.remove(timer);

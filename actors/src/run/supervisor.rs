@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
-use bellwether_journal::id::{Position, RunId, TimerNumber};
+use bellwether_journal::id::{CallNumber, Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -22,6 +22,7 @@ use super::machine::{Machine, Permits};
 pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
+use super::rewind::Place;
 use crate::backend::{AgentBackend, Pressure, Progress, Task};
 use crate::child;
 use crate::journal::{self, Acknowledgement};
@@ -69,6 +70,8 @@ pub struct State {
     /// Answers that the VM was given and has not answered.
     pub(super) turns_owed: usize,
     pub(super) answers: Vec<Settlement>,
+    /// Answers of the base to read.
+    pub(super) recalls: Vec<(CallNumber, Place)>,
     pub(super) commit_timer: bool,
     /// A slice of the machine's backlog is in the mailbox.
     pub(super) working_off: bool,
@@ -144,6 +147,7 @@ impl Actor for RunSupervisor {
             told_later: VecDeque::new(),
             turns_owed: 0,
             answers: Vec::new(),
+            recalls: Vec::new(),
             commit_timer: false,
             working_off: false,
             timers: HashMap::new(),
@@ -245,8 +249,8 @@ impl State {
 
     fn begin(&mut self, beginning: Beginning) {
         match beginning {
-            Beginning::New(records, packed, start) => {
-                self.decide(|machine, now, _, out| machine.begin(records, &packed, now, out));
+            Beginning::New(records, packed, start, by) => {
+                self.decide(|machine, now, _, out| machine.begin(records, &packed, by, now, out));
                 self.tell_orchestrator(orchestrator::Message::Start(start));
                 self.turns_owed = 1;
             }
@@ -334,6 +338,17 @@ impl State {
                 }
                 self.journal_fails(error.to_string());
             }
+            Message::Recalled(answers, error) => {
+                self.decide(|machine, now, _, out| {
+                    for (call, answer) in answers {
+                        machine.recalled(call, answer, now, out);
+                    }
+                });
+                if let Some(error) = error {
+                    self.journal_fails(error.to_string());
+                }
+                return Ok(Commit::WithItsTurn);
+            }
             Message::Rebuilt(recovered) => self.rebuilt(myself, recovered).await?,
             Message::Gone(child, exit, why) => self.gone(myself, child, exit, &why)?,
             Message::Restart(Child::AgentPool) => {
@@ -389,6 +404,7 @@ impl State {
     fn perform(&mut self, myself: &ActorRef<Message>, commit: Commit) {
         loop {
             self.collect();
+            self.recall(myself);
             self.give_answers();
             let waits = commit == Commit::WithItsTurn && self.turns_owed > 0;
             if !self.output.rows.is_empty() {
@@ -444,6 +460,7 @@ impl State {
         for (position, action) in self.output.actions.drain(..) {
             match action {
                 Action::Deliver(settlement) => self.answers.push(settlement),
+                Action::Recall(call, place) => self.recalls.push((call, place)),
                 action => self.effects.push_back((position, Effect::Act(action))),
             }
         }

@@ -25,7 +25,7 @@ use bellwether_scripts::{Answer, Call, Command, Nothing, Turn, TurnStatus};
 use futures_util::future::BoxFuture;
 
 use super::keys::{Backends, Keys};
-use super::machine::{Caps, Machine, Permits, Way};
+use super::machine::{Armed, Caps, Machine, Permits, Way};
 use super::output::{Action, Output};
 use crate::backend::{AgentBackend, AttemptContext, Ended, Task};
 use crate::pool::End;
@@ -96,7 +96,7 @@ fn words(out: &Output) -> Came {
             format!("{outcome} {}.{}", settled.call, settled.attempt)
         }
         Record::CallRefused(refused) => format!("refused {} {}", refused.call, refused.code),
-        Record::TimerFired(fired) => format!("fired {}", fired.timer),
+        Record::TimerElapsed(elapsed) => format!("fired {}", elapsed.timer),
         Record::Logged(logged) => format!("logged {}", logged.text),
         Record::PhaseEntered(entered) => format!("phase {}", entered.title),
         Record::StatusChanged(changed) => format!("status {}", changed.status.name()),
@@ -182,7 +182,8 @@ impl Run {
             Record::RunStarted(Box::new(started)),
             Record::GenerationOpened(Box::new(opened)),
         ];
-        run.machine.begin(records, &[], run.now, &mut out);
+        run.machine
+            .begin(records, &[], Actor::Engine, run.now, &mut out);
         assert_eq!(
             words(&out),
             came(&["runstarted", "generationopened", "status running"], &[])
@@ -603,6 +604,7 @@ fn x04_a_timer_fires_once_and_not_while_the_run_is_paused() {
     let timer = |number| Command::Timer {
         timer: TimerNumber(number),
         milliseconds: 500,
+        context: key::root(),
     };
     let armed = run.turn(vec![timer(0), timer(1), timer(2)], TurnStatus::Running);
     assert_eq!(
@@ -697,7 +699,13 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
 fn x04_a_vm_made_anew_brings_its_timers_but_not_those_that_fired_meanwhile() {
     let mut run = Run::new(None, 10);
     let rebuilt = |run: &mut Run| {
-        let timers = BTreeMap::from([(TimerNumber(0), 1_500)]);
+        let armed = Armed {
+            at: 1_500,
+            wait: 500,
+            key: Digest::default(),
+            is_recorded: false,
+        };
+        let timers = BTreeMap::from([(TimerNumber(0), armed)]);
         run.decide(|machine, now, permits, out| {
             machine.rebuilt(timers, Vec::new(), now, permits, out);
         })

@@ -244,7 +244,7 @@ impl Bed {
         let body = if broken { Arc::from(BROKEN) } else { source };
         let (making, vms) = (Arc::clone(&body), Arc::clone(&self.vms));
         let start = Box::new(move || Ok(make_vm(&making, &vms)));
-        let beginning = Beginning::New(records, vec![script], start);
+        let beginning = Beginning::New(records, vec![script], start, By::Engine);
         self.supervise(id, body, machine, beginning, keys).await
     }
 
@@ -302,6 +302,7 @@ impl Bed {
         let source = replay::Source {
             store: self.store.as_ref(),
             run: id,
+            generation: Generation(1),
             until: Position(u64::MAX),
             cancelled: &AtomicBool::new(false),
         };

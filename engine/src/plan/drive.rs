@@ -15,7 +15,7 @@ use bellwether_actors::run::output::{Action, Output, Source};
 use bellwether_actors::run::supervisor::LoadScript;
 use bellwether_journal::id::{CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::record::{
-    GenerationOpened, Millis, Policy, Record, RunStarted, ScriptError,
+    Actor, GenerationOpened, Millis, Policy, Record, RunStarted, ScriptError,
 };
 use bellwether_journal::state::RunState;
 use bellwether_journal::text;
@@ -209,7 +209,7 @@ impl<'a> Driven<'a> {
             drive,
         };
         let records = first_records(&driven.drive, seed);
-        driven.decide(|machine, now, out| machine.begin(records, &[], now, out));
+        driven.decide(|machine, now, out| machine.begin(records, &[], Actor::Engine, now, out));
         driven.turn(turn);
         driven
     }
@@ -336,6 +336,7 @@ impl<'a> Driven<'a> {
             Action::Disarm(timer) => self.events.clear(timer),
             // A plan has no journal to load from, and ends where the script does: nothing is left to be ended.
             Action::Load(_, Source::InJournal(_))
+            | Action::Recall(..)
             | Action::CancelAgents
             | Action::KillAgents
             | Action::DropScript

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use bellwether_journal::codec::Entry;
+use bellwether_journal::id::Attempt;
 use bellwether_journal::record::{
-    Actor, CallScheduled, CallSettled, Cancellation, Failure, GenerationOpened, Outcome, Policy,
-    Record, RunEnded, RunStarted, Usage,
+    Actor, CallReused, CallScheduled, CallSettled, Cancellation, Failure, GenerationOpened,
+    GenerationRewound, Order, Outcome, Policy, Record, RunEnded, RunStarted, Usage,
 };
 use bellwether_journal::text::Text;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,95 @@ fn value(record: &Record) -> Value {
             "note": text_value(&noted.note),
         }),
         Record::Noticed(noticed) => json!({ "text": noticed.text }),
+        Record::GenerationRewound(rewound) => rewound_value(rewound),
+        Record::CallReused(reused) => reused_value(reused),
+        Record::TimerElapsed(elapsed) => json!({
+            "timer": elapsed.timer.0,
+            "key": elapsed.key.to_hex(),
+            "time": Timestamp(elapsed.time),
+            "from": elapsed.from.map(|timer| timer.0),
+        }),
+        Record::TimerArmed(armed) => json!({ "timer": armed.timer.0, "at": Timestamp(armed.at) }),
+        Record::Ordered(ordered) => json!({
+            "order": order_value(&ordered.order),
+            "by": actor(&ordered.by),
+            "reason": ordered.reason,
+        }),
+    }
+}
+
+fn rewound_value(rewound: &GenerationRewound) -> Value {
+    let mut value = opened_value(&rewound.opened);
+    if let Some(fields) = value.as_object_mut() {
+        fields.extend([
+            ("keepFailed".to_owned(), json!(rewound.keep_failed)),
+            ("options".to_owned(), text_value(&rewound.options)),
+            ("scriptPath".to_owned(), json!(rewound.script_path)),
+            ("epoch".to_owned(), json!(rewound.epoch.0)),
+            ("by".to_owned(), json!(actor(&rewound.by))),
+            ("reason".to_owned(), json!(rewound.reason)),
+        ]);
+    }
+    value
+}
+
+fn reused_value(reused: &CallReused) -> Value {
+    let settled = CallSettled {
+        call: reused.call,
+        attempt: Attempt(reused.attempts),
+        outcome: reused.outcome.clone(),
+        usage: reused.usage,
+    };
+    let mut value = settled_value(&settled);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("attempt");
+        fields.extend([
+            ("from".to_owned(), json!(agent_id(reused.from))),
+            ("attempts".to_owned(), json!(reused.attempts)),
+            ("time".to_owned(), json!(Timestamp(reused.time))),
+            ("version".to_owned(), json!(reused.version.to_hex())),
+        ]);
+    }
+    value
+}
+
+fn order_value(order: &Order) -> Value {
+    match order {
+        Order::StopAgent(call) => json!({ "verb": "stop", "agentId": agent_id(*call) }),
+        Order::SkipAgent(call) => json!({ "verb": "skip", "agentId": agent_id(*call) }),
+        Order::RestartAgent(call) => json!({ "verb": "restart", "agentId": agent_id(*call) }),
+        Order::Answer(call, answer) => json!({
+            "verb": "answer",
+            "agentId": agent_id(*call),
+            "answer": text_value(answer),
+        }),
+        Order::SetLimits(limits) => json!({
+            "verb": "set",
+            "concurrency": limits.concurrency,
+            "maxAgents": limits.agents,
+        }),
+        _ => json!({ "verb": "unknown" }),
+    }
+}
+
+/// An order as people read it.
+pub(crate) fn order_words(order: &Order) -> String {
+    match order {
+        Order::StopAgent(call) => format!("stop {}", agent_id(*call)),
+        Order::SkipAgent(call) => format!("skip {}", agent_id(*call)),
+        Order::RestartAgent(call) => format!("restart {}", agent_id(*call)),
+        Order::Answer(call, answer) => format!("answer {}: {}", agent_id(*call), excerpt(answer)),
+        Order::SetLimits(limits) => {
+            let mut words = vec!["set".to_owned()];
+            if let Some(limit) = limits.concurrency {
+                words.push(format!("concurrency {limit}"));
+            }
+            if let Some(limit) = limits.agents {
+                words.push(format!("max agents {limit}"));
+            }
+            words.join(" ")
+        }
+        _ => "an order of a newer version".to_owned(),
     }
 }
 
@@ -226,7 +316,7 @@ fn text_value(text: &Text) -> Value {
     }
 }
 
-fn actor(actor: &Actor) -> &str {
+pub(crate) fn actor(actor: &Actor) -> &str {
     match actor {
         Actor::Engine => "engine",
         Actor::Script => "script",
@@ -324,6 +414,31 @@ fn words(record: &Record) -> String {
             excerpt(&noted.note)
         ),
         Record::Noticed(noticed) => one_line(&noticed.text),
+        Record::GenerationRewound(rewound) => {
+            let opened = &rewound.opened;
+            let base = opened.base.map_or_else(String::new, |base| {
+                format!(" from generation {} of {}", base.generation, base.run)
+            });
+            format!("generation {}{base} by {}", opened.number, actor(&rewound.by))
+        }
+        Record::CallReused(reused) => format!(
+            "{} has the answer of {} of the generation before",
+            agent_id(reused.call),
+            agent_id(reused.from)
+        ),
+        Record::TimerElapsed(elapsed) => match elapsed.from {
+            Some(_) => format!("timer {} as before", elapsed.timer),
+            None => format!("timer {}", elapsed.timer),
+        },
+        Record::TimerArmed(armed) => {
+            format!("timer {} wakes at {}", armed.timer, Timestamp(armed.at))
+        }
+        Record::Ordered(ordered) => {
+            let reason = ordered.reason.as_deref().unwrap_or_default();
+            let order = order_words(&ordered.order);
+            let words = format!("{order} by {} {reason}", actor(&ordered.by));
+            words.trim_end().to_owned()
+        }
     }
 }
 

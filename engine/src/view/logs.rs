@@ -11,6 +11,7 @@ use bellwether_journal::record::{
 use bellwether_journal::state::RunState;
 use serde::{Deserialize, Serialize};
 
+use super::dump::{actor, order_words};
 use super::run::agent_id;
 use super::time::{Timestamp, duration_text};
 
@@ -84,7 +85,34 @@ impl LogLines {
                 "generation {} begins, from the script's first line",
                 opened.number
             )),
-            Record::CallScheduled(_) | Record::TimerFired(_) | Record::StepNoted(_) => None,
+            Record::CallScheduled(_)
+            | Record::TimerFired(_)
+            | Record::StepNoted(_)
+            | Record::CallReused(_)
+            | Record::TimerElapsed(_)
+            | Record::TimerArmed(_) => None,
+            Record::GenerationRewound(rewound) => {
+                let mut text = format!(
+                    "generation {} begins, from the script's first line, by {}",
+                    rewound.opened.number,
+                    actor(&rewound.by)
+                );
+                if let Some(reason) = &rewound.reason {
+                    let _ = write!(text, ": {reason}");
+                }
+                info(text)
+            }
+            Record::Ordered(ordered) => {
+                let mut text = format!(
+                    "{} by {}",
+                    order_words(&ordered.order),
+                    actor(&ordered.by)
+                );
+                if let Some(reason) = &ordered.reason {
+                    let _ = write!(text, ": {reason}");
+                }
+                info(text)
+            }
             Record::AttemptStarted(started) => {
                 let mut text = format!("{} started", self.name(started.call));
                 if started.attempt.0 > 1 {

@@ -7,9 +7,10 @@ use super::{GenerationState, PhaseState, Recovery, RunState};
 use crate::codec::Entry;
 use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
-    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, ChangesKept,
-    Failure, FailureKind, GenerationOpened, Kind, Millis, OrchestratorLost, Outcome, PhaseEntered,
-    Record, Recovered, RunEnded, RunStarted, Status, StatusChanged, StepNoted, Usage,
+    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
+    ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
+    OrchestratorLost, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted, Status,
+    StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -48,7 +49,7 @@ impl RunState {
         self.check_place(record).map_err(illegal)?;
         match record {
             Record::RunStarted(started) => self.run_started(started, *at),
-            Record::GenerationOpened(opened) => self.generation_opened(opened, *position),
+            Record::GenerationOpened(opened) => self.generation_opened(opened, *position, *at),
             Record::CallScheduled(call) => {
                 self.call_scheduled(call, *position, *at).map_err(illegal)?;
             }
@@ -60,7 +61,7 @@ impl RunState {
                 self.call_settled(settled, *position, *at)
                     .map_err(illegal)?;
             }
-            Record::TimerFired(_) => self.timer_fired(),
+            Record::TimerFired(_) => self.timer_fired(*at),
             Record::CallRefused(refused) => {
                 self.call_refused(refused, *position, *at)
                     .map_err(illegal)?;
@@ -79,6 +80,15 @@ impl RunState {
             Record::Noticed(noticed) => {
                 self.noticed.insert(noticed.text.clone());
             }
+            Record::GenerationRewound(rewound) => {
+                self.generation_rewound(rewound, *position, *at);
+            }
+            Record::CallReused(reused) => {
+                self.call_reused(reused, *position, *at).map_err(illegal)?;
+            }
+            Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
+            // When a timer wakes is its own affair, and what an order led to stands in the records behind it.
+            Record::TimerArmed(_) | Record::Ordered(_) => {}
         }
         self.next = position.next();
         self.head = *chain;
@@ -94,15 +104,16 @@ impl RunState {
                 None => Ok(()),
                 Some(_) => Err("no second start of the run".to_owned()),
             },
-            Record::GenerationOpened(opened) => {
-                let next = generation.map_or(Generation(1), Generation::next);
-                if self.started.is_none() {
-                    Err("the start of the run".to_owned())
-                } else if opened.number == next {
-                    Ok(())
-                } else {
-                    Err(format!("generation {next}"))
+            Record::GenerationOpened(opened) => self.check_generation(opened),
+            Record::GenerationRewound(rewound) => {
+                if rewound.opened.base.is_none() {
+                    return Err("a generation that says what it is rewound from".to_owned());
                 }
+                if rewound.epoch < self.epoch {
+                    let epoch = rewound.epoch;
+                    return Err(format!("an epoch from {} on, not {epoch}", self.epoch));
+                }
+                self.check_generation(&rewound.opened)
             }
             Record::Recovered(_) if self.is_resumable() => Ok(()),
             Record::StatusChanged(_)
@@ -110,7 +121,8 @@ impl RunState {
             | Record::OrchestratorLost(_)
             | Record::RunEnded(_)
             | Record::Logged(_)
-            | Record::Noticed(_) => {
+            | Record::Noticed(_)
+            | Record::Ordered(_) => {
                 if self.started.is_none() {
                     Err("the start of the run".to_owned())
                 } else {
@@ -125,7 +137,10 @@ impl RunState {
             | Record::CallRefused(_)
             | Record::PhaseEntered(_)
             | Record::ChangesKept(_)
-            | Record::StepNoted(_) => {
+            | Record::StepNoted(_)
+            | Record::CallReused(_)
+            | Record::TimerElapsed(_)
+            | Record::TimerArmed(_) => {
                 if self.started.is_none() {
                     Err("the start of the run".to_owned())
                 } else if generation.is_none() {
@@ -139,6 +154,18 @@ impl RunState {
                     self.check_not_final()
                 }
             }
+        }
+    }
+
+    fn check_generation(&self, opened: &GenerationOpened) -> Result<(), String> {
+        let generation = self.generation.as_ref().map(|generation| generation.number);
+        let next = generation.map_or(Generation(1), Generation::next);
+        if self.started.is_none() {
+            Err("the start of the run".to_owned())
+        } else if opened.number == next {
+            Ok(())
+        } else {
+            Err(format!("generation {next}"))
         }
     }
 
@@ -158,12 +185,13 @@ impl RunState {
         self.started_at = Some(at);
     }
 
-    fn generation_opened(&mut self, opened: &GenerationOpened, position: Position) {
+    fn generation_opened(&mut self, opened: &GenerationOpened, position: Position, at: Millis) {
         // Of the generation before, only what was used stays: its calls are in its records.
         self.calls = Vec::new();
         self.phases = Vec::new();
         self.phase_index.clear();
         self.turns = 0;
+        self.turn_time = opened.time;
         self.last_shown = None;
         self.settled_output_tokens = 0;
         self.counts = super::Counts::default();
@@ -184,6 +212,7 @@ impl RunState {
             number: opened.number,
             base: opened.base,
             opened: position,
+            opened_at: at,
             script: opened.script.clone(),
             script_hash,
             args: opened.args.clone(),
@@ -193,7 +222,25 @@ impl RunState {
             policy: opened.policy,
             dirty: opened.dirty.as_slice().into(),
             budget_total: opened.budget_total,
+            keep_failed: false,
+            options: None,
         });
+    }
+
+    fn generation_rewound(&mut self, rewound: &GenerationRewound, position: Position, at: Millis) {
+        self.generation_opened(&rewound.opened, position, at);
+        self.epoch = rewound.epoch;
+        if let Some(generation) = &mut self.generation {
+            generation.keep_failed = rewound.keep_failed;
+            generation.options = Some(rewound.options.clone());
+        }
+        if let Some(started) = &mut self.started
+            && started.script_path != rewound.script_path
+        {
+            Arc::make_mut(started)
+                .script_path
+                .clone_from(&rewound.script_path);
+        }
     }
 
     /// The script has done something, so a run that was only accepted is running.
@@ -358,13 +405,9 @@ impl RunState {
                 call.attempts
             ));
         }
-        let (status, failure) = match outcome {
-            Outcome::Completed(_) => (CallStatus::Completed, None),
-            Outcome::Failed(failure) => (CallStatus::Failed, Some(failure.clone())),
-            Outcome::Skipped => (CallStatus::Skipped, None),
-            Outcome::Cancelled(_) => (CallStatus::Cancelled, None),
-        };
+        let (status, failure) = ending(outcome);
         self.settle(*number, status, failure, *usage, position, at);
+        self.turn(at);
         Ok(())
     }
 
@@ -404,6 +447,41 @@ impl RunState {
             position,
             at,
         );
+        self.turn(at);
+        self.script_moved();
+        Ok(())
+    }
+
+    fn call_reused(
+        &mut self,
+        reused: &CallReused,
+        position: Position,
+        at: Millis,
+    ) -> Result<(), String> {
+        let from_base = self.generation.as_ref().is_some_and(|open| open.base.is_some());
+        if !from_base {
+            return Err("an answer of this generation, which has no base".to_owned());
+        }
+        let number = reused.call;
+        let call = self.open_call(number)?;
+        if call.status != CallStatus::Waiting || call.attempts > 0 {
+            return Err(format!("no reuse for call {number}, which was begun"));
+        }
+        call.attempts = reused.attempts;
+        call.reused_from = Some(reused.from);
+        let is_agent = call.kind == CallKind::Agent;
+        let (status, failure) = ending(&reused.outcome);
+        let spent = Usage::default();
+        self.settle(number, status, failure, spent, position, at);
+        self.turn(reused.time);
+        // The script sees what it cost; nobody pays it again.
+        self.calls[number.0 as usize].usage = reused.usage;
+        self.settled_output_tokens = self
+            .settled_output_tokens
+            .saturating_add(reused.usage.output_tokens);
+        if is_agent {
+            self.counts.reused += 1;
+        }
         self.script_moved();
         Ok(())
     }
@@ -430,13 +508,22 @@ impl RunState {
             .settled_output_tokens
             .saturating_add(call.usage.output_tokens);
         self.usage = self.usage.plus(usage);
-        self.turns += 1;
         self.notes.remove(&number);
     }
 
+    /// A settlement begins a turn at this time.
+    fn turn(&mut self, time: Millis) {
+        self.turns += 1;
+        self.turn_time = self.turn_time.max(time);
+    }
+
     fn changes_kept(&mut self, kept: &ChangesKept, position: Position) -> Result<(), String> {
+        let rewinds = self.generation.as_ref().is_some_and(|open| open.base.is_some());
         let call = self.open_call(kept.call)?;
-        if call.status != CallStatus::Running || kept.attempt.0 > call.attempts {
+        // Those of a call of the base stand before its reuse.
+        let is_to_be_reused = rewinds && call.status == CallStatus::Waiting && call.attempts == 0;
+        let has_begun = call.status == CallStatus::Running && kept.attempt.0 <= call.attempts;
+        if !has_begun && !is_to_be_reused {
             return Err(format!(
                 "changes of an attempt of call {} that has begun, while one is running",
                 kept.call
@@ -454,8 +541,8 @@ impl RunState {
         Ok(())
     }
 
-    fn timer_fired(&mut self) {
-        self.turns += 1;
+    fn timer_fired(&mut self, time: Millis) {
+        self.turn(time);
         self.script_moved();
     }
 
@@ -571,5 +658,15 @@ impl RunState {
         self.result = ended.result.clone().map(|text| (position, text));
         self.error.clone_from(&ended.error);
         Ok(())
+    }
+}
+
+/// How a call stands with this answer, and why it failed if it did.
+fn ending(outcome: &Outcome) -> (CallStatus, Option<Failure>) {
+    match outcome {
+        Outcome::Completed(_) => (CallStatus::Completed, None),
+        Outcome::Failed(failure) => (CallStatus::Failed, Some(failure.clone())),
+        Outcome::Skipped => (CallStatus::Skipped, None),
+        Outcome::Cancelled(_) => (CallStatus::Cancelled, None),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{Attempt, Position};
+use crate::id::{Attempt, CallNumber, Position};
 use crate::key::Digest;
 use crate::record::{CallKind, Failure, FailureKind, Millis, Usage};
 
@@ -11,7 +11,8 @@ use crate::record::{CallKind, Failure, FailureKind, Millis, Usage};
 /// ```text
 /// Waiting ──AttemptStarted──► Running ──CallSettled──► Completed, Failed, Cancelled, Skipped
 ///    ▲  │                       │  ▲
-///    │  └──CallRefused──► Refused  │ AttemptStarted
+///    │  ├──CallRefused──► Refused  │ AttemptStarted
+///    │  └──CallReused───► as the base's
 ///    │                          │  │
 ///    └──Recovered───────────────┤  │
 ///                               └──AttemptFailed──► Backoff
@@ -53,6 +54,8 @@ pub struct CallState {
     pub failure: Option<Box<Failure>>,
     /// Where its answer is.
     pub settled: Option<Position>,
+    /// The call of the generation before that gave its answer; `None` when its own attempt did.
+    pub reused_from: Option<CallNumber>,
 }
 
 /// How a call stands.
@@ -161,6 +164,7 @@ impl CallState {
             usage: Usage::default(),
             failure: None,
             settled: None,
+            reused_from: None,
         }
     }
 

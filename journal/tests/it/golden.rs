@@ -134,6 +134,11 @@ fn kinds_keep_their_numbers() {
             (15, "ChangesKept"),
             (16, "StepNoted"),
             (17, "Noticed"),
+            (18, "GenerationRewound"),
+            (19, "CallReused"),
+            (20, "TimerElapsed"),
+            (21, "TimerArmed"),
+            (22, "Ordered"),
         ]
     );
     for (number, name) in numbers {

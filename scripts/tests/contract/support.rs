@@ -247,6 +247,7 @@ impl<'a> Host<'a> {
                 Command::Timer {
                     timer,
                     milliseconds,
+                    ..
                 } => {
                     run.timers.push(*milliseconds);
                     let version = Digest::of("timer", &[&timer.0.to_le_bytes()]);
