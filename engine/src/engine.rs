@@ -18,6 +18,7 @@ use bellwether_journal::store::Store;
 
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, RewindError, StartError};
+use crate::explain::Explanation;
 use crate::handle::RunHandle;
 use crate::observe::Watch;
 use crate::options::{Limits, ResumeOptions, Script, StartOptions};
@@ -308,6 +309,22 @@ impl Engine {
         forking
             .await
             .unwrap_or_else(|gone| Err(StoreError::Io(gone.to_string()).into()))
+    }
+
+    /// What [`Engine::rewind`] with these options would do, or [`Engine::fork`] with `before`, call by call (R04). Nothing is
+    /// journaled, and no agent starts.
+    ///
+    /// # Errors
+    /// [`RewindError`].
+    pub async fn explain(
+        &self,
+        run: RunId,
+        before: Option<CallNumber>,
+        options: &RewindOptions,
+    ) -> Result<Explanation, RewindError> {
+        let drained = self.0.tree.drain().await;
+        drained.map_err(|gone| StoreError::Io(gone.to_string()))?;
+        crate::explain::explain(self, run, before, options).await
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -44,6 +44,7 @@ mod engine;
 mod entropy;
 mod error;
 mod event;
+pub mod explain;
 #[cfg(feature = "worktree")]
 mod git;
 mod handle;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bellwether_actors::run::rewind::{Base, Rewind, Rules};
+use bellwether_actors::run::rewind::{Base, BaseEnd, Rewind, Rules};
 use bellwether_actors::run::supervisor::Beginning;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{CallNumber, Generation, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{
-    Actor, Base as BaseRecord, GenerationOpened, GenerationRewound, Policy, Record, RunStarted,
+    Actor, Base as BaseRecord, CallKind, GenerationOpened, GenerationRewound, Policy, Record, RunStarted,
 };
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
@@ -20,6 +20,7 @@ use bellwether_scripts::{Script as Parsed, Vm};
 use crate::agent_type::AgentType;
 use crate::engine::Engine;
 use crate::error::RewindError;
+use crate::explain;
 use crate::handle::RunHandle;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::resume::opened;
@@ -153,7 +154,7 @@ pub(crate) struct Prepared {
     pub(crate) script: Parsed,
     pub(crate) args: Option<Packed>,
     source: Packed,
-    script_path: Option<PathBuf>,
+    pub(crate) script_path: Option<PathBuf>,
     pub(crate) working_directory: PathBuf,
     pub(crate) base: Arc<Base>,
     cut: Position,
@@ -316,7 +317,7 @@ fn read_base(store: &dyn Store, from: From) -> Result<Option<Read>, StoreError> 
 
 impl Prepared {
     /// The records with which the generation begins, and the texts that leave them.
-    fn records(
+    pub(crate) fn records(
         &self,
         engine: &Engine,
         change: &RewindOptions,
@@ -381,6 +382,16 @@ pub(crate) async fn rewind(
     let gone = |error: &dyn ToString| StoreError::Io(error.to_string());
     engine.0.tree.drain().await.map_err(|error| gone(&error))?;
     let prepared = prepare(engine, from, &change).await?;
+    let may_repeat = change.repeat_merges
+        || !prepared.base.calls.iter().any(|call| {
+            call.kind == CallKind::Merge && call.end == BaseEnd::Completed
+        });
+    if !may_repeat {
+        let explanation = explain::of(engine, &prepared, &change).await?;
+        if !explanation.repeats.is_empty() {
+            return Err(RewindError::Repeats(explanation.repeats));
+        }
+    }
     let (records, packed) = prepared.records(engine, &change)?;
     let run = from.to;
     let rules = run::rules(engine, &prepared.options, run, &prepared.working_directory);

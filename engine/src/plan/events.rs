@@ -8,7 +8,7 @@ use bellwether_journal::record::Millis;
 
 /// Something that happens at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// An attempt ends.
     Ended(FencingToken),
     /// A timer fires.
@@ -53,7 +53,7 @@ impl Ord for Queued {
 
 /// What is still to happen.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     queue: BinaryHeap<Reverse<Queued>>,
     number: u64,
     /// Timers that are in the queue and were not cleared.
@@ -62,7 +62,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Lets `event` happen at this time.
-    pub(super) fn put(&mut self, at: Millis, event: Event) {
+    pub(crate) fn put(&mut self, at: Millis, event: Event) {
         if let Event::Timer(timer) = event {
             self.armed.insert(timer);
         }
@@ -72,12 +72,12 @@ impl Events {
     }
 
     /// The timer does not fire any more.
-    pub(super) fn clear(&mut self, timer: TimerNumber) {
+    pub(crate) fn clear(&mut self, timer: TimerNumber) {
         self.armed.remove(&timer);
     }
 
     /// What happens next, and when.
-    pub(super) fn next(&mut self) -> Option<(Millis, Event)> {
+    pub(crate) fn next(&mut self) -> Option<(Millis, Event)> {
         while let Some(Reverse(Queued { at, event, .. })) = self.queue.pop() {
             match event {
                 Event::Timer(timer) if !self.armed.remove(&timer) => {}

@@ -19,14 +19,14 @@ use crate::backend::dry;
 use crate::schema::{Schema, outcome_of};
 
 /// How long each takes, in virtual time.
-pub(super) const AGENT_MS: Millis = 60_000;
+pub(crate) const AGENT_MS: Millis = 60_000;
 /// What each writes, so that a script which looks at its budget sees it go down.
 pub(super) const OUTPUT_TOKENS: u64 = 2_000;
 /// The commit that made-up work begins from.
 const BASE: &str = "0000000000000000000000000000000000000000";
 
 /// Makes answers up. The same schema gives the same, so each is made once.
-pub(super) struct MadeUp {
+pub(crate) struct MadeUp {
     items: u64,
     fail: Fail,
     of_schemas: HashMap<String, Made>,
@@ -40,7 +40,7 @@ enum Made {
 }
 
 impl MadeUp {
-    pub(super) fn new(items: u64, fail: Fail) -> Self {
+    pub(crate) fn new(items: u64, fail: Fail) -> Self {
         Self {
             items,
             fail,
@@ -49,7 +49,7 @@ impl MadeUp {
     }
 
     /// How an agent ends that is to fit this schema.
-    pub(super) fn agent(&mut self, call: CallNumber, schema: Option<&RawValue>) -> End {
+    pub(crate) fn agent(&mut self, call: CallNumber, schema: Option<&RawValue>) -> End {
         if self.fails(call) {
             return End::Failed(failed("made to fail by the plan"), Usage::default());
         }
@@ -136,7 +136,7 @@ pub(super) fn changes(token: FencingToken) -> Kept {
 }
 
 /// How a merge ends: all branches land.
-pub(super) fn merge(token: FencingToken, branches: &[String], into: Option<&str>) -> End {
+pub(crate) fn merge(token: FencingToken, branches: &[String], into: Option<&str>) -> End {
     let commit = |number: u64| format!("{number:040x}");
     // Far from the numbers of agents' commits.
     let first = (u64::from(token.call.0) + 1) << 32;

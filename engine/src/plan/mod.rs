@@ -10,9 +10,9 @@
 //! run, `findings.rs` what is told of it, `report.rs` the plan itself.
 
 mod drive;
-mod events;
+pub(crate) mod events;
 mod findings;
-mod made_up;
+pub(crate) mod made_up;
 pub mod outline;
 mod report;
 mod rules;

@@ -25,6 +25,7 @@ mod time;
 pub use self::archive::{Archive, ArchiveError, RunResult};
 pub use self::changes::ChangesView;
 pub use self::dump::DumpLine;
+pub(crate) use self::run::agent_id;
 pub use self::logs::LogLine;
 pub use self::rows::RunRow;
 pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView};
@@ -38,20 +39,20 @@ pub fn script_hash(script: &str) -> String {
 }
 
 /// Names that are written as text: run ids.
-mod as_text {
+pub(crate) mod as_text {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<T: Display, S: Serializer>(
+    pub(crate) fn serialize<T: Display, S: Serializer>(
         value: &T,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
     where
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,

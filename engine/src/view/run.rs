@@ -104,6 +104,9 @@ pub struct CallView {
     pub status: String,
     /// Whether its value came from the journal when the run was last taken over.
     pub reused: bool,
+    /// The call of the generation before whose answer it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<String>,
     /// How many attempts were started.
     pub attempts: u32,
     /// When the first attempt started.
@@ -239,7 +242,8 @@ impl RunView {
 }
 
 fn was_reused(call: &CallState, taken_over: Option<Position>) -> bool {
-    call.status == CallStatus::Completed && call.settled < taken_over
+    call.reused_from.is_some()
+        || (call.status == CallStatus::Completed && call.settled < taken_over)
 }
 
 fn phases(state: &RunState, taken_over: Option<Position>, now: Millis) -> Vec<PhaseView> {
@@ -334,6 +338,7 @@ impl CallView {
             phase: call.phase.clone(),
             status: status.to_owned(),
             reused: was_reused(call, taken_over),
+            reused_from: call.reused_from.map(agent_id),
             attempts: call.attempts,
             started_at: started_at.map(Timestamp),
             ended_at: call.ended_at.map(Timestamp),
@@ -381,7 +386,7 @@ impl FailureGroup {
 }
 
 /// A call as people name it.
-pub(super) fn agent_id(number: CallNumber) -> String {
+pub(crate) fn agent_id(number: CallNumber) -> String {
     format!("a-{number}")
 }
 

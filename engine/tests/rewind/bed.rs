@@ -69,11 +69,15 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) async fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new())).await
+    }
+
+    pub(crate) async fn on(store: Arc<MemoryStore>) -> Self {
         let backend = Arc::new(Traced::default());
         let engine = Engine::builder()
             .backend("traced", Arc::clone(&backend) as Arc<_>)
             .vm_in_process()
-            .store(Arc::new(MemoryStore::new()))
+            .store(store)
             .build()
             .await
             .unwrap();

@@ -3,3 +3,5 @@
 
 mod bed;
 mod counts;
+mod generate;
+mod properties;
