@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bellwether::{BuildError, ControlError, ResumeError, StartError};
+use bellwether::{BuildError, ControlError, ResumeError, RewindError, StartError};
 
 use crate::exit_code::ExitCode;
 
@@ -25,6 +25,11 @@ impl CommandError {
             message: message.into(),
             help: None,
         }
+    }
+
+    /// Something that cannot happen happened.
+    pub(crate) fn bug(error: impl fmt::Display) -> Self {
+        Self::host(format!("the command met a bug in bellwether: {error}"))
     }
 
     /// The journal or its host cannot be used.
@@ -93,6 +98,15 @@ impl From<ResumeError> for CommandError {
     fn from(error: ResumeError) -> Self {
         match error {
             ResumeError::Journal(_) | ResumeError::ShuttingDown => Self::host(error.to_string()),
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<RewindError> for CommandError {
+    fn from(error: RewindError) -> Self {
+        match error {
+            RewindError::Journal(_) | RewindError::ShuttingDown => Self::host(error.to_string()),
             _ => Self::usage(error.to_string()),
         }
     }

@@ -1,10 +1,10 @@
 //! What a run tells those who watch it.
 
 use bellwether_journal::record::{Level, Status, Usage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened in a run, told when it is durable.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     tag = "type",
     rename_all = "camelCase",

@@ -92,6 +92,14 @@ pub use options::{
 
 pub use rewind::{Reuse, RewindOptions};
 
+/// A run's id that nobody has used, for a caller who wants to name its run before it is started.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn new_run_id() -> Result<RunId, bellwether_journal::error::StoreError> {
+    entropy::run_id()
+}
+
 /// The blocks of `docs/embedding.md`, compiled and run.
 #[cfg(all(doctest, feature = "command"))]
 #[doc = include_str!("../../docs/embedding.md")]

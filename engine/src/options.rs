@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent_type::AgentType;
 
 /// A workflow script, as text with the file that it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
     /// The whole text.
     pub source: String,
@@ -408,7 +408,8 @@ pub fn default_concurrency(cores: usize) -> usize {
 }
 
 /// What may be changed when a run is resumed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ResumeOptions {
     /// Agents at once from here on; 0 is no limit.

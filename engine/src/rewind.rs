@@ -16,6 +16,7 @@ use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Script as Parsed, Vm};
+use serde::{Deserialize, Serialize};
 
 use crate::agent_type::AgentType;
 use crate::engine::Engine;
@@ -37,7 +38,8 @@ use crate::vm::Suspect;
 /// let options = RewindOptions::new().script(edited).by("the night shift");
 /// assert!(!options.keep_failed);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct RewindOptions {
     /// Another script; `None` keeps the one that the run has.
@@ -63,7 +65,8 @@ pub struct RewindOptions {
 }
 
 /// By what a call of the generation before is known again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Reuse {
     /// By its content and by all that the code that makes it had waited for: a call runs again exactly when one of the two has changed.

@@ -170,7 +170,7 @@ pub(super) fn show(
 }
 
 /// How the command ends: as the run did, unless a signal or the journal ended it.
-fn exit_code(status: Status, journal_failed: bool, caught: Option<Caught>) -> ExitCode {
+pub(super) fn exit_code(status: Status, journal_failed: bool, caught: Option<Caught>) -> ExitCode {
     match (status, caught) {
         _ if journal_failed => ExitCode::Host,
         (Status::Stopped | Status::Stopping, Some(caught)) => caught.exit_code(),

@@ -1,9 +1,11 @@
 //! The commands, a file each, and what they share.
 
 mod attach;
+mod carry;
 mod check;
 mod config;
 mod diff;
+mod explain;
 mod init;
 mod journal;
 mod land;
@@ -13,6 +15,7 @@ mod plan;
 mod ps;
 mod result;
 mod resume;
+mod rewind;
 mod run;
 mod script;
 mod show;
@@ -46,6 +49,9 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Check(flags) => check::execute(&flags, screen),
         Command::Plan(flags) => plan::execute(&flags, screen),
         Command::Resume(flags) => resume::execute(flags, screen).await,
+        Command::Restart(flags) => rewind::restart(flags, screen).await,
+        Command::Fork(flags) => rewind::fork(flags, screen).await,
+        Command::Explain(flags) => explain::execute(flags, screen).await,
         Command::List(flags) => list::execute(&flags, screen),
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,

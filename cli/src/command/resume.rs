@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
-use bellwether::ResumeOptions;
 use bellwether::view::{RunView, script_hash};
 
-use super::attach::{attach, show, starting};
-use super::run::{listen, open};
-use super::source::{is_a_folder, none_there};
-use super::{Place, program, proposal};
+use super::attach::show;
+use super::carry::Carrier;
+use super::rewind::{announce, options, resume_options};
+use super::run::listen;
+use super::source::is_a_folder;
+use super::{Place, proposal};
 use crate::args::Resume;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
-use crate::host::client::{Client, parse, segment};
-use crate::host::reach::{self, Reached, reach};
+use crate::host::order::Order;
 use crate::model::Outcome;
 use crate::output::paint::one_line;
 use crate::output::{Screen, human};
-use crate::read::Reader;
 
 pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
@@ -25,53 +24,52 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     if journal.is_dir() {
         return Err(is_a_folder(&journal));
     }
-    if !journal.is_file() {
-        return Err(none_there(&journal));
-    }
     let selector = flags.run.as_deref().unwrap_or("last");
-
     let mut signals = listen()?;
-    let lock = match starting(&mut signals, reach(&journal, "resume")).await? {
-        Reached::Free(lock) => lock,
-        Reached::Held(client) => return held(&flags, &journal, &client, selector, screen).await,
-    };
-    let session = open(lock, &journal, &place.config, "resume", &mut signals).await?;
-    let view = match look(&session.reader, selector.to_owned()).await {
+    let carrier = Carrier::reach(&journal, &place.config, "resume", &mut signals).await?;
+    let view = match carrier.view(selector).await {
         Ok(view) => view,
-        Err(error) => return session.give_up(error).await,
+        Err(error) => return carrier.give_up(error).await,
     };
     let run = view.run_id;
     if flags.run.is_none() {
         screen.note(&human::latest(run, &view.name));
     }
-    if view.status.is_final() && !view.resumable {
-        session.leave().await;
+    let has_ended = view.status.is_final() && !view.resumable;
+    let asks = flags.rewind.asks() || flags.retry_failed;
+    if let Carrier::There(client) = &carrier
+        && !asks
+        && client.host.runs.iter().any(|live| live.run_id == run.to_string())
+    {
+        return Err(live(&view, client.host.claim.pid, &flags));
+    }
+    if asks || (has_ended && view.agents.failed > 0) {
+        let options = match options(&flags.rewind, &flags.limits, &place, &view, screen) {
+            Ok(options) => options,
+            Err(error) => return carrier.give_up(error).await,
+        };
+        let order = Order::Rewind {
+            run: run.to_string(),
+            options: Box::new(options),
+        };
+        let carried = carrier.carry_out(order, &mut signals).await?;
+        announce(&carried, &view, "rewinding", screen)?;
+        return carried
+            .follow(signals, screen, flags.attach, &flags.common)
+            .await;
+    }
+    if has_ended {
+        carrier.leave().await;
         return finished(&Outcome::of(view), &flags, screen);
     }
     for line in changes(&view, &place.directory) {
         screen.note(&format!("{} {line}", screen.err.yellow("note:")));
     }
-    let mut options = ResumeOptions::default();
-    options.concurrency = place
-        .config
-        .concurrency()
-        .filter(|_| flags.limits.concurrency.is_some());
-    options.max_agents = place
-        .config
-        .max_agents()
-        .filter(|_| flags.limits.max_agents.is_some());
-    options.max_items = place
-        .config
-        .max_items()
-        .filter(|_| flags.limits.max_items.is_some());
-    options.script_limits = place.config.script_limits();
-    options.by = Some(program());
-    options.watched = true;
-    let resumed = starting(&mut signals, Box::pin(session.engine.resume(run, options))).await;
-    let handle = match resumed {
-        Ok(handle) => handle,
-        Err(error) => return session.give_up(error).await,
+    let order = Order::Resume {
+        run: run.to_string(),
+        options: resume_options(&flags.limits, &place),
     };
+    let carried = carrier.carry_out(order, &mut signals).await?;
     let (agents, name) = (view.agents, &view.name);
     screen.note(&format!(
         "{} {}",
@@ -85,58 +83,29 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         agents.total
     )));
     if agents.failed > 0 {
+        let retry = proposal(&format!("resume {run} --retry-failed"), &flags.common.journal);
         screen.note(&format!(
-            "  {} failed before; the script has seen that, and they are not run again",
+            "  {} failed before; the script has seen that, and they are not run again: `{retry}` does that",
             agents.failed
         ));
     }
-    attach(
-        session,
-        handle,
-        signals,
-        screen,
-        flags.attach,
-        &flags.common,
-    )
-    .await
+    carried
+        .follow(signals, screen, flags.attach, &flags.common)
+        .await
 }
 
-/// The run as the journal has it.
-async fn look(reader: &Reader, selector: String) -> Result<RunView> {
-    let reader = reader.clone();
-    let read = tokio::task::spawn_blocking(move || reader.view(reader.find(&selector)?)).await;
-    read.unwrap_or_else(|_| Err(CommandError::host("reading the journal met a bug")))
-}
-
-/// Another process holds the journal: a finished run can be told of all the same.
-async fn held(
-    flags: &Resume,
-    journal: &Path,
-    client: &Client,
-    selector: &str,
-    screen: Screen,
-) -> Result<ExitCode> {
-    let text = client
-        .get(&format!("/v1/runs/{}/outcome", segment(selector)))
-        .await?;
-    let outcome: Outcome = parse(&text)?;
-    if outcome.status.is_final() {
-        return finished(&outcome, flags, screen);
-    }
-    let id = outcome.run_id.to_string();
-    if client.host.runs.iter().any(|run| run.run_id == id) {
-        let pid = client.host.claim.pid;
-        return Err(CommandError::host(format!(
-            "run {id} is {} already: process {pid} carries it out",
-            outcome.status.name()
-        ))
-        .help(format!(
-            "watch it with `{}`, end it with `{}`",
-            proposal(&format!("logs -f {id}"), &flags.common.journal),
-            proposal(&format!("stop {id}"), &flags.common.journal)
-        )));
-    }
-    Err(reach::held(journal, client))
+/// The run goes on in another process.
+fn live(view: &RunView, pid: u32, flags: &Resume) -> CommandError {
+    let id = view.run_id;
+    CommandError::host(format!(
+        "run {id} is {} already: process {pid} carries it out",
+        view.status.name()
+    ))
+    .help(format!(
+        "watch it with `{}`, end it with `{}`",
+        proposal(&format!("logs -f {id}"), &flags.common.journal),
+        proposal(&format!("stop {id}"), &flags.common.journal)
+    ))
 }
 
 /// A run that has ended: its result, and that nothing is left.

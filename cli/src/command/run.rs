@@ -9,7 +9,8 @@ use bellwether::backend::dry::Dry;
 use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
-use super::attach::{Session, attach, starting};
+use super::attach::{Session, starting};
+use super::carry::Carrier;
 use super::{Place, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
@@ -18,7 +19,7 @@ use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::Host;
 use crate::host::lock::{Claim, Lock};
-use crate::host::reach;
+use crate::host::order::Order;
 use crate::output::Screen;
 use crate::output::paint::one_line;
 use crate::read::{self, Reader};
@@ -53,22 +54,14 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let journal = prepare(config)?;
 
     let mut signals = listen()?;
-    let lock = starting(&mut signals, reach::hold(&journal, "run")).await?;
-    let session = open(lock, &journal, config, "run", &mut signals).await?;
-    let started = starting(
-        &mut signals,
-        Box::pin(session.engine.start(script, options)),
-    )
-    .await;
-    let handle = match started {
-        Ok(handle) => handle,
-        Err(error) => return session.give_up(error).await,
+    let carrier = Carrier::reach(&journal, config, "run", &mut signals).await?;
+    let run = bellwether::new_run_id().map_err(|error| CommandError::host(error.to_string()))?;
+    let order = Order::Start {
+        run: run.to_string(),
+        script,
+        options: Box::new(options),
     };
-    let name = session
-        .reader
-        .row(handle.id())
-        .map(|row| row.name)
-        .unwrap_or_default();
+    let carried = carrier.carry_out(order, &mut signals).await?;
     let agents = match config.agents() {
         Some(Agents::Backend(name)) => name,
         Some(Agents::Command(words)) => Value::Words(words).show(),
@@ -76,20 +69,14 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     };
     screen.note(&format!(
         "{} {}",
-        screen.err.bold(&format!("run {}", handle.id())),
-        one_line(&name, 60)
+        screen.err.bold(&format!("run {run}")),
+        one_line(&carried.name(), 60)
     ));
     let caps = format!("  {}; agents: {agents}", config.caps());
     screen.note(&screen.err.dim(&caps));
-    attach(
-        session,
-        handle,
-        signals,
-        screen,
-        flags.attach,
-        &flags.common,
-    )
-    .await
+    carried
+        .follow(signals, screen, flags.attach, &flags.common)
+        .await
 }
 
 /// What the run is started with.
@@ -108,7 +95,6 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
     options.base_commit = script::base_commit(&place.directory);
     options.worktree = config.worktree();
     options.started_by = Some(program());
-    options.watched = true;
     Ok(options)
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn execute(flags: Stop, screen: Screen) -> Result<ExitCode> {
 }
 
 /// Who asks, for the record: `user@host`.
-fn caller() -> String {
+pub(super) fn caller() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
     let host = host.unwrap_or_else(|_| "localhost".to_owned());

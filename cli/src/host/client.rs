@@ -1,5 +1,6 @@
 //! Asking the process that holds a journal.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
@@ -123,29 +124,27 @@ impl Client {
     /// # Errors
     /// What the host says, or that it is gone.
     pub(crate) async fn lines(&self, path: &str, line: &mut dyn FnMut(&str) -> bool) -> Result<()> {
-        let mut body = self
-            .open(Method::GET, path, Bytes::new())
-            .await?
-            .into_body();
-        let mut rest = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.gone(&error))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            rest.extend_from_slice(data);
-            let Some(end) = rest.iter().rposition(|&byte| byte == b'\n') else {
-                continue;
-            };
-            let after = rest.split_off(end + 1);
-            for text in String::from_utf8_lossy(&rest).lines() {
-                if !line(text) {
-                    return Ok(());
-                }
+        let mut lines = self.stream(path).await?;
+        while let Some(text) = lines.next().await? {
+            if !line(&text) {
+                break;
             }
-            rest = after;
         }
         Ok(())
+    }
+
+    /// The lines of an answer that comes over time.
+    ///
+    /// # Errors
+    /// What the host says, or that it is gone.
+    pub(crate) async fn stream(&self, path: &str) -> Result<LineStream> {
+        let body = self.open(Method::GET, path, Bytes::new()).await?.into_body();
+        Ok(LineStream {
+            client: self.clone(),
+            body,
+            rest: Vec::new(),
+            lines: VecDeque::new(),
+        })
     }
 
     async fn open(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {
@@ -178,6 +177,44 @@ impl Client {
             self.host.claim.pid
         ))
         .help("nothing is lost: ask again")
+    }
+}
+
+/// Lines as they come.
+#[derive(Debug)]
+pub(crate) struct LineStream {
+    client: Client,
+    body: Incoming,
+    rest: Vec<u8>,
+    lines: VecDeque<String>,
+}
+
+impl LineStream {
+    /// The next line; `None` behind the last. Nothing is lost when the wait for it is given up.
+    ///
+    /// # Errors
+    /// That the host is gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Ok(Some(line));
+            }
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| self.client.gone(&error))?;
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            self.rest.extend_from_slice(data);
+            let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else {
+                continue;
+            };
+            let after = self.rest.split_off(end + 1);
+            let whole = std::mem::replace(&mut self.rest, after);
+            let whole = String::from_utf8_lossy(&whole);
+            self.lines.extend(whole.lines().map(str::to_owned));
+        }
     }
 }
 

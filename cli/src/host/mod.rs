@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod lock;
+pub(crate) mod order;
 pub(crate) mod reach;
 pub(crate) mod server;
 pub(crate) mod socket;

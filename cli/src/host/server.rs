@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bellwether::Engine;
+use bellwether::{Engine, Lagged};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,12 +18,16 @@ use tokio::sync::mpsc;
 
 use super::client::{ErrorBody, HostInfo, LiveRun};
 use super::lock::Claim;
+use super::order::{Asked, Begun, Order};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::read::Reader;
 
 /// Lines of a long answer that wait for a slow reader.
 const LINES_AHEAD: usize = 256;
+
+/// A script with its arguments, at the longest.
+const ORDER_BYTES_MAX: usize = 1 << 30;
 
 /// What all answers are made from.
 pub(crate) struct Shared {
@@ -50,7 +54,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}/changes", get(changes))
         .route("/v1/runs/{run}/logs", get(logs))
         .route("/v1/runs/{run}/journal", get(journal))
+        .route("/v1/runs/{run}/events", get(events))
         .route("/v1/runs/{run}/stop", post(stop))
+        .route("/v1/orders", post(order))
+        .route("/v1/explain", post(explain))
+        .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .fallback(|| async {
             Refusal(
                 CommandError::host(
@@ -163,6 +171,39 @@ async fn journal(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> 
     });
     let lines = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|line| (line, receiver))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+/// Begins something; answers when it is durable.
+async fn order(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> Answer {
+    let handle = order.carry_out(&shared.engine).await?;
+    let row = blocking(&shared, move |reader| reader.row(handle.id())).await?;
+    let begun = Begun {
+        run_id: row.run_id.to_string(),
+        name: row.name,
+    };
+    Ok(Json(begun).into_response())
+}
+
+async fn explain(State(shared): State<Arc<Shared>>, Json(asked): Json<Asked>) -> Answer {
+    let explanation = asked.explain(&shared.engine).await?;
+    Ok(Json(explanation).into_response())
+}
+
+/// A run's events, one a line, until this process is done with it. The first who asks gets them from the beginning.
+async fn events(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    let run = blocking(&shared, move |reader| reader.find(&run)).await?;
+    let events = shared.engine.run(run).map(|handle| handle.events());
+    let lines = stream::unfold(events, |events| async move {
+        let mut events = events?;
+        let line = match events.next().await? {
+            Ok(event) => serde_json::to_string(&event).unwrap_or_default(),
+            Err(Lagged(missed)) => json!({ "type": "lagged", "missed": missed }).to_string(),
+        };
+        let line = Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n"));
+        Some((line, Some(events)))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())

@@ -1,6 +1,7 @@
 //! What people and programs see. Results and JSON go to stdout, everything else to stderr; a pipe that
 //! is closed at the other end is no error.
 
+pub(crate) mod explanation;
 pub(crate) mod human;
 pub(crate) mod paint;
 pub(crate) mod plan;
