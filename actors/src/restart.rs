@@ -157,7 +157,7 @@ pub fn retry_after(
         Cause::Engine => (2, Duration::from_millis(100), None),
         Cause::Agent(failure) => {
             let (attempts, base) = match failure.kind {
-                FailureKind::Schema => return None,
+                FailureKind::Schema | FailureKind::ByPerson => return None,
                 FailureKind::RateLimit => (6, Duration::from_secs(1)),
                 FailureKind::Transport => (4, Duration::from_millis(500)),
                 _ => (1, Duration::from_secs(1)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Actor as By, Status};
+use bellwether_journal::record::{Actor as By, Order, Status};
 use bellwether_journal::store::Store;
 use ractor::rpc::CallResult;
 use ractor::{Actor as _, ActorCell, ActorRef, RpcReplyPort};
@@ -12,6 +12,7 @@ use ractor::{Actor as _, ActorCell, ActorRef, RpcReplyPort};
 use crate::clock::Clock;
 use crate::journal;
 use crate::root::{self, Crashed, Root};
+use crate::run::orders::OrderError;
 use crate::run::supervisor::{Arguments, Message, Surroundings};
 use crate::scheduler::Scheduler;
 
@@ -116,12 +117,18 @@ impl Tree {
 pub struct RunControl(ActorRef<Message>);
 
 impl RunControl {
-    /// Starts no new agent; returns when that is durable.
+    /// Starts no new agent, and ends those at work if `at_once`; returns when that is durable.
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn pause(&self, by: By, reason: Option<String>) -> Result<(), Gone> {
-        call(&self.0, |reply| Message::Pause(by, reason, reply), None).await
+    pub async fn pause(&self, at_once: bool, by: By, reason: Option<String>) -> Result<(), Gone> {
+        let message = |reply| Message::Pause {
+            at_once,
+            by,
+            reason,
+            reply,
+        };
+        call(&self.0, message, None).await
     }
 
     /// Goes on after a pause; returns when that is durable.
@@ -146,6 +153,24 @@ impl RunControl {
         call(
             &self.0,
             |reply| Message::Stop(grace, by, reason, reply),
+            None,
+        )
+        .await
+    }
+
+    /// Gives an order about an agent or the run's limits; returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Gone`]; the inner one says why the order cannot be carried out.
+    pub async fn order(
+        &self,
+        order: Order,
+        by: By,
+        reason: Option<String>,
+    ) -> Result<Result<(), OrderError>, Gone> {
+        call(
+            &self.0,
+            |reply| Message::Order(order, by, reason, reply),
             None,
         )
         .await

@@ -1,5 +1,6 @@
 //! Errors, by what the caller does next.
 
+pub use bellwether_actors::run::orders::OrderError;
 use bellwether_journal::id::{CallNumber, RunId};
 use bellwether_journal::record::{ScriptError, Status};
 
@@ -161,4 +162,7 @@ pub enum ControlError {
     /// The run has ended or its engine is gone: nothing to control.
     #[error("the run is not live")]
     NotLive,
+    /// The order cannot be carried out.
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }

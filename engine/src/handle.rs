@@ -8,9 +8,9 @@ use bellwether_actors::observe::Report;
 use bellwether_actors::tree::{Gone, RunControl};
 use bellwether_journal::codec;
 use bellwether_journal::error::{Damage, StoreError};
-use bellwether_journal::id::{Position, RunId};
+use bellwether_journal::id::{CallNumber, Position, RunId};
 use bellwether_journal::read;
-use bellwether_journal::record::{Actor, Record, Status};
+use bellwether_journal::record::{Actor, Order, Record, RunLimits, Status};
 use bellwether_journal::store::Store;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -184,7 +184,19 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn pause(&self, by: &str) -> Result<(), ControlError> {
         let by = Actor::Caller(by.to_owned());
-        self.control()?.pause(by, None).await.map_err(not_live)
+        self.control()?
+            .pause(false, by, None)
+            .await
+            .map_err(not_live)
+    }
+
+    /// As [`RunHandle::pause`], and ends the agents that are at work, in order: they begin anew when the run goes on.
+    ///
+    /// # Errors
+    /// [`ControlError::NotLive`].
+    pub async fn pause_now(&self, by: &str) -> Result<(), ControlError> {
+        let by = Actor::Caller(by.to_owned());
+        self.control()?.pause(true, by, None).await.map_err(not_live)
     }
 
     /// Goes on after a pause. Returns when that is durable.
@@ -219,6 +231,56 @@ impl RunHandle {
         self.control()?.stop(None, by, None).await.map_err(not_live)
     }
 
+    /// Ends one agent in order; its call has no value then, and every rewind keeps it so until the agent is restarted. One that
+    /// has not started never does. Returns when that is durable.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing has changed then.
+    pub async fn stop_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
+        self.order(Order::StopAgent(call), by, reason).await
+    }
+
+    /// Lets an agent that has not started never start; its call has no value.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing has changed then.
+    pub async fn skip_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
+        self.order(Order::SkipAgent(call), by, reason).await
+    }
+
+    /// Begins the work of an agent that is at it anew, with another attempt. One that has ended is run again by
+    /// [`crate::Engine::rewind`].
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing has changed then.
+    pub async fn restart_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
+        self.order(Order::RestartAgent(call), by, reason).await
+    }
+
+    /// Changes the run's limits from here on: agents at once (0 is no limit), and agents in all.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing has changed then.
+    pub async fn set_limits(
+        &self,
+        concurrency: Option<u32>,
+        agents: Option<u64>,
+        by: &str,
+    ) -> Obeyed {
+        let limits = RunLimits {
+            concurrency,
+            agents,
+        };
+        self.order(Order::SetLimits(limits), by, None).await
+    }
+
+    async fn order(&self, order: Order, by: &str, reason: Option<&str>) -> Obeyed {
+        let by = Actor::Caller(by.to_owned());
+        let reason = reason.map(str::to_owned);
+        let ordered = self.control()?.order(order, by, reason).await;
+        Ok(ordered.map_err(not_live)??)
+    }
+
     /// The run's status as decided, which the journal may not have yet: what a verb changed shows here at once.
     ///
     /// # Errors
@@ -236,6 +298,9 @@ impl RunHandle {
         control.clone().ok_or(ControlError::NotLive)
     }
 }
+
+/// What an order comes to.
+type Obeyed = Result<(), ControlError>;
 
 /// A run whose actors are gone has ended or been given up: for its caller that is one thing.
 fn not_live(_gone: Gone) -> ControlError {

@@ -82,7 +82,9 @@ pub use builder::Builder;
 pub use child::{child_main, child_main_from_c};
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;
-pub use error::{BuildError, ControlError, ResumeError, RewindError, RunError, StartError};
+pub use error::{
+    BuildError, ControlError, OrderError, ResumeError, RewindError, RunError, StartError,
+};
 pub use event::{Event, Events, Lagged};
 pub use handle::RunHandle;
 pub use options::{

@@ -134,6 +134,8 @@ pub(crate) async fn resume(
         parts.arguments(engine, &watch, state, keys, BTreeMap::new(), None, beginning)
     } else {
         let (recovered, rewind) = recover(engine, run, generation, &parts).await?;
+        let mut parts = parts;
+        parts.caps = run::caps_set(parts.caps, recovered.state.limits, &changed);
         let beginning = Beginning::Recovered(recovered.vm, recovered.fresh, by, way);
         let replay::Recovered {
             state,

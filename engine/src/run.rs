@@ -16,7 +16,7 @@ use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeV
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
-use bellwether_journal::record::Millis;
+use bellwether_journal::record::{Millis, RunLimits};
 use bellwether_journal::state::RunState;
 use bellwether_scripts::{Limits as VmLimits, Script as Parsed, Start};
 use tokio::sync::mpsc;
@@ -58,6 +58,20 @@ pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {
     Caps {
         concurrency,
         agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS),
+    }
+}
+
+/// The caps of a run that is taken up: those that were set while it went on hold, unless it is resumed with others.
+pub(crate) fn caps_set(caps: Caps, set: RunLimits, changed: &ResumeOptions) -> Caps {
+    let concurrency = set.concurrency.filter(|_| changed.concurrency.is_none());
+    let agents = set.agents.filter(|_| changed.max_agents.is_none());
+    Caps {
+        concurrency: match concurrency {
+            Some(0) => None,
+            Some(limit) => Some(limit as usize),
+            None => caps.concurrency,
+        },
+        agents: agents.unwrap_or(caps.agents),
     }
 }
 

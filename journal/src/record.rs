@@ -419,6 +419,8 @@ pub enum FailureKind {
     Other,
     /// No answer fitted the schema, after all tries (S02).
     Schema,
+    /// A person ended the attempt, for another one: no failure of the agent.
+    ByPerson,
 }
 
 impl FailureKind {
@@ -434,6 +436,7 @@ impl FailureKind {
             Self::Crash => "crash",
             Self::Other => "other",
             Self::Schema => "schema",
+            Self::ByPerson => "by_person",
         }
     }
 }

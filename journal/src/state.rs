@@ -17,7 +17,7 @@ use crate::codec;
 use crate::id::{CallNumber, Epoch, Generation, Position, RunId};
 use crate::key::Digest;
 use crate::record::{
-    Actor, Base, ChangesKept, Millis, Policy, RunStarted, ScriptError, Status, Usage,
+    Actor, Base, ChangesKept, Millis, Policy, RunLimits, RunStarted, ScriptError, Status, Usage,
 };
 use crate::text::Text;
 
@@ -76,6 +76,8 @@ pub struct RunState {
     pub changes: BTreeMap<CallNumber, Vec<(Position, Arc<ChangesKept>)>>,
     /// What steps that have no answer yet noted, each with its place, oldest first.
     pub notes: BTreeMap<CallNumber, Vec<(Position, Text)>>,
+    /// The limits that were last set while the run went on.
+    pub limits: RunLimits,
     /// What the engine noticed so far, in all generations.
     pub noticed: BTreeSet<String>,
     /// When the newest record was written.
@@ -172,6 +174,7 @@ impl RunState {
             recoveries: Vec::new(),
             changes: BTreeMap::new(),
             notes: BTreeMap::new(),
+            limits: RunLimits::default(),
             noticed: BTreeSet::new(),
             last_at: 0,
             phase_index: HashMap::new(),

@@ -462,6 +462,16 @@ impl Machine {
         }
         self.running.remove(&token.call);
         permits.give_back();
+        let used = match &end {
+            End::Completed(_, usage) | End::Failed(_, usage) | End::Cancelled(usage) => *usage,
+            End::Lost(_) => Usage::default(),
+        };
+        if self.wants_script() && self.ended_by_order(token, used, now, out) {
+            self.start_waiting(now, permits, out);
+            self.rewind_on(now, out);
+            self.settle_down(now, out);
+            return;
+        }
         match end {
             End::Completed(value, usage) => {
                 let answer = Answer::Value(Arc::clone(&value.text));
@@ -522,7 +532,9 @@ impl Machine {
         let failures = self.state.call(token.call).map_or(0, |call| {
             call.past()
                 .iter()
-                .filter(|past| matches!(past.end, PastEnd::Failed(_)))
+                .filter(|past| {
+                    matches!(past.end, PastEnd::Failed(kind) if kind != FailureKind::ByPerson)
+                })
                 .count() as u32
         }) + 1;
         let key = self

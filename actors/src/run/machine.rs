@@ -24,6 +24,7 @@ use bellwether_journal::text::Packed;
 use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStatus};
 
 use super::keys::{Keys, Resolved};
+use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
 use super::rewind::Rewind;
 
@@ -132,6 +133,8 @@ pub struct Machine {
     pub(super) running: HashSet<CallNumber>,
     /// How many more attempts a call gets when it fails, of those whose options say so and that have been started.
     pub(super) retries: HashMap<CallNumber, u32>,
+    /// Calls whose attempt is to end, since a person wants that.
+    pub(super) to_end: HashMap<CallNumber, ToEnd>,
     /// Workflows whose script is being read.
     pub(super) loading: HashSet<CallNumber>,
     /// The last position whose settlement the script was given.
@@ -185,6 +188,7 @@ impl Machine {
             at_hand: HashMap::new(),
             running: HashSet::new(),
             retries: HashMap::new(),
+            to_end: HashMap::new(),
             loading: HashSet::new(),
             delivered: Position(0),
             agents,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{CallNumber, FencingToken, RunId, TimerNumber};
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Actor as By, Millis, Record, Status};
+use bellwether_journal::record::{Actor as By, Millis, Order, Record, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::keys::Keys;
 use super::machine::{Machine, Way};
+use super::orders::OrderError;
 use super::output::Start;
 use super::replay::{self, ReplayError};
 use super::rewind::Recalled;
@@ -135,12 +136,28 @@ pub enum Message {
     Gone(ActorId, Exit, String),
     /// A child's back-off is over: start it again.
     Restart(Child),
-    /// Start nothing new.
-    Pause(By, Option<String>, RpcReplyPort<()>),
+    /// Start nothing new; or end what is at work, too, to begin anew later.
+    Pause {
+        /// Whether to end what is at work.
+        at_once: bool,
+        /// Who wants it.
+        by: By,
+        /// Why.
+        reason: Option<String>,
+        /// Told when it is durable.
+        reply: RpcReplyPort<()>,
+    },
     /// Go on after a pause.
     Resume(By, RpcReplyPort<()>),
     /// End in order within the grace, or at once without one.
     Stop(Option<Duration>, By, Option<String>, RpcReplyPort<()>),
+    /// A person wants something of an agent, or other limits.
+    Order(
+        Order,
+        By,
+        Option<String>,
+        RpcReplyPort<Result<(), OrderError>>,
+    ),
     /// What state is the run in, as decided?
     Ask(RpcReplyPort<Status>),
     /// The run's time is over.

@@ -6,6 +6,7 @@ mod control;
 pub mod keys;
 pub mod machine;
 pub mod message;
+pub mod orders;
 pub mod output;
 mod perform;
 pub mod replay;

@@ -31,6 +31,8 @@ pub enum Action {
     Arm(TimerNumber, Millis),
     /// The timer is wanted no longer.
     Disarm(TimerNumber),
+    /// Tell one agent to end in order.
+    CancelAgent(FencingToken),
     /// Tell all agents to end in order.
     CancelAgents,
     /// End all agents at once.

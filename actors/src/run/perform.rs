@@ -53,6 +53,9 @@ impl State {
                     task.abort();
                 }
             }
+            Action::CancelAgent(token) => {
+                self.tell_pool(pool::Message::Cancel(token, self.grace));
+            }
             Action::CancelAgents => self.tell_pool(pool::Message::CancelAll(self.grace)),
             Action::KillAgents => self.tell_pool(pool::Message::KillAll),
             Action::DropScript => {
@@ -118,7 +121,7 @@ impl State {
         if !self.machine.is_current(token) {
             return false;
         }
-        let wanted = self.machine.wants_script();
+        let wanted = self.machine.wants_script() && !self.machine.is_to_end(token.call);
         if !wanted {
             let cancelled = End::Cancelled(Usage::default());
             self.decide(|machine, now, permits, out| {

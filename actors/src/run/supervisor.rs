@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::machine::{Machine, Permits};
+use super::orders::OrderError;
 pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
@@ -91,6 +92,7 @@ pub struct State {
 pub(super) enum Effect {
     Act(Action),
     Answer(RpcReplyPort<()>),
+    Ordered(RpcReplyPort<Result<(), OrderError>>, Result<(), OrderError>),
     Report(Report),
 }
 
@@ -358,8 +360,16 @@ impl State {
                 self.start_waiting();
             }
             Message::Restart(Child::Orchestrator) => self.rebuild(myself),
-            Message::Pause(by, reason, reply) => {
-                self.decide(|machine, now, _, out| machine.pause(by, reason, now, out));
+            Message::Pause {
+                at_once,
+                by,
+                reason,
+                reply,
+            } => {
+                self.decide(|machine, now, _, out| match at_once {
+                    true => machine.pause_now(by, reason, now, out),
+                    false => machine.pause(by, reason, now, out),
+                });
                 self.answer_when_durable(reply);
             }
             Message::Resume(by, reply) => {
@@ -369,6 +379,13 @@ impl State {
             Message::Stop(grace, by, reason, reply) => {
                 self.stops.push(reply);
                 self.stop(grace, by, reason);
+            }
+            Message::Order(order, by, reason, reply) => {
+                let ordered = self.decide(|machine, now, permits, out| {
+                    machine.order(&order, by, reason, now, permits, out)
+                });
+                let next = self.machine.state().next;
+                self.effects.push_back((next, Effect::Ordered(reply, ordered)));
             }
             Message::Ask(reply) => {
                 // Whoever asked may have gone.
@@ -440,6 +457,9 @@ impl State {
                 Effect::Answer(reply) => {
                     // Whoever asked may have gone.
                     let _ = reply.send(());
+                }
+                Effect::Ordered(reply, ordered) => {
+                    let _ = reply.send(ordered);
                 }
             }
         }
@@ -614,6 +634,7 @@ impl State {
             match effect {
                 // What it would say is not durable: whoever asked hears that the run is gone.
                 Effect::Answer(reply) => drop(reply),
+                Effect::Ordered(reply, _) => drop(reply),
                 // It never came to be, so no end of it will be heard.
                 Effect::Act(Action::Start(start)) => {
                     if self.machine.never_started(start.token) {

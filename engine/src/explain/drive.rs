@@ -228,6 +228,7 @@ impl Driven {
             Action::Arm(timer, at) => self.events.put(at.max(self.now), Event::Timer(timer)),
             Action::Disarm(timer) => self.events.clear(timer),
             Action::Load(_, Source::InJournal(_))
+            | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
             | Action::DropScript

@@ -337,6 +337,7 @@ impl<'a> Driven<'a> {
             // A plan has no journal to load from, and ends where the script does: nothing is left to be ended.
             Action::Load(_, Source::InJournal(_))
             | Action::Recall(..)
+            | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
             | Action::DropScript

@@ -9,7 +9,7 @@ use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
     ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
-    OrchestratorLost, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted, Status,
+    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted, Status,
     StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
@@ -87,8 +87,9 @@ impl RunState {
                 self.call_reused(reused, *position, *at).map_err(illegal)?;
             }
             Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
-            // When a timer wakes is its own affair, and what an order led to stands in the records behind it.
-            Record::TimerArmed(_) | Record::Ordered(_) => {}
+            Record::Ordered(ordered) => self.ordered(&ordered.order),
+            // When a timer wakes is its own affair.
+            Record::TimerArmed(_) => {}
         }
         self.next = position.next();
         self.head = *chain;
@@ -554,6 +555,14 @@ impl RunState {
     fn phase_entered(&mut self, entered: &PhaseEntered, at: Millis) {
         self.phase(&entered.title, Some(at));
         self.shown(entered.turn, entered.ordinal);
+    }
+
+    /// What an order about an agent led to stands in the records behind it.
+    fn ordered(&mut self, order: &Order) {
+        if let Order::SetLimits(limits) = order {
+            self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
+            self.limits.agents = limits.agents.or(self.limits.agents);
+        }
     }
 
     fn status_changed(&mut self, changed: &StatusChanged, at: Millis) -> Result<(), String> {
