@@ -8,7 +8,7 @@ use bellwether_journal::record::{CallKind, Level, ScriptError};
 use rquickjs::function::Opt;
 use rquickjs::{Ctx, Function, IntoJs, Module, Object, Value};
 
-use crate::library;
+use crate::compiled::{self, Own};
 use crate::limits::Limits;
 use crate::script::parse;
 use crate::state::{End, Form, Issue, State};
@@ -238,9 +238,9 @@ impl Host<'_> {
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
         set(ctx, table, "isName", Function::new(ctx.clone(), is_name)?)?;
-        let patterns = |ctx: Ctx<'js>| library::compile(&ctx, "patterns", library::PATTERNS);
+        let patterns = |ctx: Ctx<'js>| compiled::function(&ctx, Own::Patterns);
         set(ctx, table, "library", Function::new(ctx.clone(), patterns)?)?;
-        let web = |ctx: Ctx<'js>| library::compile(&ctx, "web", library::WEB);
+        let web = |ctx: Ctx<'js>| compiled::function(&ctx, Own::Web);
         set(ctx, table, "web", Function::new(ctx.clone(), web)?)?;
         web::fill(ctx, table)?;
         let (shared, limits) = (self.shared.clone(), self.limits.clone());

@@ -14,6 +14,7 @@ pub mod outline;
 pub mod process;
 
 mod command;
+mod compiled;
 mod context;
 mod cpu;
 mod duration;

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Millis, ScriptError};
-use rquickjs::context::{EvalOptions, intrinsic};
+use rquickjs::context::intrinsic;
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
 use crate::command::{Settlement, Target, Turn, TurnStatus};
+use crate::compiled::{self, Own};
 use crate::host::{self, Host, Shared};
 use crate::library;
 use crate::limits::Limits;
@@ -20,7 +21,7 @@ use crate::state::{End, State};
 use crate::trip::{Limit, Trip};
 use crate::web;
 
-const PRELUDE: &str = concat!(
+pub(crate) const PRELUDE: &str = concat!(
     "(function (host) { 'use strict';\n",
     include_str!("prelude/1-capture.js"),
     include_str!("prelude/2-json.js"),
@@ -220,9 +221,7 @@ impl Vm {
             limits: &self.limits,
             budget_total: start.budget_total,
         };
-        let mut options = EvalOptions::default();
-        options.filename = Some("bellwether:prelude".to_owned());
-        let prelude: Function<'js> = ctx.eval_with_options(PRELUDE, options)?;
+        let prelude = compiled::function(ctx, Own::Prelude)?;
         let entries: Entries<'js> = prelude.call((host.table(ctx)?,))?;
         ctx.store_userdata(entries)
             .map_err(|_| rquickjs::Error::Unknown)?;
