@@ -33,6 +33,7 @@ mod settle;
 mod state;
 mod trip;
 mod vm;
+mod waiting;
 mod web;
 
 pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};

@@ -19,6 +19,7 @@ use crate::script::Script;
 use crate::settle::settle;
 use crate::state::{End, State};
 use crate::trip::{Limit, Trip};
+use crate::waiting;
 use crate::web;
 
 pub(crate) const PRELUDE: &str = concat!(
@@ -81,9 +82,8 @@ const _: fn() = || {
 pub(crate) enum Entry {
     Start,
     Threw,
-    Settle,
-    SettleJson,
     Refuse,
+    RefuseValue,
     Track,
     ReportUnhandled,
     Poison,
@@ -225,6 +225,7 @@ impl Vm {
         let entries: Entries<'js> = prelude.call((host.table(ctx)?,))?;
         ctx.store_userdata(entries)
             .map_err(|_| rquickjs::Error::Unknown)?;
+        waiting::prepare(ctx)?;
         let program = start.script.program();
         match host::compile(ctx, 0, &program.text) {
             Ok(body) => {
