@@ -1,6 +1,6 @@
 //! The VM's own JavaScript, compiled once a process: each new VM reads the bytecode, which takes a fraction of the time.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rquickjs::loader::Loader as _;
 use rquickjs::loader::bundle::{Bundle, HasByteCode};
@@ -21,6 +21,8 @@ pub(crate) enum Own {
 struct Compiled {
     text: &'static str,
     bytecode: OnceLock<Vec<u8>>,
+    /// Held by whoever compiles it; others that want it wait.
+    compiling: Mutex<()>,
 }
 
 static PRELUDE: Compiled = Compiled::of(vm::PRELUDE);
@@ -39,7 +41,24 @@ impl Compiled {
         Self {
             text,
             bytecode: OnceLock::new(),
+            compiling: Mutex::new(()),
         }
+    }
+
+    /// Sees to it that there is bytecode. A want of memory today is none tomorrow: only what has come about is kept.
+    fn ready(&self, name: &str) -> rquickjs::Result<()> {
+        if self.bytecode.get().is_some() {
+            return Ok(());
+        }
+        let _compiling = self
+            .compiling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.bytecode.get().is_none() {
+            let bytecode = self.compile(name)?;
+            self.bytecode.get_or_init(|| bytecode);
+        }
+        Ok(())
     }
 
     /// Compiles it in an interpreter of its own: a VM's heap is the script's, and its limits are for that.
@@ -64,13 +83,17 @@ impl HasByteCode<'static> for &'static Compiled {
     }
 }
 
+/// Compiles what every VM needs, before there is one: for a process that waits for its first.
+pub(crate) fn prepare() {
+    let (name, compiled) = OWN[Own::Prelude as usize];
+    // The first VM tries again, and says what is wrong.
+    let _ = compiled.ready(name);
+}
+
 /// One of our functions as a value of this VM.
 pub(crate) fn function<'js>(ctx: &Ctx<'js>, own: Own) -> rquickjs::Result<Function<'js>> {
     let (name, compiled) = OWN[own as usize];
-    if compiled.bytecode.get().is_none() {
-        let bytecode = compiled.compile(name)?;
-        compiled.bytecode.get_or_init(|| bytecode);
-    }
+    compiled.ready(name)?;
     let (module, _) = Bundle(&OWN[..]).load(ctx, name, None)?.eval()?;
     module.get("default")
 }
