@@ -283,7 +283,7 @@ impl Host<'_> {
         };
         set(ctx, table, "compile", Function::new(ctx.clone(), compile)?)?;
         let shared = self.shared.clone();
-        let returned = move |text: String| shared.lock().end = Some(End::Returned(text.into()));
+        let returned = move |text: String| shared.lock().ended(End::Returned(text.into()));
         set(
             ctx,
             table,
@@ -304,7 +304,7 @@ impl Host<'_> {
                     column,
                     stack,
                 };
-                state.end = Some(End::Threw(Box::new(error)));
+                state.ended(End::Threw(Box::new(error)));
             };
         set(ctx, table, "threw", Function::new(ctx.clone(), threw)?)
     }

@@ -62,7 +62,7 @@ pub(crate) struct Issue {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) commands: Vec<Command>,
-    pub(crate) end: Option<End>,
+    end: Option<End>,
     pub(crate) contexts: Contexts,
     pub(crate) now: Millis,
     pub(crate) spent: u64,
@@ -136,6 +136,16 @@ impl State {
         self.contexts
             .begin_turn(version, pending.is_none_or(|pending| pending.rolling));
         pending
+    }
+
+    /// The script has returned or thrown; the last end counts.
+    pub(crate) fn ended(&mut self, end: End) {
+        self.end = Some(end);
+        self.trip.end();
+    }
+
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
     }
 
     pub(crate) fn waits_for(&self, target: Target) -> bool {

@@ -43,6 +43,13 @@ const QUICKJS: &str = "quickjs-ng 0.16.2 (rquickjs 0.14.0)";
 /// How often the job loop looks at the clock by itself: native jobs never reach the interrupt handler.
 const JOBS_BETWEEN_CHECKS: u32 = 1024;
 
+/// Where the interpreter first looks for cycles of garbage, as a part of the limit on its heap, and at the least and the most.
+/// What is in no cycle is freed at once, and the prelude leaves none behind; its own threshold of 256 KiB is less than a new
+/// VM has.
+const CYCLES_HEAP_PARTS: usize = 64;
+const CYCLES_BYTES_MIN: usize = 256 * 1024;
+const CYCLES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What a VM starts from. All of it is recorded by the caller: the same start and settlements give the same turns.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -167,6 +174,7 @@ impl Vm {
                     vm.broken(&ctx);
                 }
                 vm.run_jobs(&ctx);
+                vm.look_back(&ctx);
             }),
             None => vm.trip.reach(Limit::Heap),
         }
@@ -208,6 +216,7 @@ impl Vm {
                     self.broken(&ctx);
                 }
                 self.run_jobs(&ctx);
+                self.look_back(&ctx);
             });
         }
         self.end_turn()
@@ -244,7 +253,7 @@ impl Vm {
     /// Runs what the turn has set going, until nothing is left, the script has ended or a limit is reached.
     fn run_jobs(&self, ctx: &Ctx<'_>) {
         let mut jobs: u32 = 0;
-        while self.trip.reached().is_none() && self.shared.lock().end.is_none() {
+        while !self.trip.is_over() {
             if !ctx.execute_pending_job() {
                 return;
             }
@@ -269,28 +278,28 @@ impl Vm {
         }
     }
 
+    /// What a turn has left behind in the interpreter.
+    fn look_back(&self, ctx: &Ctx<'_>) {
+        if self.trip.take_rejected()
+            && self.trip.reached().is_none()
+            && entry(ctx, Entry::ReportUnhandled).is_some()
+            && call(ctx, Entry::ReportUnhandled, ()).is_err()
+        {
+            self.broken(ctx);
+        }
+        // A job that was lost for want of memory leaves only its error behind.
+        if ctx.has_exception()
+            && let Some(limit) = limit_of(&ctx.catch())
+        {
+            self.trip.reach(limit);
+        }
+    }
+
     /// Closes a turn: what it asked for, and where the script stands.
     fn end_turn(&mut self) -> Turn {
-        if let Some(context) = &self.context {
-            context.with(|ctx| {
-                if self.trip.take_rejected()
-                    && self.trip.reached().is_none()
-                    && entry(&ctx, Entry::ReportUnhandled).is_some()
-                    && call(&ctx, Entry::ReportUnhandled, ()).is_err()
-                {
-                    self.broken(&ctx);
-                }
-                // A job that was lost for want of memory leaves only its error behind.
-                if ctx.has_exception()
-                    && let Some(limit) = limit_of(&ctx.catch())
-                {
-                    self.trip.reach(limit);
-                }
-            });
-        }
         let mut state = self.shared.lock();
         let mut commands = mem::take(&mut state.commands);
-        let end = state.end.take();
+        let end = state.take_end();
         let waits = state.waits();
         drop(state);
         let status = if let Some(limit) = self.trip.reached() {
@@ -315,6 +324,8 @@ impl Vm {
 fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
     let runtime = Runtime::new()?;
     runtime.set_memory_limit(limits.heap_bytes);
+    let cycles_bytes = limits.heap_bytes / CYCLES_HEAP_PARTS;
+    runtime.set_gc_threshold(cycles_bytes.clamp(CYCLES_BYTES_MIN, CYCLES_BYTES_MAX));
     runtime.set_max_stack_size(limits.stack_bytes.clamp(1, Limits::STACK_BYTES_MAX));
     let interrupt = Arc::clone(trip);
     runtime.set_interrupt_handler(Some(Box::new(move || interrupt.must_end())));
