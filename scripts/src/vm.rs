@@ -387,3 +387,70 @@ fn stalled() -> ScriptError {
         stack: String::new(),
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::command::{About, Answer, Command};
+    use crate::script::parse;
+
+    /// What the prelude keeps of calls that are settled and of barriers that have ended is freed at once: the search for
+    /// cycles, which is put off until the heap is large, finds nothing.
+    #[test]
+    fn the_prelude_leaves_no_cycles() {
+        let source = "export const meta = { name: 'cycles', description: 'Leaves nothing' }
+            const items = Array.from({ length: 50 }, (_, i) => i)
+            await pipeline(items, (i) => agent('one ' + i), (r, i) => agent('two ' + i), (r, i) => i % 2 ? null : i)
+            await parallel(items.map((i) => async () => { await agent('lane ' + i); if (i % 2) throw new Error('odd') }))
+            await Promise.allSettled(items.map((i) => agent('all ' + i, { label: 'x' })))
+            await Promise.race([agent('race'), sleep(1), new Promise((done) => setTimeout(done, 1))])
+            await Promise.any([attempt('any'), agent('other')])
+            await agent('last')";
+        let limits = Limits::default();
+        let script = parse(source, "cycles.js", &limits).unwrap();
+        let start = Start {
+            script: &script,
+            args: None,
+            limits: &limits,
+            seed: [0; 32],
+            time: 0,
+            budget_total: None,
+        };
+        let (mut vm, mut turn) = Vm::start(&start);
+        let mut open = Vec::new();
+        let mut is_last = false;
+        loop {
+            assert_eq!(turn.status, TurnStatus::Running);
+            for command in &turn.commands {
+                match command {
+                    Command::Call(call) if &*call.prompt == "last" => is_last = true,
+                    Command::Call(call) => open.push(Target::Call(call.number)),
+                    Command::Timer { timer, .. } => open.push(Target::Timer(*timer)),
+                    _ => {}
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+            let target = open.remove(0);
+            let settlement = Settlement {
+                target,
+                answer: match target {
+                    Target::Call(_) => Answer::Value("\"done\"".into()),
+                    Target::Timer(_) => Answer::Fired,
+                },
+                time: 0,
+                version: Digest::default(),
+                spent: 0,
+                about: About::default(),
+            };
+            turn = vm.deliver(&[settlement]).remove(0);
+        }
+        assert!(is_last, "all of it has run");
+        let runtime = vm.context.as_ref().unwrap().runtime();
+        let before = runtime.memory_usage().malloc_size;
+        runtime.run_gc();
+        assert_eq!(runtime.memory_usage().malloc_size, before);
+    }
+}
