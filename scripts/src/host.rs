@@ -8,15 +8,15 @@ use bellwether_journal::record::{CallKind, Level, ScriptError};
 use rquickjs::function::Opt;
 use rquickjs::{Ctx, Function, IntoJs, Module, Object, Value};
 
-use crate::library;
+use crate::compiled::{self, Own};
 use crate::limits::Limits;
 use crate::script::parse;
 use crate::state::{End, Form, Issue, State};
 use crate::trip::{Limit, Trip};
-use crate::{duration, paths, web};
+use crate::{duration, paths, waiting, web};
 
 /// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
-pub(crate) const TABLE_VERSION: u32 = 4;
+pub(crate) const TABLE_VERSION: u32 = 5;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
 const MODULE: &str = "script:";
@@ -86,26 +86,29 @@ impl Host<'_> {
             ("workflow", CallKind::Workflow, Form::Value),
         ] {
             let shared = self.shared.clone();
-            // `true` when it was taken, `false` at a limit, nothing when the prompt is no text.
-            let issue = move |slot: u32,
+            // The call's promise, `false` at a limit, nothing when the prompt is no text.
+            let issue = move |ctx: Ctx<'js>,
                               prompt: rquickjs::String<'js>,
-                              options: Option<String>,
-                              label: Option<String>,
-                              phase: Option<String>,
-                              line: f64,
-                              rolling: bool| {
-                let prompt = prompt.to_string().ok()?;
-                Some(shared.lock().issue(Issue {
-                    kind,
-                    form,
-                    slot,
-                    prompt,
-                    options,
-                    label,
-                    phase,
-                    line: whole(line),
-                    rolling,
-                }))
+                              line: Value<'js>,
+                              rolling: bool,
+                              phase: Opt<Option<String>>,
+                              options: Opt<Option<String>>,
+                              label: Opt<Option<String>>| {
+                let Ok(prompt) = prompt.to_string() else {
+                    return Ok(Value::new_undefined(ctx));
+                };
+                waiting::promise(&ctx, || {
+                    shared.lock().issue(Issue {
+                        kind,
+                        form,
+                        prompt,
+                        options: options.0.flatten(),
+                        label: label.0.flatten(),
+                        phase: phase.0.flatten(),
+                        line: line.as_number().map_or(0, whole),
+                        rolling,
+                    })
+                })
             };
             set(ctx, table, name, Function::new(ctx.clone(), issue)?)?;
         }
@@ -119,15 +122,31 @@ impl Host<'_> {
         let phase = move |title: String| shared.lock().phase(title);
         set(ctx, table, "phase", Function::new(ctx.clone(), phase)?)?;
         let shared = self.shared.clone();
-        let timer = move |slot: u32, milliseconds: f64, rolling: bool| {
-            let timer = shared
-                .lock()
-                .arm(slot, whole_long(milliseconds.ceil()), rolling);
-            timer.map_or(-1.0, |timer| f64::from(timer.0))
+        let sleep = move |ctx: Ctx<'js>, milliseconds: f64, rolling: bool| {
+            waiting::promise(&ctx, || {
+                let armed = shared.lock().arm(whole_long(milliseconds.ceil()), rolling);
+                armed.map(|(_, slot)| slot)
+            })
+        };
+        set(ctx, table, "sleep", Function::new(ctx.clone(), sleep)?)?;
+        let shared = self.shared.clone();
+        let timer = move |ctx: Ctx<'js>, fire: Function<'js>, milliseconds: f64| {
+            // Whatever a callback does is not followed.
+            let armed = shared.lock().arm(whole_long(milliseconds.ceil()), true);
+            let Some((timer, slot)) = armed else {
+                return Ok(-1.0);
+            };
+            waiting::put(&ctx, slot, fire, None)?;
+            Ok::<_, rquickjs::Error>(f64::from(timer.0))
         };
         set(ctx, table, "timer", Function::new(ctx.clone(), timer)?)?;
         let shared = self.shared.clone();
-        let clear = move |timer: f64| shared.lock().disarm(TimerNumber(whole(timer)));
+        let clear = move |ctx: Ctx<'js>, timer: f64| {
+            let slot = shared.lock().disarm(TimerNumber(whole(timer)));
+            if let Some(slot) = slot {
+                waiting::take(&ctx, slot);
+            }
+        };
         set(ctx, table, "clearTimer", Function::new(ctx.clone(), clear)?)?;
         let shared = self.shared.clone();
         let now = move || shared.lock().now as f64;
@@ -238,9 +257,9 @@ impl Host<'_> {
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
         set(ctx, table, "isName", Function::new(ctx.clone(), is_name)?)?;
-        let patterns = |ctx: Ctx<'js>| library::compile(&ctx, "patterns", library::PATTERNS);
+        let patterns = |ctx: Ctx<'js>| compiled::function(&ctx, Own::Patterns);
         set(ctx, table, "library", Function::new(ctx.clone(), patterns)?)?;
-        let web = |ctx: Ctx<'js>| library::compile(&ctx, "web", library::WEB);
+        let web = |ctx: Ctx<'js>| compiled::function(&ctx, Own::Web);
         set(ctx, table, "web", Function::new(ctx.clone(), web)?)?;
         web::fill(ctx, table)?;
         let (shared, limits) = (self.shared.clone(), self.limits.clone());
@@ -264,7 +283,7 @@ impl Host<'_> {
         };
         set(ctx, table, "compile", Function::new(ctx.clone(), compile)?)?;
         let shared = self.shared.clone();
-        let returned = move |text: String| shared.lock().end = Some(End::Returned(text.into()));
+        let returned = move |text: String| shared.lock().ended(End::Returned(text.into()));
         set(
             ctx,
             table,
@@ -285,7 +304,7 @@ impl Host<'_> {
                     column,
                     stack,
                 };
-                state.end = Some(End::Threw(Box::new(error)));
+                state.ended(End::Threw(Box::new(error)));
             };
         set(ctx, table, "threw", Function::new(ctx.clone(), threw)?)
     }

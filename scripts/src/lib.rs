@@ -14,6 +14,7 @@ pub mod outline;
 pub mod process;
 
 mod command;
+mod compiled;
 mod context;
 mod cpu;
 mod duration;
@@ -32,6 +33,7 @@ mod settle;
 mod state;
 mod trip;
 mod vm;
+mod waiting;
 mod web;
 
 pub use command::{About, Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};

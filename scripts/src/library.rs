@@ -1,8 +1,5 @@
 //! The JavaScript of `scripts/library`, each as one function of what it stands on.
 
-use rquickjs::context::EvalOptions;
-use rquickjs::{Ctx, Function};
-
 /// The text of the patterns (X08): a function of `attempt`, `pipeline` and what `prelude/7-patterns.js` holds for it.
 pub(crate) const PATTERNS: &str = concat!(
     "(function (attempt, pipeline, held) { 'use strict';\n",
@@ -20,14 +17,3 @@ pub(crate) const WEB: &str = concat!(
     include_str!("../library/web/text.js"),
     "return { URL, URLSearchParams, TextEncoder, TextDecoder, __proto__: null };\n})",
 );
-
-/// Compiles one of them.
-pub(crate) fn compile<'js>(
-    ctx: &Ctx<'js>,
-    name: &str,
-    text: &str,
-) -> rquickjs::Result<Function<'js>> {
-    let mut options = EvalOptions::default();
-    options.filename = Some(format!("bellwether:{name}"));
-    ctx.eval_with_options(text, options)
-}

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::command::{About, Answer, Nothing, Settlement, Target};
 use crate::state::{Form, Pending};
 use crate::vm::{Entry, call};
+use crate::waiting;
 
 /// Settles the promise of `pending`.
 pub(crate) fn settle(
@@ -17,36 +18,45 @@ pub(crate) fn settle(
     pending: Pending,
     settlement: &Settlement,
 ) -> rquickjs::Result<()> {
-    let slot = pending.slot;
-    match (&settlement.answer, pending.form) {
-        (Answer::Fired, _) => call(
+    let (Some(resolve), reject) = waiting::take(ctx, pending.slot) else {
+        return Err(rquickjs::Error::Unknown);
+    };
+    let refuse = |code: &str, message: &str, is_cap: bool| {
+        let name = error_name(code);
+        call(
             ctx,
-            Entry::Settle,
-            (slot, Value::new_undefined(ctx.clone())),
-        ),
+            Entry::Refuse,
+            (reject.clone(), code, name, message, is_cap),
+        )
+    };
+    let parsed = |text: &str| match ctx.json_parse(text) {
+        Ok(value) => resolve.call((value,)),
+        Err(_) => call(ctx, Entry::RefuseValue, (reject.clone(), ctx.catch())),
+    };
+    match (&settlement.answer, pending.form) {
+        (Answer::Fired, _) => resolve.call((Value::new_undefined(ctx.clone()),)),
         (Answer::Refused { code, message }, _) => {
             let is_cap = matches!(code.as_str(), "AGENT_CAP" | "BUDGET");
-            refuse(ctx, slot, code, message, is_cap)
+            refuse(code, message, is_cap)
         }
+        // Of an empty text the prelude says what it says of any value that is no JSON.
         (Answer::Value(text), Form::Attempt) => {
-            settle_attempt(ctx, slot, settlement, Ok(text.as_ref()))
+            parsed(&attempted(settlement, Ok(text.as_ref())).unwrap_or_default())
         }
         (Answer::Nothing(nothing), Form::Attempt) => {
-            settle_attempt(ctx, slot, settlement, Err(nothing))
+            parsed(&attempted(settlement, Err(nothing)).unwrap_or_default())
         }
         (Answer::Value(text), Form::Value | Form::Landing) => match plain_string(text) {
-            Some(plain) => call(ctx, Entry::Settle, (slot, plain.as_ref())),
-            None => call(ctx, Entry::SettleJson, (slot, text.as_ref())),
+            Some(plain) => resolve.call((plain.as_ref(),)),
+            None => parsed(text),
         },
-        (Answer::Nothing(nothing), Form::Landing) => {
-            refuse(ctx, slot, "MERGE", why(nothing).1, false)
-        }
+        (Answer::Nothing(nothing), Form::Landing) => refuse("MERGE", why(nothing).1, false),
         (Answer::Nothing(nothing), Form::Value) => match nothing {
             Nothing::Failed {
                 kind: FailureKind::Schema,
                 message,
-            } => refuse(ctx, slot, "SCHEMA", message, false),
-            _ => call(ctx, Entry::Settle, (slot, Value::new_null(ctx.clone()))),
+            } => refuse("SCHEMA", message, false),
+            _ => resolve.call((Value::new_null(ctx.clone()),)),
         },
     }
 }
@@ -79,18 +89,7 @@ struct Used {
     cost: Option<f64>,
 }
 
-/// Settles with a record of how it went.
-fn settle_attempt(
-    ctx: &Ctx<'_>,
-    slot: u32,
-    settlement: &Settlement,
-    came: Result<&str, &Nothing>,
-) -> rquickjs::Result<()> {
-    // Of an empty text the prelude says what it says of any value that is no JSON.
-    let text = attempted(settlement, came).unwrap_or_default();
-    call(ctx, Entry::SettleJson, (slot, text))
-}
-
+/// A record of how it went, as JSON text.
 fn attempted(settlement: &Settlement, came: Result<&str, &Nothing>) -> serde_json::Result<String> {
     let About {
         usage,
@@ -130,18 +129,6 @@ fn why(nothing: &Nothing) -> (&str, &str) {
         Nothing::Skipped => ("skipped", "a person skipped it"),
         Nothing::Cancelled => ("cancelled", "it was stopped"),
     }
-}
-
-/// Rejects the promise in `slot` with an error of this code; one of a cap rejects a whole fan-out (P04).
-fn refuse(
-    ctx: &Ctx<'_>,
-    slot: u32,
-    code: &str,
-    message: &str,
-    is_cap: bool,
-) -> rquickjs::Result<()> {
-    let name = error_name(code);
-    call(ctx, Entry::Refuse, (slot, code, name, message, is_cap))
 }
 
 /// The text of a JSON string, the most frequent answer, without a way through the interpreter's parser.

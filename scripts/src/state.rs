@@ -37,7 +37,7 @@ pub(crate) enum Form {
 /// What waits for a settlement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
-    /// Where the prelude keeps its promise.
+    /// Where its promise waits (waiting.rs).
     pub(crate) slot: u32,
     /// What the promise is to come to.
     pub(crate) form: Form,
@@ -51,7 +51,6 @@ pub(crate) struct Pending {
 pub(crate) struct Issue {
     pub(crate) kind: CallKind,
     pub(crate) form: Form,
-    pub(crate) slot: u32,
     pub(crate) prompt: String,
     pub(crate) options: Option<String>,
     pub(crate) label: Option<String>,
@@ -63,7 +62,7 @@ pub(crate) struct Issue {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) commands: Vec<Command>,
-    pub(crate) end: Option<End>,
+    end: Option<End>,
     pub(crate) contexts: Contexts,
     pub(crate) now: Millis,
     pub(crate) spent: u64,
@@ -71,6 +70,9 @@ pub(crate) struct State {
     pub(crate) scripts: Vec<Script>,
     calls: HashMap<CallNumber, Pending>,
     timers: HashMap<TimerNumber, Pending>,
+    /// Slots that were used and are free, and how many there are in all.
+    free_slots: Vec<u32>,
+    slots: u32,
     next_call: CallNumber,
     next_timer: TimerNumber,
     seed: [u8; 32],
@@ -101,6 +103,8 @@ impl State {
             scripts: vec![script],
             calls: HashMap::new(),
             timers: HashMap::new(),
+            free_slots: Vec::new(),
+            slots: 0,
             next_call: CallNumber::default(),
             next_timer: TimerNumber::default(),
             seed,
@@ -123,6 +127,7 @@ impl State {
             Target::Call(number) => self.calls.remove(&number),
             Target::Timer(number) => self.timers.remove(&number),
         };
+        self.free_slots.extend(pending.map(|pending| pending.slot));
         let version = pending
             .and_then(|pending| pending.armed_in)
             .map_or(settlement.version, |armed_in| {
@@ -131,6 +136,16 @@ impl State {
         self.contexts
             .begin_turn(version, pending.is_none_or(|pending| pending.rolling));
         pending
+    }
+
+    /// The script has returned or thrown; the last end counts.
+    pub(crate) fn ended(&mut self, end: End) {
+        self.end = Some(end);
+        self.trip.end();
+    }
+
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
     }
 
     pub(crate) fn waits_for(&self, target: Target) -> bool {
@@ -158,10 +173,19 @@ impl State {
         true
     }
 
-    pub(crate) fn issue(&mut self, issue: Issue) -> bool {
+    /// A place for a promise.
+    fn slot(&mut self) -> u32 {
+        self.free_slots.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        })
+    }
+
+    /// The slot in which the call's promise is to wait; `None` at the limit.
+    pub(crate) fn issue(&mut self, issue: Issue) -> Option<u32> {
         let bytes = issue.prompt.len() + issue.options.as_ref().map_or(0, String::len);
         if !self.charge(COMMAND_BYTES + bytes + issue.label.as_ref().map_or(0, String::len)) {
-            return false;
+            return None;
         }
         let number = self.next_call;
         self.next_call = number.next();
@@ -179,14 +203,15 @@ impl State {
             line: issue.line,
         };
         self.commands.push(Command::Call(Box::new(call)));
+        let slot = self.slot();
         let pending = Pending {
-            slot: issue.slot,
+            slot,
             form: issue.form,
             rolling: issue.rolling,
             armed_in: None,
         };
         self.calls.insert(number, pending);
-        true
+        Some(slot)
     }
 
     /// One text for the many calls of a phase.
@@ -219,19 +244,15 @@ impl State {
         accepted
     }
 
-    /// The timer's number; `None` at the limit.
-    pub(crate) fn arm(
-        &mut self,
-        slot: u32,
-        milliseconds: u64,
-        rolling: bool,
-    ) -> Option<TimerNumber> {
+    /// The timer's number, and the slot in which its function is to wait; `None` at the limit.
+    pub(crate) fn arm(&mut self, milliseconds: u64, rolling: bool) -> Option<(TimerNumber, u32)> {
         let timer = self.next_timer;
         if !self.charge(COMMAND_BYTES) {
             return None;
         }
         self.next_timer = timer.next();
         let context = self.contexts.of(rolling);
+        let slot = self.slot();
         self.timers.insert(
             timer,
             Pending {
@@ -246,7 +267,7 @@ impl State {
             milliseconds,
             context,
         });
-        Some(timer)
+        Some((timer, slot))
     }
 
     /// The slot that the timer had, if it was armed.
@@ -254,6 +275,7 @@ impl State {
         let pending = self.timers.remove(&timer)?;
         self.charge(COMMAND_BYTES);
         self.commands.push(Command::ClearTimer { timer });
+        self.free_slots.push(pending.slot);
         Some(pending.slot)
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Trip {
     deadline: AtomicU64,
     /// A promise was rejected in this turn that nobody handled then.
     rejected: AtomicBool,
+    /// The script has returned or thrown: nothing of it runs any more.
+    ended: AtomicBool,
     /// Set by the host when it wants nothing more of this VM.
     abandoned: Arc<AtomicBool>,
 }
@@ -98,6 +100,16 @@ impl Trip {
     /// Whether there was such a promise since this was asked last.
     pub(crate) fn take_rejected(&self) -> bool {
         self.rejected.swap(false, Ordering::Relaxed)
+    }
+
+    /// The script has returned or thrown.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more may run: the script has ended, or a limit has ended it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) || self.reached().is_some()
     }
 
     /// The first limit that is reached counts.

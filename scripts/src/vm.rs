@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Millis, ScriptError};
-use rquickjs::context::{EvalOptions, intrinsic};
+use rquickjs::context::intrinsic;
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
 use crate::command::{Settlement, Target, Turn, TurnStatus};
+use crate::compiled::{self, Own};
 use crate::host::{self, Host, Shared};
 use crate::library;
 use crate::limits::Limits;
@@ -18,9 +19,10 @@ use crate::script::Script;
 use crate::settle::settle;
 use crate::state::{End, State};
 use crate::trip::{Limit, Trip};
+use crate::waiting;
 use crate::web;
 
-const PRELUDE: &str = concat!(
+pub(crate) const PRELUDE: &str = concat!(
     "(function (host) { 'use strict';\n",
     include_str!("prelude/1-capture.js"),
     include_str!("prelude/2-json.js"),
@@ -40,6 +42,13 @@ const QUICKJS: &str = "quickjs-ng 0.16.2 (rquickjs 0.14.0)";
 
 /// How often the job loop looks at the clock by itself: native jobs never reach the interrupt handler.
 const JOBS_BETWEEN_CHECKS: u32 = 1024;
+
+/// Where the interpreter first looks for cycles of garbage, as a part of the limit on its heap, and at the least and the most.
+/// What is in no cycle is freed at once, and the prelude leaves none behind; its own threshold of 256 KiB is less than a new
+/// VM has.
+const CYCLES_HEAP_PARTS: usize = 64;
+const CYCLES_BYTES_MIN: usize = 256 * 1024;
+const CYCLES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a VM starts from. All of it is recorded by the caller: the same start and settlements give the same turns.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +89,8 @@ const _: fn() = || {
 pub(crate) enum Entry {
     Start,
     Threw,
-    Settle,
-    SettleJson,
     Refuse,
+    RefuseValue,
     Track,
     ReportUnhandled,
     Poison,
@@ -166,6 +174,7 @@ impl Vm {
                     vm.broken(&ctx);
                 }
                 vm.run_jobs(&ctx);
+                vm.look_back(&ctx);
             }),
             None => vm.trip.reach(Limit::Heap),
         }
@@ -207,6 +216,7 @@ impl Vm {
                     self.broken(&ctx);
                 }
                 self.run_jobs(&ctx);
+                self.look_back(&ctx);
             });
         }
         self.end_turn()
@@ -220,12 +230,11 @@ impl Vm {
             limits: &self.limits,
             budget_total: start.budget_total,
         };
-        let mut options = EvalOptions::default();
-        options.filename = Some("bellwether:prelude".to_owned());
-        let prelude: Function<'js> = ctx.eval_with_options(PRELUDE, options)?;
+        let prelude = compiled::function(ctx, Own::Prelude)?;
         let entries: Entries<'js> = prelude.call((host.table(ctx)?,))?;
         ctx.store_userdata(entries)
             .map_err(|_| rquickjs::Error::Unknown)?;
+        waiting::prepare(ctx)?;
         let program = start.script.program();
         match host::compile(ctx, 0, &program.text) {
             Ok(body) => {
@@ -244,7 +253,7 @@ impl Vm {
     /// Runs what the turn has set going, until nothing is left, the script has ended or a limit is reached.
     fn run_jobs(&self, ctx: &Ctx<'_>) {
         let mut jobs: u32 = 0;
-        while self.trip.reached().is_none() && self.shared.lock().end.is_none() {
+        while !self.trip.is_over() {
             if !ctx.execute_pending_job() {
                 return;
             }
@@ -269,28 +278,28 @@ impl Vm {
         }
     }
 
+    /// What a turn has left behind in the interpreter.
+    fn look_back(&self, ctx: &Ctx<'_>) {
+        if self.trip.take_rejected()
+            && self.trip.reached().is_none()
+            && entry(ctx, Entry::ReportUnhandled).is_some()
+            && call(ctx, Entry::ReportUnhandled, ()).is_err()
+        {
+            self.broken(ctx);
+        }
+        // A job that was lost for want of memory leaves only its error behind.
+        if ctx.has_exception()
+            && let Some(limit) = limit_of(&ctx.catch())
+        {
+            self.trip.reach(limit);
+        }
+    }
+
     /// Closes a turn: what it asked for, and where the script stands.
     fn end_turn(&mut self) -> Turn {
-        if let Some(context) = &self.context {
-            context.with(|ctx| {
-                if self.trip.take_rejected()
-                    && self.trip.reached().is_none()
-                    && entry(&ctx, Entry::ReportUnhandled).is_some()
-                    && call(&ctx, Entry::ReportUnhandled, ()).is_err()
-                {
-                    self.broken(&ctx);
-                }
-                // A job that was lost for want of memory leaves only its error behind.
-                if ctx.has_exception()
-                    && let Some(limit) = limit_of(&ctx.catch())
-                {
-                    self.trip.reach(limit);
-                }
-            });
-        }
         let mut state = self.shared.lock();
         let mut commands = mem::take(&mut state.commands);
-        let end = state.end.take();
+        let end = state.take_end();
         let waits = state.waits();
         drop(state);
         let status = if let Some(limit) = self.trip.reached() {
@@ -315,6 +324,8 @@ impl Vm {
 fn new_context(limits: &Limits, trip: &Arc<Trip>) -> rquickjs::Result<Context> {
     let runtime = Runtime::new()?;
     runtime.set_memory_limit(limits.heap_bytes);
+    let cycles_bytes = limits.heap_bytes / CYCLES_HEAP_PARTS;
+    runtime.set_gc_threshold(cycles_bytes.clamp(CYCLES_BYTES_MIN, CYCLES_BYTES_MAX));
     runtime.set_max_stack_size(limits.stack_bytes.clamp(1, Limits::STACK_BYTES_MAX));
     let interrupt = Arc::clone(trip);
     runtime.set_interrupt_handler(Some(Box::new(move || interrupt.must_end())));
@@ -374,5 +385,72 @@ fn stalled() -> ScriptError {
         line: 0,
         column: 0,
         stack: String::new(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::command::{About, Answer, Command};
+    use crate::script::parse;
+
+    /// What the prelude keeps of calls that are settled and of barriers that have ended is freed at once: the search for
+    /// cycles, which is put off until the heap is large, finds nothing.
+    #[test]
+    fn the_prelude_leaves_no_cycles() {
+        let source = "export const meta = { name: 'cycles', description: 'Leaves nothing' }
+            const items = Array.from({ length: 50 }, (_, i) => i)
+            await pipeline(items, (i) => agent('one ' + i), (r, i) => agent('two ' + i), (r, i) => i % 2 ? null : i)
+            await parallel(items.map((i) => async () => { await agent('lane ' + i); if (i % 2) throw new Error('odd') }))
+            await Promise.allSettled(items.map((i) => agent('all ' + i, { label: 'x' })))
+            await Promise.race([agent('race'), sleep(1), new Promise((done) => setTimeout(done, 1))])
+            await Promise.any([attempt('any'), agent('other')])
+            await agent('last')";
+        let limits = Limits::default();
+        let script = parse(source, "cycles.js", &limits).unwrap();
+        let start = Start {
+            script: &script,
+            args: None,
+            limits: &limits,
+            seed: [0; 32],
+            time: 0,
+            budget_total: None,
+        };
+        let (mut vm, mut turn) = Vm::start(&start);
+        let mut open = Vec::new();
+        let mut is_last = false;
+        loop {
+            assert_eq!(turn.status, TurnStatus::Running);
+            for command in &turn.commands {
+                match command {
+                    Command::Call(call) if &*call.prompt == "last" => is_last = true,
+                    Command::Call(call) => open.push(Target::Call(call.number)),
+                    Command::Timer { timer, .. } => open.push(Target::Timer(*timer)),
+                    _ => {}
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+            let target = open.remove(0);
+            let settlement = Settlement {
+                target,
+                answer: match target {
+                    Target::Call(_) => Answer::Value("\"done\"".into()),
+                    Target::Timer(_) => Answer::Fired,
+                },
+                time: 0,
+                version: Digest::default(),
+                spent: 0,
+                about: About::default(),
+            };
+            turn = vm.deliver(&[settlement]).remove(0);
+        }
+        assert!(is_last, "all of it has run");
+        let runtime = vm.context.as_ref().unwrap().runtime();
+        let before = runtime.memory_usage().malloc_size;
+        runtime.run_gc();
+        assert_eq!(runtime.memory_usage().malloc_size, before);
     }
 }

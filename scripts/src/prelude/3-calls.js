@@ -1,37 +1,22 @@
-// Calls: agent(), attempt() and timers. What waits for a settlement has a slot; the host knows which slot belongs to which number.
+// Calls: agent(), attempt() and timers. The host makes the promise of each and settles it; only refusals come from here.
 
-const resolvers = list(), rejecters = list(), free = list();
-let freeCount = 0, slotCount = 0;
+const { call: issueCall, attempt: issueAttempt } = host;
 
-const takeSlot = () => freeCount > 0 ? free[--freeCount] : slotCount++;
-
-const freeSlot = (slot) => {
-  resolvers[slot] = rejecters[slot] = undefined;
-  free[freeCount++] = slot;
+// What the host has made of a call: its promise, or nothing at a limit, where the VM is to end now.
+const promised = (promise) => {
+  if (typeof promise !== 'object') for (;;);
+  return promise;
 };
 
-// Called by the host, once for each settlement.
-const settle = (slot, value) => {
-  const resolve = resolvers[slot];
-  freeSlot(slot);
-  resolve(value);
-};
-const settleJson = (slot, text) => {
-  let value;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    guard(error);
-    return refuse(slot, 'INVALID_VALUE', 'InvalidValueError', 'the value that came is no JSON', false);
-  }
-  settle(slot, value);
-};
-const refuse = (slot, code, name, message, isOfCap) => {
-  const reject = rejecters[slot];
-  freeSlot(slot);
+// Called by the host to reject what waits for a settlement.
+const refuse = (reject, code, name, message, isOfCap) => {
   const error = isOfCap ? failCap(NativeError, code, name, message) : fail(NativeError, code, message);
   if (!isOfCap) defineProperty(error, 'name', { value: name, configurable: true, writable: true, __proto__: null });
   reject(error);
+};
+const refuseValue = (reject, error) => {
+  guard(error);
+  refuse(reject, 'INVALID_VALUE', 'InvalidValueError', 'the value that came is no JSON', false);
 };
 
 const KNOWN = create(null);
@@ -60,12 +45,12 @@ const groupOf = (own, title) => own.group === undefined ? title : title === unde
 
 // agent() and attempt() issue the same call; they differ in what they give for it (settle.rs).
 const callAgent = (own, isAttempt, prompt, options, line) => {
-  const issue = isAttempt ? host.attempt : host.call;
+  const issue = isAttempt ? issueAttempt : issueCall;
   try {
     if (typeof prompt !== 'string') {
       throw fail(NativeTypeError, 'PROMPT', `${nameOf(isAttempt)}(prompt, options): the prompt is ${kindOf(prompt)}; give it a string`);
     }
-    if (!(prompt[0] > ' ') && trim(prompt) === '') {
+    if (!(prompt >= '!') && trim(prompt) === '') {
       throw fail(NativeTypeError, 'PROMPT', `${nameOf(isAttempt)}(prompt, options): the prompt is empty; say what the agent shall do`);
     }
     let label, phase = own.phase, json;
@@ -89,19 +74,31 @@ const callAgent = (own, isAttempt, prompt, options, line) => {
       }
       if (known !== undefined) json = toJson(known, 'options');
     }
-    const promise = new NativePromise(capture);
-    const slot = takeSlot();
-    resolvers[slot] = lastResolve;
-    rejecters[slot] = lastReject;
-    const group = own.group === undefined ? phase : groupOf(own, phase);
-    const from = typeof line === 'number' ? line : 0;
-    const accepted = issue(slot, prompt, json, label, group, from, own.rolling);
+    const group = groupOf(own, phase);
     // Half a surrogate pair is no text outside: the rare prompt with one is repaired.
-    if (accepted !== true) taken(accepted === false ? false : issue(slot, wellFormed(prompt), json, label, group, from, own.rolling));
-    return promise;
+    const promise = issue(prompt, line, own.rolling, group, json, label) ?? issue(wellFormed(prompt), line, own.rolling, group, json, label);
+    return promised(promise);
   } catch (error) {
     return rejected(guard(error));
   }
+};
+
+// The function that a script calls. What nearly all calls are, a prompt without options, takes the short way.
+const agentOf = (own, isAttempt) => {
+  const issue = isAttempt ? issueAttempt : issueCall, name = nameOf(isAttempt);
+  return {
+    [name](prompt, options, line) {
+      if (options === undefined && typeof prompt === 'string' && prompt >= '!') {
+        try {
+          const promise = issue(prompt, line, own.rolling, own.title);
+          if (typeof promise === 'object') return promise;
+        } catch (error) {
+          return rejected(guard(error));
+        }
+      }
+      return callAgent(own, isAttempt, prompt, options, line);
+    },
+  }[name];
 };
 
 const MILLISECONDS_MAX = 8.64e15;
@@ -117,11 +114,7 @@ const toMilliseconds = (value, what) => {
 const sleep = (own, duration) => {
   try {
     const milliseconds = toMilliseconds(duration, 'sleep(duration)');
-    const promise = new NativePromise(capture);
-    const slot = takeSlot();
-    resolvers[slot] = lastResolve;
-    taken(host.timer(slot, milliseconds, own.rolling) >= 0);
-    return promise;
+    return promised(host.sleep(milliseconds, own.rolling));
   } catch (error) {
     return rejected(guard(error));
   }
@@ -132,19 +125,16 @@ const setTimer = (callback, delay, values) => {
     throw fail(NativeTypeError, 'CALLBACK', `setTimeout(callback, ms): the callback is ${kindOf(callback)}; give a function`);
   }
   const milliseconds = +delay;
-  const slot = takeSlot();
-  resolvers[slot] = () => {
+  const fire = () => {
     try {
       apply(callback, undefined, values);
     } catch (error) {
       taken(host.log(1, `setTimeout: the callback threw ${describe(guard(error)).text}`));
     }
   };
-  return host.timer(slot, milliseconds > 0 ? (milliseconds > MILLISECONDS_MAX ? MILLISECONDS_MAX : milliseconds) : 0, true) + 1;
+  return host.timer(fire, milliseconds > 0 ? (milliseconds > MILLISECONDS_MAX ? MILLISECONDS_MAX : milliseconds) : 0) + 1;
 };
 
 const clearTimer = (id) => {
-  if (typeof id !== 'number') return;
-  const slot = host.clearTimer(id - 1);
-  if (slot !== undefined) freeSlot(slot);
+  if (typeof id === 'number') host.clearTimer(id - 1);
 };

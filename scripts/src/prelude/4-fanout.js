@@ -1,18 +1,20 @@
 // parallel, pipeline and the combinators of Promise: they own their barriers, and tell the host when a lane ends, so that
 // it knows what the code behind the barrier has waited for (docs/replay.md).
 
+const { open: openBarrier, lane: endLane, join: joinLanes } = host;
+
 const barrier = (count) => {
   const promise = new NativePromise(capture);
   const resolve = lastResolve, reject = lastReject;
   const results = list();
   for (let i = 0; i < count; i++) results[i] = undefined;
-  const id = count > 0 ? host.open(count) : -1;
+  const id = count > 0 ? openBarrier(count) : -1;
   let left = count;
   const end = (index, value) => {
     results[index] = value;
-    host.lane(id, index);
+    endLane(id, index);
     if (--left === 0) {
-      host.join(id);
+      joinLanes(id);
       resolve(asArray(results));
     }
   };
@@ -73,17 +75,26 @@ const pipeline = (items, stages) => {
   const { promise, end, abandon } = barrier(count);
   const all = list();
   for (let i = 0; i < count; i++) all[i] = items[i];
-  const walk = (i, k, previous) => {
-    if (k === stageCount) return end(i, previous);
+  const lane = (i) => {
+    // How many stages have ended. There is one at a time, so two functions do for all of them; the one that knows itself
+    // is let go at the end, since only a search for cycles would free it.
+    let k = 0, next;
     const drop = (error) => {
+      next = undefined;
       if (isCap(guard(error))) return abandon(i, error);
       taken(host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} threw ${describe(error).text}`));
       end(i, null);
     };
-    const next = (result) => {
-      if (result === null) dropped(i, k);
-      else walk(i, k + 1, result);
+    next = (value) => {
+      if (value !== null && ++k < stageCount) return walk(i, k, value, next, drop);
+      next = undefined;
+      if (value === null) taken(host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} gave null`));
+      end(i, value);
     };
+    if (stageCount === 0) end(i, all[i]);
+    else walk(i, 0, all[i], next, drop);
+  };
+  const walk = (i, k, previous, next, drop) => {
     let result;
     try {
       result = (0, stages[k])(previous, all[i], i);
@@ -97,11 +108,7 @@ const pipeline = (items, stages) => {
     resolve(result);
     onward(promise, next, drop);
   };
-  const dropped = (i, k) => {
-    taken(host.log(0, `pipeline: item ${i} dropped, since stage ${k + 1} gave null`));
-    end(i, null);
-  };
-  for (let i = 0; i < count; i++) walk(i, 0, all[i]);
+  for (let i = 0; i < count; i++) lane(i);
   return promise;
 };
 

@@ -1,14 +1,19 @@
 // Workflows: the script itself and those that it runs inline. Each has its own agent, workflow, phase and args.
 
-const contextOf = (parent, name, path, rolling) => ({
-  rolling,
-  depth: parent === undefined ? 0 : parent.depth + 1,
-  group: parent === undefined ? undefined : groupOf(parent, `▸ ${name}`),
-  phase: undefined,
-  path,
-  parent,
-  __proto__: null,
-});
+const contextOf = (parent, name, path, rolling) => {
+  const group = parent === undefined ? undefined : groupOf(parent, `▸ ${name}`);
+  return {
+    rolling,
+    // What its calls are shown under: `title` is `groupOf` its group and its phase.
+    title: group,
+    group,
+    phase: undefined,
+    depth: parent === undefined ? 0 : parent.depth + 1,
+    path,
+    parent,
+    __proto__: null,
+  };
+};
 
 // The way from the outermost workflow to `path`, if `path` is on it already.
 const cycleTo = (own, path) => {
@@ -45,12 +50,8 @@ const callWorkflow = (own, target, args, line) => {
     }
     if (options === '{"by":"path"}') refuseCycle(own, prompt);
     const argsText = args === undefined ? undefined : toJson(args, 'args');
-    const promise = new NativePromise(capture);
-    const slot = takeSlot();
-    resolvers[slot] = lastResolve;
-    rejecters[slot] = lastReject;
-    taken(host.workflow(slot, prompt, options, undefined, groupOf(own, own.phase), typeof line === 'number' ? line : 0, own.rolling));
-    return runChild(own, promise, prompt, argsText);
+    const answer = promised(host.workflow(prompt, line, own.rolling, own.title, options));
+    return runChild(own, answer, prompt, argsText);
   } catch (error) {
     return rejected(guard(error));
   }
@@ -77,14 +78,14 @@ const NativeSyntaxError = SyntaxError;
 
 const enterPhase = (own, title) => {
   own.phase = asLabel(title);
-  const shown = groupOf(own, own.phase);
-  if (shown !== undefined) taken(host.phase(shown));
+  own.title = groupOf(own, own.phase);
+  if (own.title !== undefined) taken(host.phase(own.title));
 };
 
 const bodyOf = (own, factory, args) => factory(
   guard,
-  { agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); } }.agent,
-  { attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); } }.attempt,
+  agentOf(own, false),
+  agentOf(own, true),
   { merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); } }.merge,
   patternsOf(own),
   { workflow(target, args, line) { return callWorkflow(own, target, args, line); } }.workflow,

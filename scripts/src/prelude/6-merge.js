@@ -63,18 +63,14 @@ const callMerge = (own, worktrees, options, line) => {
         else throw fail(NativeTypeError, 'OPTIONS', `merge(worktrees, options): there is no option ${stringify(wellFormed(key))}; there is: into, verify, timeout, label, phase`);
       }
     }
-    const promise = new NativePromise(capture);
-    const resolve = lastResolve, reject = lastReject;
     if (branches.length === 0) {
       // No step of the engine: there is nothing to allow, to journal or to keep a rewind from.
+      const promise = new NativePromise(capture);
+      const resolve = lastResolve;
       resolve({ into: known.into ?? null, before: null, after: null, landed: [], left: [] });
       return promise;
     }
-    const slot = takeSlot();
-    resolvers[slot] = resolve;
-    rejecters[slot] = reject;
-    taken(host.merge(slot, stringify(branches), stringify(known), label, groupOf(own, phase), typeof line === 'number' ? line : 0, own.rolling));
-    return promise;
+    return promised(host.merge(stringify(branches), line, own.rolling, groupOf(own, phase), stringify(known), label));
   } catch (error) {
     return rejected(guard(error));
   }

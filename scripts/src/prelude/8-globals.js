@@ -19,8 +19,8 @@ const installGlobals = (own, args) => {
     remaining() { return host.budgetTotal === null ? Infinity : left(host.budgetTotal - host.spent()); },
   });
   const contract = {
-    agent(prompt, options, line) { return callAgent(own, false, prompt, options, line); },
-    attempt(prompt, options, line) { return callAgent(own, true, prompt, options, line); },
+    agent: agentOf(own, false),
+    attempt: agentOf(own, true),
     merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); },
     parallel(thunks) { return parallel(thunks); },
     pipeline(items, ...stages) { return pipeline(items, setPrototypeOf(stages, null)); },

@@ -168,4 +168,4 @@ const reportUnhandled = () => {
 };
 
 // In the order of `Entry` in vm.rs.
-return [start, threw, settle, settleJson, refuse, track, reportUnhandled, poison];
+return [start, threw, refuse, refuseValue, track, reportUnhandled, poison];

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::frame::{self, Beginning, Decoder, Number, Reply, Request};
 use crate::command::{Settlement, Turn, TurnStatus};
+use crate::compiled;
 use crate::cpu;
 use crate::limits::Limits;
 use crate::script::parse;
@@ -40,6 +41,8 @@ pub fn serve(input: File, output: File) -> io::Result<()> {
     });
     server.reply(&Reply::Hello(frame::VERSION, Vm::identity()))?;
     server.follow()?;
+    // While the first request is on its way.
+    compiled::prepare();
     end.recv().unwrap_or(Ok(()))
 }
 
