@@ -12,6 +12,7 @@ pub(crate) struct CommandError {
     exit: ExitCode,
     message: String,
     help: Option<String>,
+    again: bool,
 }
 
 /// What a command comes to.
@@ -24,6 +25,7 @@ impl CommandError {
             exit: ExitCode::Usage,
             message: message.into(),
             help: None,
+            again: false,
         }
     }
 
@@ -38,6 +40,7 @@ impl CommandError {
             exit: ExitCode::Host,
             message: message.into(),
             help: None,
+            again: false,
         }
     }
 
@@ -47,6 +50,7 @@ impl CommandError {
             exit,
             message: message.into(),
             help: None,
+            again: false,
         }
     }
 
@@ -60,6 +64,18 @@ impl CommandError {
     /// How the program ends for this.
     pub(crate) const fn exit_code(&self) -> ExitCode {
         self.exit
+    }
+
+    /// Nothing was begun, and who is asked next will answer.
+    #[must_use]
+    pub(crate) fn to_be_asked_again(mut self) -> Self {
+        self.again = true;
+        self
+    }
+
+    /// Whether nothing was begun and it is worth to ask again.
+    pub(crate) fn is_to_be_asked_again(&self) -> bool {
+        self.again
     }
 
     /// The sentence alone.

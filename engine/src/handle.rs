@@ -182,10 +182,10 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn pause(&self, by: &str) -> Result<(), ControlError> {
-        let by = Actor::Caller(by.to_owned());
+    pub async fn pause(&self, by: impl Into<Caller>) -> Result<(), ControlError> {
+        let (by, reason) = by.into().parts();
         self.control()?
-            .pause(false, by, None)
+            .pause(false, by, reason)
             .await
             .map_err(not_live)
     }
@@ -194,17 +194,20 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn pause_now(&self, by: &str) -> Result<(), ControlError> {
-        let by = Actor::Caller(by.to_owned());
-        self.control()?.pause(true, by, None).await.map_err(not_live)
+    pub async fn pause_now(&self, by: impl Into<Caller>) -> Result<(), ControlError> {
+        let (by, reason) = by.into().parts();
+        self.control()?
+            .pause(true, by, reason)
+            .await
+            .map_err(not_live)
     }
 
     /// Goes on after a pause. Returns when that is durable.
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn resume(&self, by: &str) -> Result<(), ControlError> {
-        let by = Actor::Caller(by.to_owned());
+    pub async fn resume(&self, by: impl Into<Caller>) -> Result<(), ControlError> {
+        let (by, _) = by.into().parts();
         self.control()?.resume(by).await.map_err(not_live)
     }
 
@@ -213,10 +216,10 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn stop(&self, grace: Duration, by: &str) -> Result<(), ControlError> {
-        let by = Actor::Caller(by.to_owned());
+    pub async fn stop(&self, grace: Duration, by: impl Into<Caller>) -> Result<(), ControlError> {
+        let (by, reason) = by.into().parts();
         self.control()?
-            .stop(Some(grace), by, None)
+            .stop(Some(grace), by, reason)
             .await
             .map_err(not_live)
     }
@@ -226,9 +229,12 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError::NotLive`].
-    pub async fn kill(&self, by: &str) -> Result<(), ControlError> {
-        let by = Actor::Caller(by.to_owned());
-        self.control()?.stop(None, by, None).await.map_err(not_live)
+    pub async fn kill(&self, by: impl Into<Caller>) -> Result<(), ControlError> {
+        let (by, reason) = by.into().parts();
+        self.control()?
+            .stop(None, by, reason)
+            .await
+            .map_err(not_live)
     }
 
     /// Ends one agent in order; its call has no value then, and every rewind keeps it so until the agent is restarted. One that
@@ -236,16 +242,16 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError`]; nothing has changed then.
-    pub async fn stop_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
-        self.order(Order::StopAgent(call), by, reason).await
+    pub async fn stop_agent(&self, call: CallNumber, by: impl Into<Caller>) -> Obeyed {
+        self.order(Order::StopAgent(call), by.into()).await
     }
 
     /// Lets an agent that has not started never start; its call has no value.
     ///
     /// # Errors
     /// [`ControlError`]; nothing has changed then.
-    pub async fn skip_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
-        self.order(Order::SkipAgent(call), by, reason).await
+    pub async fn skip_agent(&self, call: CallNumber, by: impl Into<Caller>) -> Obeyed {
+        self.order(Order::SkipAgent(call), by.into()).await
     }
 
     /// Begins the work of an agent that is at it anew, with another attempt. One that has ended is run again by
@@ -253,8 +259,8 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`ControlError`]; nothing has changed then.
-    pub async fn restart_agent(&self, call: CallNumber, by: &str, reason: Option<&str>) -> Obeyed {
-        self.order(Order::RestartAgent(call), by, reason).await
+    pub async fn restart_agent(&self, call: CallNumber, by: impl Into<Caller>) -> Obeyed {
+        self.order(Order::RestartAgent(call), by.into()).await
     }
 
     /// Changes the run's limits from here on: agents at once (0 is no limit), and agents in all.
@@ -265,18 +271,17 @@ impl RunHandle {
         &self,
         concurrency: Option<u32>,
         agents: Option<u64>,
-        by: &str,
+        by: impl Into<Caller>,
     ) -> Obeyed {
         let limits = RunLimits {
             concurrency,
             agents,
         };
-        self.order(Order::SetLimits(limits), by, None).await
+        self.order(Order::SetLimits(limits), by.into()).await
     }
 
-    async fn order(&self, order: Order, by: &str, reason: Option<&str>) -> Obeyed {
-        let by = Actor::Caller(by.to_owned());
-        let reason = reason.map(str::to_owned);
+    async fn order(&self, order: Order, by: Caller) -> Obeyed {
+        let (by, reason) = by.parts();
         let ordered = self.control()?.order(order, by, reason).await;
         Ok(ordered.map_err(not_live)??)
     }
@@ -296,6 +301,53 @@ impl RunHandle {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         control.clone().ok_or(ControlError::NotLive)
+    }
+}
+
+/// Who wants something of a run, and why, for the record.
+///
+/// ```
+/// use bellwether::Caller;
+///
+/// let by = Caller::new("the night shift").because("the disk is full");
+/// assert_eq!(by, Caller::from("the night shift").because("the disk is full"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    by: String,
+    reason: Option<String>,
+}
+
+impl Caller {
+    /// A person or program, by name.
+    pub fn new(by: impl Into<String>) -> Self {
+        Self {
+            by: by.into(),
+            reason: None,
+        }
+    }
+
+    /// With a reason.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    fn parts(self) -> (Actor, Option<String>) {
+        (Actor::Caller(self.by), self.reason)
+    }
+}
+
+impl From<&str> for Caller {
+    fn from(by: &str) -> Self {
+        Self::new(by)
+    }
+}
+
+impl From<&String> for Caller {
+    fn from(by: &String) -> Self {
+        Self::new(by)
     }
 }
 

@@ -86,7 +86,7 @@ pub use error::{
     BuildError, ControlError, OrderError, ResumeError, RewindError, RunError, StartError,
 };
 pub use event::{Event, Events, Lagged};
-pub use handle::RunHandle;
+pub use handle::{Caller, RunHandle};
 pub use options::{
     AgentInput, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
     WorktreeOptions, default_concurrency,

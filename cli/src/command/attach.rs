@@ -1,5 +1,6 @@
 //! Staying with a run until this process is done with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::{Engine, RunHandle, Status};
@@ -9,6 +10,7 @@ use crate::args::{AttachFlags, Common};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::Serving;
+use crate::host::daemon::Presence;
 use crate::model::Outcome;
 use crate::output::progress::Progress;
 use crate::output::{self, Screen, human};
@@ -22,6 +24,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// A journal that this process holds, with its engine.
 pub(super) struct Session {
+    /// What keeps this process besides its own run.
+    pub(super) presence: Arc<Presence>,
     /// The engine.
     pub(super) engine: Engine,
     /// The journal, to read.
@@ -126,6 +130,19 @@ pub(super) async fn attach(
     }
     progress.finish();
 
+    if !session.engine.live().is_empty() {
+        let others = session.engine.live();
+        let others: Vec<String> = others.iter().map(|run| run.id().to_string()).collect();
+        screen.note(&screen.err.yellow(&format!(
+            "this process carries out {} for others: it stays until they have ended; Ctrl-C stops them",
+            others.join(", ")
+        )));
+        let engine = session.engine.clone();
+        tokio::select! {
+            () = session.presence.until_idle(|| engine.live().is_empty()) => {}
+            _ = signals.next() => {}
+        }
+    }
     let reader = session.reader.clone();
     let closing = async {
         let read = tokio::task::spawn_blocking(move || reader.outcome(run)).await;

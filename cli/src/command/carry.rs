@@ -1,6 +1,7 @@
 //! Where a command's run is carried out: in this process, which holds the journal then, or in the one that does.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bellwether::view::RunView;
 use bellwether::{Event, Lagged, RunId};
@@ -8,29 +9,49 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::attach::{self, Session, attach, starting};
-use super::proposal;
 use super::run::open;
 use super::source::none_there;
-use super::stop::caller;
+use super::verbs::caller;
+use super::{Place, proposal};
 use crate::args::{AttachFlags, Common};
-use crate::config::Config;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::client::{Client, parse, segment};
-use crate::host::order::{Asked, Begun, Order};
+use crate::host::daemon;
+use crate::host::order::{Asked, Begun, Done, Order, Verb, Wanted};
 use crate::host::reach::{Reached, reach};
 use crate::model::Outcome;
-use crate::output::Screen;
+use crate::output::{self, Screen};
 use crate::output::progress::Progress;
 use crate::read::Reader;
-use crate::signals::Signals;
+use crate::signals::{Caught, Signals};
+
+/// How often a host is asked again that leaves just then.
+const TRIES: u32 = 20;
+/// How long a host that was begun may take to answer.
+const HOST_PATIENCE: Duration = Duration::from_secs(15);
+/// How often that is looked at.
+const HOST_LOOK: Duration = Duration::from_millis(3);
+
+/// The way to who carries out.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// The journal.
+    pub(super) journal: &'a Path,
+    /// The place of the command.
+    pub(super) place: &'a Place,
+    /// The command.
+    pub(super) purpose: &'a str,
+    /// Whether this process does it where nobody else holds the journal; else a host is begun.
+    pub(super) foreground: bool,
+}
 
 /// Who carries out.
-pub(super) enum Carrier {
+pub(super) enum Carrier<'a> {
     /// This process.
     Here(Box<Session>),
     /// The one that holds the journal.
-    There(Client),
+    There(Client, Way<'a>),
 }
 
 /// A run that has begun.
@@ -41,25 +62,74 @@ pub(super) enum Carried {
     There(Client, Begun),
 }
 
-impl Carrier {
+impl Way<'_> {
+    /// Finds who holds the journal, or begins a host that does.
+    ///
+    /// # Errors
+    /// When there is none and none can be begun.
+    async fn host(self) -> Result<Client> {
+        let (mut begun, mut waited) = (None::<daemon::Begun>, Duration::ZERO);
+        loop {
+            match reach(self.journal, self.purpose).await? {
+                Reached::Held(client) => return Ok(client),
+                // Who is begun takes the lock itself.
+                Reached::Free(lock) => drop(lock),
+            }
+            match &mut begun {
+                None => {
+                    begun = Some(daemon::begin(self.journal, &self.place.directory).map_err(
+                        |error| CommandError::host(format!("no host process can be begun: {error}")),
+                    )?);
+                }
+                Some(host) => {
+                    if let Some(why) = host.failed() {
+                        let log = daemon::log_file(self.journal);
+                        return Err(CommandError::host(format!(
+                            "the host process ended before it answered: {}",
+                            why.trim_start_matches("error: ")
+                        ))
+                        .help(format!(
+                            "it wrote {}; `--foreground` does without a host",
+                            log.display()
+                        )));
+                    }
+                    if host.has_ended() {
+                        begun = None;
+                    }
+                }
+            }
+            if waited >= HOST_PATIENCE {
+                return Err(CommandError::host("the host process that was begun does not answer"));
+            }
+            tokio::time::sleep(HOST_LOOK).await;
+            waited += HOST_LOOK;
+        }
+    }
+}
+
+impl<'a> Carrier<'a> {
     /// Takes the journal, or finds who has it. Only `run` makes a journal where there is none.
     ///
     /// # Errors
     /// When it cannot be used.
-    pub(super) async fn reach(
-        journal: &Path,
-        config: &Config,
-        purpose: &str,
-        signals: &mut Signals,
-    ) -> Result<Self> {
+    pub(super) async fn reach(way: Way<'a>, signals: &mut Signals) -> Result<Self> {
+        let Way {
+            journal,
+            place,
+            purpose,
+            foreground,
+        } = way;
         if purpose != "run" && !journal.is_file() {
             return Err(none_there(journal));
         }
+        if !foreground {
+            return Ok(Self::There(starting(signals, way.host()).await?, way));
+        }
         Ok(match starting(signals, reach(journal, purpose)).await? {
-            Reached::Free(lock) => {
-                Self::Here(Box::new(open(lock, journal, config, purpose, signals).await?))
-            }
-            Reached::Held(client) => Self::There(client),
+            Reached::Free(lock) => Self::Here(Box::new(
+                open(lock, journal, &place.config, purpose, signals).await?,
+            )),
+            Reached::Held(client) => Self::There(client, way),
         })
     }
 
@@ -70,7 +140,7 @@ impl Carrier {
     pub(super) async fn view(&self, selector: &str) -> Result<RunView> {
         match self {
             Self::Here(session) => look(&session.reader, selector.to_owned()).await,
-            Self::There(client) => {
+            Self::There(client, _) => {
                 parse(&client.get(&format!("/v1/runs/{}", segment(selector))).await?)
             }
         }
@@ -86,7 +156,7 @@ impl Carrier {
     ) -> Result<bellwether::explain::Explanation> {
         match self {
             Self::Here(session) => asked.explain(&session.engine).await,
-            Self::There(client) => {
+            Self::There(client, _) => {
                 let asked = serde_json::to_value(asked).map_err(CommandError::bug)?;
                 parse(&client.post("/v1/explain", &asked).await?)
             }
@@ -106,11 +176,7 @@ impl Carrier {
                     Err(error) => session.give_up(error).await,
                 }
             }
-            Self::There(client) => {
-                let order = serde_json::to_value(&order).map_err(CommandError::bug)?;
-                let begun = client.post("/v1/orders", &order).await?;
-                Ok(Carried::There(client, parse(&begun)?))
-            }
+            Self::There(client, way) => submit(client, way, &order).await,
         }
     }
 
@@ -129,6 +195,26 @@ impl Carrier {
         self.leave().await;
         Err(error)
     }
+}
+
+/// Gives an order to a host. One that is just leaving has begun nothing, and a start that was not answered is begun once, by
+/// its id: both are given to who holds the journal next.
+async fn submit(mut client: Client, way: Way<'_>, order: &Order) -> Result<Carried> {
+    let text = serde_json::to_value(order).map_err(CommandError::bug)?;
+    for _ in 0..TRIES {
+        match client.post("/v1/orders", &text).await {
+            Ok(begun) => return Ok(Carried::There(client, parse(&begun)?)),
+            Err(error) => {
+                let is_start = matches!(order, Order::Start { .. });
+                let is_gone = error.exit_code() == ExitCode::Host && is_start;
+                if !error.is_to_be_asked_again() && !is_gone {
+                    return Err(error);
+                }
+            }
+        }
+        client = way.host().await?;
+    }
+    Err(CommandError::host("no host process stays for long enough to be asked"))
 }
 
 /// The run as the journal has it.
@@ -180,6 +266,10 @@ impl Carried {
             Self::Here(session, handle) => {
                 attach(*session, handle, signals, screen, flags, common).await
             }
+            Self::There(client, begun) if flags.detach => {
+                detached(&client, &begun, screen, common);
+                Ok(ExitCode::Success)
+            }
             Self::There(client, begun) => {
                 let pid = client.host.claim.pid;
                 screen.note(&screen.err.dim(&format!("  carried out by process {pid}")));
@@ -187,6 +277,23 @@ impl Carried {
             }
         }
     }
+}
+
+/// Says how to come back to a run.
+fn detached(client: &Client, begun: &Begun, screen: Screen, common: &Common) {
+    let run = &begun.run_id;
+    if common.json {
+        let pid = client.host.claim.pid;
+        let text = json!({ "runId": run, "name": begun.name, "host": pid });
+        output::line(&text.to_string());
+    } else {
+        output::line(run);
+    }
+    screen.note(&format!(
+        "see it with `{}`, wait for it with `{}`",
+        proposal(&format!("attach {run}"), &common.journal),
+        proposal(&format!("wait {run}"), &common.journal)
+    ));
 }
 
 /// A line of a host's events.
@@ -217,21 +324,44 @@ pub(super) async fn follow(
         tokio::select! {
             biased;
             signal = signals.next() => {
-                let detach = proposal(&format!("attach {run}"), &common.journal);
-                if caught.is_some() || signal == crate::signals::Caught::Hangup {
-                    progress.finish();
-                    screen.note(&format!("detached: run {run} goes on; see it with `{detach}`"));
-                    return Ok(signal.exit_code());
+                let leave = caught.is_some() || signal == Caught::Hangup;
+                let wish = match signal {
+                    _ if leave => Wish::Detach,
+                    Caught::Interrupt if screen.live => {
+                        progress.hide();
+                        wish(run, &mut signals, screen).await
+                    }
+                    _ => Wish::Stop,
+                };
+                match wish {
+                    Wish::GoOn => continue,
+                    Wish::Detach => {
+                        progress.finish();
+                        let attach = proposal(&format!("attach {run}"), &common.journal);
+                        screen.note(&format!(
+                            "detached: run {run} goes on; see it with `{attach}`"
+                        ));
+                        return Ok(if signal == Caught::Interrupt && screen.live {
+                            ExitCode::Success
+                        } else {
+                            signal.exit_code()
+                        });
+                    }
+                    Wish::Stop => {}
                 }
                 caught = Some(signal);
                 screen.note(&screen.err.yellow(&format!(
                     "{}: stopping run {run}; once more to leave it to its host",
                     signal.name()
                 )));
-                let (client, path) = (client.clone(), format!("/v1/runs/{}/stop", segment(run)));
-                let body = json!({ "by": caller(), "reason": signal.name() });
+                let wanted = Wanted {
+                    verb: Verb::Stop,
+                    by: caller(),
+                    reason: Some(signal.name().to_owned()),
+                };
+                let (client, run) = (client.clone(), run.to_owned());
                 // Its end is seen in the events; an error is that it has ended.
-                tokio::spawn(async move { client.post(&path, &body).await });
+                tokio::spawn(async move { verb(&client, &run, &wanted).await });
             }
             () = progress.tick() => {}
             line = lines.next() => match line? {
@@ -250,4 +380,44 @@ pub(super) async fn follow(
     let outcome: Outcome = parse(&outcome)?;
     attach::show(&outcome, screen, flags, common)?;
     Ok(attach::exit_code(outcome.status, false, caught))
+}
+
+/// What a person wants who pressed Ctrl-C.
+enum Wish {
+    Detach,
+    Stop,
+    GoOn,
+}
+
+/// Asks what Ctrl-C means. A second one leaves.
+async fn wish(run: &str, signals: &mut Signals, screen: Screen) -> Wish {
+    screen.note(&screen.err.yellow(&format!(
+        "run {run}: [d]etach and let it go on, [s]top it, [Esc] back"
+    )));
+    let key = tokio::task::spawn_blocking(|| {
+        let terminal = console::Term::stderr();
+        loop {
+            match terminal.read_key() {
+                Ok(console::Key::Char('d' | 'D' | 'q')) => return Wish::Detach,
+                Ok(console::Key::Char('s' | 'S')) => return Wish::Stop,
+                Ok(console::Key::Escape | console::Key::Enter) => return Wish::GoOn,
+                Ok(_) => {}
+                // Ctrl-C once more, or no terminal any longer.
+                Err(_) => return Wish::Detach,
+            }
+        }
+    });
+    tokio::select! {
+        key = key => key.unwrap_or(Wish::Detach),
+        _ = signals.next() => Wish::Detach,
+    }
+}
+
+/// Tells the holder of the journal what is wanted of a live run.
+///
+/// # Errors
+/// What it says, or that it is gone.
+pub(super) async fn verb(client: &Client, run: &str, wanted: &Wanted) -> Result<Done> {
+    let wanted = serde_json::to_value(wanted).map_err(CommandError::bug)?;
+    parse(&client.post(&format!("/v1/runs/{}/verb", segment(run)), &wanted).await?)
 }

@@ -1,7 +1,7 @@
 //! `bellwether explain`
 
 use super::Place;
-use super::carry::Carrier;
+use super::carry::{Carrier, Way};
 use super::rewind::{call, calls, options};
 use super::run::listen;
 use crate::args::Explain;
@@ -16,7 +16,13 @@ pub(super) async fn execute(flags: Explain, screen: Screen) -> Result<ExitCode> 
     let (journal, _) = place.config.journal();
     let selector = flags.run.as_deref().unwrap_or("last");
     let mut signals = listen()?;
-    let carrier = Carrier::reach(&journal, &place.config, "explain", &mut signals).await?;
+    let way = Way {
+        journal: &journal,
+        place: &place,
+        purpose: "explain",
+        foreground: true,
+    };
+    let carrier = Carrier::reach(way, &mut signals).await?;
     let explained = async {
         let view = carrier.view(selector).await?;
         if flags.run.is_none() {

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod diff;
 mod explain;
+mod host;
 mod init;
 mod journal;
 mod land;
@@ -20,7 +21,7 @@ mod run;
 mod script;
 mod show;
 mod source;
-mod stop;
+mod verbs;
 
 use std::path::PathBuf;
 
@@ -59,7 +60,14 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
         Command::Logs(flags) => logs::execute(flags, screen).await,
-        Command::Stop(flags) => stop::execute(flags, screen).await,
+        Command::Attach(flags) => host::attach(flags, screen).await,
+        Command::Wait(flags) => host::wait(flags, screen).await,
+        Command::Host { command } => host::execute(command, screen).await,
+        Command::Pause(flags) => verbs::pause(flags, screen).await,
+        Command::Stop(flags) => verbs::stop(flags, screen).await,
+        Command::Kill(flags) => verbs::kill(flags, screen).await,
+        Command::Skip(flags) => verbs::skip(flags, screen).await,
+        Command::Set(flags) => verbs::set(flags, screen).await,
         Command::Journal {
             command: args::Journal::Dump(flags),
         } => journal::dump(flags, screen).await,

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
+use bellwether::Status;
 use bellwether::view::{RunView, script_hash};
 
 use super::attach::show;
-use super::carry::Carrier;
+use super::carry::{Carrier, Way, follow, verb};
 use super::rewind::{announce, options, resume_options};
 use super::run::listen;
 use super::source::is_a_folder;
+use super::verbs::caller;
 use super::{Place, proposal};
 use crate::args::Resume;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
-use crate::host::order::Order;
+use crate::host::order::{Order, Verb, Wanted};
 use crate::model::Outcome;
 use crate::output::paint::one_line;
 use crate::output::{Screen, human};
@@ -26,7 +28,13 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     }
     let selector = flags.run.as_deref().unwrap_or("last");
     let mut signals = listen()?;
-    let carrier = Carrier::reach(&journal, &place.config, "resume", &mut signals).await?;
+    let way = Way {
+        journal: &journal,
+        place: &place,
+        purpose: "resume",
+        foreground: flags.attach.foreground || place.config.foreground(),
+    };
+    let carrier = Carrier::reach(way, &mut signals).await?;
     let view = match carrier.view(selector).await {
         Ok(view) => view,
         Err(error) => return carrier.give_up(error).await,
@@ -37,10 +45,21 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     }
     let has_ended = view.status.is_final() && !view.resumable;
     let asks = flags.rewind.asks() || flags.retry_failed;
-    if let Carrier::There(client) = &carrier
+    if let Carrier::There(client, _) = &carrier
         && !asks
         && client.host.runs.iter().any(|live| live.run_id == run.to_string())
     {
+        if matches!(view.status, Status::Paused | Status::Pausing) {
+            let wanted = Wanted {
+                verb: Verb::Resume,
+                by: caller(),
+                reason: flags.rewind.reason.clone(),
+            };
+            let run = run.to_string();
+            verb(client, &run, &wanted).await?;
+            screen.note(&format!("run {run} goes on"));
+            return follow(client, &run, signals, screen, flags.attach, &flags.common).await;
+        }
         return Err(live(&view, client.host.claim.pid, &flags));
     }
     if asks || (has_ended && view.agents.failed > 0) {

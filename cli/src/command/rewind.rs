@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use bellwether::view::RunView;
 use bellwether::{CallNumber, ResumeOptions, Reuse, RewindOptions, Script, workflow};
 
-use super::carry::{Carried, Carrier};
+use super::carry::{Carried, Carrier, Way, verb};
 use super::run::{agent_types, listen};
-use super::stop::caller;
+use super::verbs::caller;
 use super::{Place, list, script};
 use crate::args::{ArgsFlags, Fork, LimitFlags, Restart, RewindFlags};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
-use crate::host::order::Order;
+use crate::host::order::{Order, Verb, Wanted};
 use crate::output::Screen;
 use crate::output::paint::one_line;
 
@@ -20,7 +20,13 @@ pub(super) async fn restart(flags: Restart, screen: Screen) -> Result<ExitCode> 
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let carrier = Carrier::reach(&journal, &place.config, "restart", &mut signals).await?;
+    let way = Way {
+        journal: &journal,
+        place: &place,
+        purpose: "restart",
+        foreground: flags.attach.foreground || place.config.foreground(),
+    };
+    let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;
         let mut options = options(&flags.rewind, &flags.limits, &place, &view, screen)?;
@@ -31,8 +37,24 @@ pub(super) async fn restart(flags: Restart, screen: Screen) -> Result<ExitCode> 
         Ok(prepared) => prepared,
         Err(error) => return carrier.give_up(error).await,
     };
+    let run = view.run_id.to_string();
+    if let Carrier::There(client, _) = &carrier
+        && client.host.runs.iter().any(|live| live.run_id == run)
+        && !flags.rewind.asks()
+        && are_at_work(&view, &options.again)
+    {
+        let wanted = Wanted {
+            verb: Verb::RestartAgents(options.again),
+            by: caller(),
+            reason: flags.rewind.reason.clone(),
+        };
+        verb(client, &run, &wanted).await?;
+        let agents = flags.agents.join(", ");
+        screen.note(&format!("run {run} goes on, {agents} with another attempt"));
+        return Ok(ExitCode::Success);
+    }
     let order = Order::Rewind {
-        run: view.run_id.to_string(),
+        run,
         options: Box::new(options),
     };
     let carried = carrier.carry_out(order, &mut signals).await?;
@@ -46,7 +68,13 @@ pub(super) async fn fork(flags: Fork, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let carrier = Carrier::reach(&journal, &place.config, "fork", &mut signals).await?;
+    let way = Way {
+        journal: &journal,
+        place: &place,
+        purpose: "fork",
+        foreground: flags.attach.foreground || place.config.foreground(),
+    };
+    let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;
         let options = options(&flags.rewind, &flags.limits, &place, &view, screen)?;
@@ -67,6 +95,15 @@ pub(super) async fn fork(flags: Fork, screen: Screen) -> Result<ExitCode> {
     carried
         .follow(signals, screen, flags.attach, &flags.common)
         .await
+}
+
+/// Whether none of these calls has its answer.
+fn are_at_work(view: &RunView, calls: &[CallNumber]) -> bool {
+    calls.iter().all(|number| {
+        let id = format!("a-{number}");
+        let call = view.calls.iter().find(|call| call.agent_id == id);
+        call.is_some_and(|call| call.ended_at.is_none())
+    })
 }
 
 /// Says what has begun.

@@ -10,7 +10,7 @@ use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, starting};
-use super::carry::Carrier;
+use super::carry::{Carrier, Way};
 use super::{Place, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
@@ -18,6 +18,7 @@ use crate::config::{Agents, Config, project};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::Host;
+use crate::host::daemon::Presence;
 use crate::host::lock::{Claim, Lock};
 use crate::host::order::Order;
 use crate::output::Screen;
@@ -54,7 +55,13 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let journal = prepare(config)?;
 
     let mut signals = listen()?;
-    let carrier = Carrier::reach(&journal, config, "run", &mut signals).await?;
+    let way = Way {
+        journal: &journal,
+        place: &place,
+        purpose: "run",
+        foreground: flags.attach.foreground || config.foreground(),
+    };
+    let carrier = Carrier::reach(way, &mut signals).await?;
     let run = bellwether::new_run_id().map_err(|error| CommandError::host(error.to_string()))?;
     let order = Order::Start {
         run: run.to_string(),
@@ -155,7 +162,8 @@ pub(super) async fn open(
     signals: &mut Signals,
 ) -> Result<Session> {
     let host = Host::announce(lock, Claim::of_this_process(purpose))?;
-    let (file, create) = (journal.to_path_buf(), purpose == "run");
+    let create = matches!(purpose, "run" | "host");
+    let file = journal.to_path_buf();
     let opened = tokio::task::spawn_blocking(move || read::open(&file, create));
     let store = starting(signals, async {
         opened
@@ -175,8 +183,15 @@ pub(super) async fn open(
     let engine = starting(signals, engine.build()).await?;
     let live = engine.clone();
     let reader = Reader::new(store, move |run| live.run(run).is_some());
-    let serving = host.serve(engine.clone(), reader.clone(), config.stop_grace());
+    let presence = Arc::<Presence>::default();
+    let serving = host.serve(
+        engine.clone(),
+        reader.clone(),
+        config.stop_grace(),
+        Arc::clone(&presence),
+    );
     Ok(Session {
+        presence,
         engine,
         reader,
         serving,

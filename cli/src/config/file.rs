@@ -159,6 +159,8 @@ struct File {
     max_items: Option<u32>,
     /// How long a run may take before it is stopped, such as `90s`, `2h` or `PT90S`. Default: no limit.
     timeout: Option<String>,
+    /// Whether a command carries out its run itself, and not a host process that outlives it. Default: false.
+    foreground: Option<bool>,
     /// How long agents may take to end when a run is stopped. Default: `10s`.
     stop_grace: Option<String>,
     /// How long a script's source may be, in bytes. Default: 524288.

@@ -32,6 +32,8 @@ pub(crate) enum Key {
     MaxItems,
     /// How long a run may take.
     Timeout,
+    /// Whether runs are carried out by the command itself.
+    Foreground,
     /// How long agents may take to end when a run is stopped.
     StopGrace,
     /// Length of a script's source.
@@ -126,6 +128,7 @@ impl Key {
         Self::ParseArgs,
         Self::MaxItems,
         Self::Timeout,
+        Self::Foreground,
         Self::StopGrace,
         Self::ScriptSourceBytes,
         Self::ScriptHeapBytes,
@@ -157,6 +160,7 @@ impl Key {
             Self::ParseArgs => "parse_args",
             Self::MaxItems => "max_items",
             Self::Timeout => "timeout",
+            Self::Foreground => "foreground",
             Self::StopGrace => "stop_grace",
             Self::ScriptSourceBytes => "script_source_bytes",
             Self::ScriptHeapBytes => "script_heap_bytes",
@@ -221,7 +225,7 @@ impl Key {
             Self::WorktreeUncommitted => Kind::Choice(UNCOMMITTED),
             Self::WorktreeLink | Self::WorktreeCopy | Self::WorktreeSetupInputs => Kind::Paths,
             Self::WorktreeSetup => Kind::Line,
-            Self::PermissionsMerge | Self::ParseArgs => Kind::Flag,
+            Self::PermissionsMerge | Self::ParseArgs | Self::Foreground => Kind::Flag,
             Self::Nesting => Kind::Count { min: 1, max: 5 },
             Self::WorktreeDiskLimit => Kind::Count {
                 min: 1 << 20,

@@ -292,6 +292,11 @@ impl Config {
         matches!(self.set(Key::ParseArgs), Some(Value::Flag(false)))
     }
 
+    /// Whether the command carries out its run itself.
+    pub(crate) fn foreground(&self) -> bool {
+        matches!(self.set(Key::Foreground), Some(Value::Flag(true)))
+    }
+
     /// Output tokens of a run's agents, if they are limited.
     pub(crate) fn budget(&self) -> Option<u64> {
         self.count(Key::Budget)
@@ -409,7 +414,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::ScriptTurnCpu => Some(Value::Duration(Duration::from_secs(30))),
                 Key::WorktreeUncommitted => Some(Value::Text("refuse".to_owned())),
                 Key::WorktreeSetupTimeout => Some(Value::Duration(Duration::from_mins(15))),
-                Key::PermissionsMerge => Some(Value::Flag(false)),
+                Key::PermissionsMerge | Key::Foreground => Some(Value::Flag(false)),
                 Key::ParseArgs => Some(Value::Flag(true)),
                 Key::Nesting => Some(Value::Count(1)),
                 Key::Backend

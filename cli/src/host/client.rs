@@ -50,6 +50,9 @@ pub(crate) struct ErrorBody {
     pub(crate) message: String,
     /// What helps.
     pub(crate) help: Option<String>,
+    /// Whether nothing was begun and another host will answer.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 impl From<ErrorBody> for CommandError {
@@ -59,6 +62,11 @@ impl From<ErrorBody> for CommandError {
             .find(|code| code.number() == body.exit)
             .unwrap_or(ExitCode::Host);
         let error = Self::exit(exit, body.message);
+        let error = if body.again {
+            error.to_be_asked_again()
+        } else {
+            error
+        };
         match body.help {
             Some(help) => error.help(help),
             None => error,
@@ -288,6 +296,7 @@ mod tests {
                 exit,
                 message: "m".into(),
                 help: Some("h".into()),
+                again: false,
             };
             let error = CommandError::from(body);
             assert_eq!(error.exit_code().number(), number);

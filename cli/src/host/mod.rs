@@ -4,6 +4,7 @@
 //! was asked, close, release.
 
 pub(crate) mod client;
+pub(crate) mod daemon;
 pub(crate) mod lock;
 pub(crate) mod order;
 pub(crate) mod reach;
@@ -11,6 +12,7 @@ pub(crate) mod server;
 pub(crate) mod socket;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::Engine;
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{CommandError, Result};
 use crate::read::Reader;
+use daemon::Presence;
 use lock::{Claim, Lock};
 
 /// How long answers that are on their way may take when the host leaves.
@@ -62,7 +65,13 @@ impl Host {
     }
 
     /// Answers on the socket until [`Serving::leave`].
-    pub(crate) fn serve(self, engine: Engine, reader: Reader, grace: Duration) -> Serving {
+    pub(crate) fn serve(
+        self,
+        engine: Engine,
+        reader: Reader,
+        grace: Duration,
+        presence: Arc<Presence>,
+    ) -> Serving {
         let Self {
             lock,
             claim,
@@ -75,6 +84,7 @@ impl Host {
             reader,
             claim,
             grace,
+            presence,
         });
         let task = tokio::spawn(async move {
             let left = async {

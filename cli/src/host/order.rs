@@ -1,8 +1,11 @@
 //! What the holder of a journal is asked to begin, by itself or over its socket.
 
+use std::time::Duration;
+
 use bellwether::explain::Explanation;
 use bellwether::{
-    CallNumber, Engine, ResumeOptions, RewindOptions, RunHandle, RunId, Script, StartOptions,
+    CallNumber, Caller, ControlError, Engine, ResumeOptions, RewindOptions, RunHandle, RunId,
+    Script, StartOptions, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -117,4 +120,107 @@ impl Asked {
 
 fn parsed(run: &str) -> Result<RunId> {
     run.parse().map_err(|error: bellwether::InvalidRunId| CommandError::usage(error.to_string()))
+}
+
+/// What is wanted of a live run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wanted {
+    /// What.
+    pub(crate) verb: Verb,
+    /// Who wants it.
+    pub(crate) by: String,
+    /// Why.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// What can be wanted of a live run. Each may be asked for twice.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Verb {
+    /// No new agents; with `now` those at work end, too.
+    Pause {
+        /// Whether they end.
+        now: bool,
+    },
+    /// It goes on.
+    Resume,
+    /// It ends in order, and can be resumed.
+    Stop,
+    /// It ends at once.
+    Kill,
+    /// These agents end.
+    StopAgents(Vec<CallNumber>),
+    /// These never start.
+    SkipAgents(Vec<CallNumber>),
+    /// These begin anew.
+    RestartAgents(Vec<CallNumber>),
+    /// Other limits.
+    Set {
+        /// Agents at once.
+        concurrency: Option<u32>,
+        /// Agents in all.
+        agents: Option<u64>,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Done {
+    /// The run.
+    pub(crate) run_id: String,
+    /// How it stands now.
+    pub(crate) status: Status,
+    /// Whether the run was live and did it; else nobody works on it.
+    pub(crate) done: bool,
+}
+
+impl Wanted {
+    /// Carries it out. `false` when the run has just ended.
+    ///
+    /// # Errors
+    /// Why it cannot be carried out.
+    pub(crate) async fn carry_out(self, run: &RunHandle, grace: Duration) -> Result<bool> {
+        let by = match self.reason {
+            Some(reason) => Caller::new(self.by).because(reason),
+            None => Caller::new(self.by),
+        };
+        let done = match self.verb {
+            Verb::Pause { now: false } => run.pause(by).await,
+            Verb::Pause { now: true } => run.pause_now(by).await,
+            Verb::Resume => run.resume(by).await,
+            Verb::Stop => run.stop(grace, by).await,
+            Verb::Kill => run.kill(by).await,
+            Verb::StopAgents(calls) => {
+                each(calls, |call| run.stop_agent(call, by.clone())).await
+            }
+            Verb::SkipAgents(calls) => {
+                each(calls, |call| run.skip_agent(call, by.clone())).await
+            }
+            Verb::RestartAgents(calls) => {
+                each(calls, |call| run.restart_agent(call, by.clone())).await
+            }
+            Verb::Set {
+                concurrency,
+                agents,
+            } => run.set_limits(concurrency, agents, by).await,
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(ControlError::NotLive) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn each<F: Future<Output = std::result::Result<(), ControlError>>>(
+    calls: Vec<CallNumber>,
+    order: impl Fn(CallNumber) -> F,
+) -> std::result::Result<(), ControlError> {
+    for call in calls {
+        order(call).await?;
+    }
+    Ok(())
 }

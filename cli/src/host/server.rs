@@ -17,8 +17,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::client::{ErrorBody, HostInfo, LiveRun};
+use super::daemon::{Busy, Presence};
 use super::lock::Claim;
-use super::order::{Asked, Begun, Order};
+use super::order::{Asked, Begun, Done, Order, Wanted};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::read::Reader;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) claim: Claim,
     /// How long agents may take to end when a run is stopped.
     pub(crate) grace: Duration,
+    /// What keeps this process.
+    pub(crate) presence: Arc<Presence>,
 }
 
 type Answer = std::result::Result<Response, Refusal>;
@@ -55,7 +58,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}/logs", get(logs))
         .route("/v1/runs/{run}/journal", get(journal))
         .route("/v1/runs/{run}/events", get(events))
-        .route("/v1/runs/{run}/stop", post(stop))
+        .route("/v1/runs/{run}/verb", post(verb))
+        .route("/v1/host/leave", post(leave))
         .route("/v1/orders", post(order))
         .route("/v1/explain", post(explain))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
@@ -90,6 +94,7 @@ impl IntoResponse for Refusal {
             exit: self.0.exit_code().number(),
             message: self.0.message().to_owned(),
             help: self.0.help_text().map(str::to_owned),
+            again: self.0.is_to_be_asked_again(),
         };
         (status, Json(body)).into_response()
     }
@@ -178,6 +183,7 @@ async fn journal(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> 
 
 /// Begins something; answers when it is durable.
 async fn order(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> Answer {
+    let _busy = enter(&shared)?;
     let handle = order.carry_out(&shared.engine).await?;
     let row = blocking(&shared, move |reader| reader.row(handle.id())).await?;
     let begun = Begun {
@@ -188,6 +194,7 @@ async fn order(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> A
 }
 
 async fn explain(State(shared): State<Arc<Shared>>, Json(asked): Json<Asked>) -> Answer {
+    let _busy = enter(&shared)?;
     let explanation = asked.explain(&shared.engine).await?;
     Ok(Json(explanation).into_response())
 }
@@ -195,39 +202,51 @@ async fn explain(State(shared): State<Arc<Shared>>, Json(asked): Json<Asked>) ->
 /// A run's events, one a line, until this process is done with it. The first who asks gets them from the beginning.
 async fn events(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
     let run = blocking(&shared, move |reader| reader.find(&run)).await?;
-    let events = shared.engine.run(run).map(|handle| handle.events());
+    let busy = enter(&shared)?;
+    let events = shared.engine.run(run).map(|handle| (handle.events(), busy));
     let lines = stream::unfold(events, |events| async move {
-        let mut events = events?;
+        let (mut events, busy) = events?;
         let line = match events.next().await? {
             Ok(event) => serde_json::to_string(&event).unwrap_or_default(),
             Err(Lagged(missed)) => json!({ "type": "lagged", "missed": missed }).to_string(),
         };
         let line = Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n"));
-        Some((line, Some(events)))
+        Some((line, Some((events, busy))))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())
 }
 
-#[derive(Deserialize)]
-struct Stop {
-    by: String,
+/// Keeps the host while it answers.
+fn enter(shared: &Shared) -> Result<Busy> {
+    shared.presence.enter().ok_or_else(|| {
+        CommandError::host("the process that holds the journal is leaving").to_be_asked_again()
+    })
 }
 
-async fn stop(
+/// Lets the host leave; its runs are stopped.
+async fn leave(State(shared): State<Arc<Shared>>) -> Answer {
+    shared.presence.told_to_leave.notify_one();
+    Ok(Json(json!({ "pid": shared.claim.pid })).into_response())
+}
+
+/// Carries out what is wanted of a live run; answers when it is durable.
+async fn verb(
     State(shared): State<Arc<Shared>>,
     Path(run): Path<String>,
-    Json(request): Json<Stop>,
+    Json(wanted): Json<Wanted>,
 ) -> Answer {
     let run = blocking(&shared, move |reader| reader.find(&run)).await?;
-    let stopped = match shared.engine.run(run) {
-        // A run that ended in this very moment is as good as stopped.
-        Some(handle) => handle.stop(shared.grace, &request.by).await.is_ok(),
+    let done = match shared.engine.run(run) {
+        Some(handle) => wanted.carry_out(&handle, shared.grace).await?,
         None => false,
     };
     let row = blocking(&shared, move |reader| reader.row(run)).await?;
-    let status = row.status;
-    let answer = json!({ "runId": run.to_string(), "status": status, "stopped": stopped });
+    let answer = Done {
+        run_id: run.to_string(),
+        status: row.status,
+        done,
+    };
     Ok(Json(answer).into_response())
 }
 

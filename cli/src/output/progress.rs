@@ -76,6 +76,12 @@ impl Progress {
     }
 
     /// Waits until bars are to be drawn, and draws them; for ever without bars.
+    /// Takes bars off the terminal until the next event.
+    pub(crate) fn hide(&self) {
+        // Nothing is lost where they cannot be cleared.
+        let _ = super::bars().clear();
+    }
+
     pub(crate) async fn tick(&mut self) {
         match &mut self.form {
             Form::Bars(bars) => {
