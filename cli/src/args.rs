@@ -667,8 +667,10 @@ pub(crate) struct OneRun {
 
 /// `attach`
 #[derive(Debug, Args)]
-#[command(after_help = "On a terminal Ctrl-C asks whether to leave the run to its host or to stop it; a second
-one leaves. Without a terminal SIGINT and SIGTERM stop the run, SIGHUP leaves it.")]
+#[command(
+    after_help = "On a terminal Ctrl-C asks whether to leave the run to its host or to stop it; a second
+one leaves. Without a terminal SIGINT and SIGTERM stop the run, SIGHUP leaves it."
+)]
 pub(crate) struct Attach {
     /// The run: its id, a unique beginning of it, or `last` [default: last]
     pub(crate) run: Option<String>,
@@ -682,7 +684,9 @@ pub(crate) struct Attach {
 
 /// `wait`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: as of `run`; 3 when the time is over, or nobody works on the run.")]
+#[command(
+    after_help = "Exit code: as of `run`; 3 when the time is over, or nobody works on the run."
+)]
 pub(crate) struct Wait {
     /// The run: its id, a unique beginning of it, or `last` [default: last]
     pub(crate) run: Option<String>,

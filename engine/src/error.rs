@@ -128,7 +128,11 @@ fn repeats(steps: &[String]) -> String {
     format!(
         "the rewind would do again what was done to the repository already:\n{}\nallow it with `--repeat-merges`, or take these \
          steps out of the script",
-        steps.iter().map(|step| format!("  {step}")).collect::<Vec<_>>().join("\n")
+        steps
+            .iter()
+            .map(|step| format!("  {step}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     )
 }
 

@@ -88,8 +88,8 @@ pub use error::{
 pub use event::{Event, Events, Lagged};
 pub use handle::{Caller, RunHandle};
 pub use options::{
-    AgentInput, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits, StartOptions,
-    WorktreeOptions, default_concurrency,
+    AgentInput, Environment, Isolate, Limits, Permissions, ResumeOptions, Script, ScriptLimits,
+    StartOptions, WorktreeOptions, default_concurrency,
 };
 
 pub use rewind::{Reuse, RewindOptions};

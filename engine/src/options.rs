@@ -111,12 +111,19 @@ pub struct StartOptions {
     /// Which agents work in a worktree of their own.
     #[serde(skip_serializing_if = "Isolate::is_asked")]
     pub isolate: Isolate,
+    /// The environment of the agents' programs, where it is another than this process's: all variables. Never journaled; a
+    /// run that is taken up has the environment of whoever resumes it.
+    #[serde(skip)]
+    pub environment: Option<Environment>,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the run's first record on.
     #[serde(skip)]
     pub watched: bool,
 }
+
+/// Environment variables by name.
+pub type Environment = BTreeMap<String, String>;
 
 /// What a script may use (B07). A run that broke one can be resumed with another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -420,6 +427,8 @@ pub struct ResumeOptions {
     pub max_items: Option<u32>,
     /// What the script itself may use, where it changes.
     pub script_limits: ScriptLimits,
+    /// The environment of the agents' programs, where it is another than this process's: all variables.
+    pub environment: Option<Environment>,
     /// Who resumes it, for the record.
     pub by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the moment of resuming on.

@@ -54,9 +54,10 @@ pub(crate) async fn resume(
         .ok_or(ResumeError::Unknown(run))?;
     let store = Arc::clone(&surroundings.store);
     let generation = summary.generation;
-    let (state, options) = blocking(move || opened(store.as_ref(), run, generation))
+    let (state, mut options) = blocking(move || opened(store.as_ref(), run, generation))
         .await?
         .ok_or(ResumeError::Unknown(run))?;
+    options.environment.clone_from(&changed.environment);
     if !summary.resumable {
         return Err(ResumeError::Ended {
             run,
@@ -131,7 +132,15 @@ pub(crate) async fn resume(
         let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
         let keys = parts.keys();
         let beginning = Beginning::Condemned(why);
-        parts.arguments(engine, &watch, state, keys, BTreeMap::new(), None, beginning)
+        parts.arguments(
+            engine,
+            &watch,
+            state,
+            keys,
+            BTreeMap::new(),
+            None,
+            beginning,
+        )
     } else {
         let (recovered, rewind) = recover(engine, run, generation, &parts).await?;
         let mut parts = parts;

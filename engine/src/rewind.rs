@@ -10,7 +10,8 @@ use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{CallNumber, Generation, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{
-    Actor, Base as BaseRecord, CallKind, GenerationOpened, GenerationRewound, Policy, Record, RunStarted,
+    Actor, Base as BaseRecord, CallKind, GenerationOpened, GenerationRewound, Policy, Record,
+    RunStarted,
 };
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
@@ -211,9 +212,12 @@ pub(crate) async fn prepare(
         options.workflows.clone_from(workflows);
     }
     take_limits(&mut options, &change.resume);
+    options.environment.clone_from(&change.resume.environment);
     let vm_limits = run::vm_limits(&options, &change.resume);
     let args = match &change.args {
-        Some(args) => Some(checked_args(args).map_err(|error| RewindError::Refused(error.to_string()))?),
+        Some(args) => {
+            Some(checked_args(args).map_err(|error| RewindError::Refused(error.to_string()))?)
+        }
         None => args,
     };
     let (source, script_path) = match &change.script {
@@ -386,9 +390,11 @@ pub(crate) async fn rewind(
     engine.0.tree.drain().await.map_err(|error| gone(&error))?;
     let prepared = prepare(engine, from, &change).await?;
     let may_repeat = change.repeat_merges
-        || !prepared.base.calls.iter().any(|call| {
-            call.kind == CallKind::Merge && call.end == BaseEnd::Completed
-        });
+        || !prepared
+            .base
+            .calls
+            .iter()
+            .any(|call| call.kind == CallKind::Merge && call.end == BaseEnd::Completed);
     if !may_repeat {
         let explanation = explain::of(engine, &prepared, &change).await?;
         if !explanation.repeats.is_empty() {

@@ -112,7 +112,7 @@ pub(crate) fn rules(
 ) -> Result<Arc<RunRules>, String> {
     let make = |definition: &AgentType, command: &[String]| {
         let input = definition.agent_input.unwrap_or(options.agent_input);
-        command_backend(engine, command, input, folder)
+        command_backend(engine, command, input, options, folder)
     };
     let backends = backends(engine, options, folder)?;
     let steps = steps(engine, options, run, folder);
@@ -155,7 +155,7 @@ fn backends(engine: &Engine, options: &StartOptions, folder: &Path) -> Result<Ba
     let default = match (&options.agent_command, &options.backend) {
         (Some(command), name) => {
             let name = name.clone().unwrap_or_else(|| "command".to_owned());
-            let backend = command_backend(engine, command, options.agent_input, folder)?;
+            let backend = command_backend(engine, command, options.agent_input, options, folder)?;
             by_name.insert(name.clone(), backend);
             name
         }
@@ -182,10 +182,19 @@ fn command_backend(
     engine: &Engine,
     command: &[String],
     input: AgentInput,
+    options: &StartOptions,
     folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     let clock = &engine.0.surroundings().clock;
-    crate::processes::command_backend(&engine.0.launcher, clock, command, input, folder)
+    let environment = options.environment.as_ref();
+    crate::processes::command_backend(
+        &engine.0.launcher,
+        clock,
+        command,
+        input,
+        environment,
+        folder,
+    )
 }
 
 #[cfg(not(feature = "command"))]
@@ -193,6 +202,7 @@ fn command_backend(
     _engine: &Engine,
     _command: &[String],
     _input: AgentInput,
+    _options: &StartOptions,
     _folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     Err("an agent command needs the engine's feature `command`".to_owned())

@@ -167,6 +167,11 @@ pub(crate) async fn start(
         Arc::clone(&engine.0.surroundings().store),
         Arc::clone(&watch),
     );
+    let changed = ResumeOptions {
+        environment: options.environment.clone(),
+        ..ResumeOptions::default()
+    };
+    handle.set_changed(changed);
     let state = RunState::new(run);
     let arguments = parts.arguments(
         engine,

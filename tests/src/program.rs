@@ -97,7 +97,8 @@ impl Bellwether {
         command
             .env("XDG_RUNTIME_DIR", folder)
             .env_remove("RUST_LOG")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .env("BELLWETHER_FOREGROUND", "1");
         let shown = format!("{command:?}");
         Ok(Self { command, shown })
     }

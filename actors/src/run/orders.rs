@@ -3,8 +3,8 @@
 
 use bellwether_journal::id::{Attempt, CallNumber, FencingToken};
 use bellwether_journal::record::{
-    Actor, AttemptFailed, CallKind, Cancellation, Failure, FailureKind, Millis, Order, Ordered, Outcome, Record,
-    RunLimits, Usage,
+    Actor, AttemptFailed, CallKind, Cancellation, Failure, FailureKind, Millis, Order, Ordered,
+    Outcome, Record, RunLimits, Usage,
 };
 use bellwether_journal::state::CallStatus;
 use bellwether_scripts::{Answer, Nothing};

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::machine::{Machine, Permits};
-use super::orders::OrderError;
 pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
+use super::orders::OrderError;
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
 use super::rewind::Place;
@@ -385,7 +385,8 @@ impl State {
                     machine.order(&order, by, reason, now, permits, out)
                 });
                 let next = self.machine.state().next;
-                self.effects.push_back((next, Effect::Ordered(reply, ordered)));
+                self.effects
+                    .push_back((next, Effect::Ordered(reply, ordered)));
             }
             Message::Ask(reply) => {
                 // Whoever asked may have gone.

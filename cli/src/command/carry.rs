@@ -21,8 +21,8 @@ use crate::host::daemon;
 use crate::host::order::{Asked, Begun, Done, Order, Verb, Wanted};
 use crate::host::reach::{Reached, reach};
 use crate::model::Outcome;
-use crate::output::{self, Screen};
 use crate::output::progress::Progress;
+use crate::output::{self, Screen};
 use crate::read::Reader;
 use crate::signals::{Caught, Signals};
 
@@ -78,7 +78,9 @@ impl Way<'_> {
             match &mut begun {
                 None => {
                     begun = Some(daemon::begin(self.journal, &self.place.directory).map_err(
-                        |error| CommandError::host(format!("no host process can be begun: {error}")),
+                        |error| {
+                            CommandError::host(format!("no host process can be begun: {error}"))
+                        },
                     )?);
                 }
                 Some(host) => {
@@ -99,7 +101,9 @@ impl Way<'_> {
                 }
             }
             if waited >= HOST_PATIENCE {
-                return Err(CommandError::host("the host process that was begun does not answer"));
+                return Err(CommandError::host(
+                    "the host process that was begun does not answer",
+                ));
             }
             tokio::time::sleep(HOST_LOOK).await;
             waited += HOST_LOOK;
@@ -140,9 +144,11 @@ impl<'a> Carrier<'a> {
     pub(super) async fn view(&self, selector: &str) -> Result<RunView> {
         match self {
             Self::Here(session) => look(&session.reader, selector.to_owned()).await,
-            Self::There(client, _) => {
-                parse(&client.get(&format!("/v1/runs/{}", segment(selector))).await?)
-            }
+            Self::There(client, _) => parse(
+                &client
+                    .get(&format!("/v1/runs/{}", segment(selector)))
+                    .await?,
+            ),
         }
     }
 
@@ -150,10 +156,7 @@ impl<'a> Carrier<'a> {
     ///
     /// # Errors
     /// Why it cannot be said.
-    pub(super) async fn explain(
-        &self,
-        asked: &Asked,
-    ) -> Result<bellwether::explain::Explanation> {
+    pub(super) async fn explain(&self, asked: &Asked) -> Result<bellwether::explain::Explanation> {
         match self {
             Self::Here(session) => asked.explain(&session.engine).await,
             Self::There(client, _) => {
@@ -214,7 +217,9 @@ async fn submit(mut client: Client, way: Way<'_>, order: &Order) -> Result<Carri
         }
         client = way.host().await?;
     }
-    Err(CommandError::host("no host process stays for long enough to be asked"))
+    Err(CommandError::host(
+        "no host process stays for long enough to be asked",
+    ))
 }
 
 /// The run as the journal has it.
@@ -376,7 +381,9 @@ pub(super) async fn follow(
         }
     }
     progress.finish();
-    let outcome = client.get(&format!("/v1/runs/{}/outcome", segment(run))).await?;
+    let outcome = client
+        .get(&format!("/v1/runs/{}/outcome", segment(run)))
+        .await?;
     let outcome: Outcome = parse(&outcome)?;
     attach::show(&outcome, screen, flags, common)?;
     Ok(attach::exit_code(outcome.status, false, caught))
@@ -419,5 +426,9 @@ async fn wish(run: &str, signals: &mut Signals, screen: Screen) -> Wish {
 /// What it says, or that it is gone.
 pub(super) async fn verb(client: &Client, run: &str, wanted: &Wanted) -> Result<Done> {
     let wanted = serde_json::to_value(wanted).map_err(CommandError::bug)?;
-    parse(&client.post(&format!("/v1/runs/{}/verb", segment(run)), &wanted).await?)
+    parse(
+        &client
+            .post(&format!("/v1/runs/{}/verb", segment(run)), &wanted)
+            .await?,
+    )
 }

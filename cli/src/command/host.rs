@@ -11,7 +11,7 @@ use super::carry::{Carrier, Way, follow};
 use super::run::{listen, open};
 use super::source::{Question, Source};
 use super::verbs::caller;
-use super::{Place, proposal};
+use super::{Place, environment, proposal};
 use crate::args::{Attach, AttachFlags, Common, Host, Wait};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
@@ -47,7 +47,10 @@ async fn serve(flags: &Common, screen: Screen) -> Result<ExitCode> {
     let path = lock::path_for(&journal)
         .map_err(|error| CommandError::host(format!("the journal cannot be used: {error}")))?;
     let taken = Lock::try_take(&path).map_err(|error| {
-        CommandError::host(format!("the lock {} cannot be used: {error}", path.display()))
+        CommandError::host(format!(
+            "the lock {} cannot be used: {error}",
+            path.display()
+        ))
     })?;
     // Somebody else was first, and answers.
     let Some(lock) = taken else {
@@ -66,7 +69,10 @@ async fn serve(flags: &Common, screen: Screen) -> Result<ExitCode> {
 }
 
 /// Who holds the journal.
-async fn holder(flags: &Common, screen: Screen) -> Result<(Place, std::path::PathBuf, Option<Client>)> {
+async fn holder(
+    flags: &Common,
+    screen: Screen,
+) -> Result<(Place, std::path::PathBuf, Option<Client>)> {
     let place = Place::load(screen, &flags.journal, None, None)?;
     let (journal, _) = place.config.journal();
     let there = journal.is_file() || lock::path_for(&journal).is_ok_and(|lock| lock.exists());
@@ -103,7 +109,11 @@ async fn status(flags: &Common, screen: Screen) -> Result<ExitCode> {
     ));
     for run in &client.host.runs {
         let status = screen.out.status(run.status, run.status.name());
-        output::line(&format!("  {}  {status}  {}", run.run_id, one_line(&run.name, 50)));
+        output::line(&format!(
+            "  {}  {status}  {}",
+            run.run_id,
+            one_line(&run.name, 50)
+        ));
     }
     Ok(ExitCode::Success)
 }
@@ -118,7 +128,12 @@ async fn stop(flags: &Common, screen: Screen) -> Result<ExitCode> {
     leave(&client, &journal).await?;
     let pid = client.host.claim.pid;
     if flags.json {
-        let runs: Vec<&str> = client.host.runs.iter().map(|run| run.run_id.as_str()).collect();
+        let runs: Vec<&str> = client
+            .host
+            .runs
+            .iter()
+            .map(|run| run.run_id.as_str())
+            .collect();
         output::line(&json!({ "pid": pid, "stopped": runs }).to_string());
     }
     screen.note(&format!(
@@ -141,7 +156,9 @@ async fn leave(client: &Client, journal: &Path) -> Result<()> {
         ))
         .help("end it where it was begun, or stop its runs with `bellwether stop`"));
     }
-    client.post("/v1/host/leave", &json!({ "by": caller() })).await?;
+    client
+        .post("/v1/host/leave", &json!({ "by": caller() }))
+        .await?;
     let path = lock::path_for(journal)
         .map_err(|error| CommandError::host(format!("the journal cannot be used: {error}")))?;
     let mut waited = Duration::ZERO;
@@ -158,7 +175,9 @@ async fn leave(client: &Client, journal: &Path) -> Result<()> {
         tokio::time::sleep(LOOK).await;
         waited += LOOK;
     }
-    Err(CommandError::host(format!("process {pid} was told to leave and has not")))
+    Err(CommandError::host(format!(
+        "process {pid} was told to leave and has not"
+    )))
 }
 
 async fn restart(flags: &Common, screen: Screen) -> Result<ExitCode> {
@@ -185,6 +204,7 @@ async fn restart(flags: &Common, screen: Screen) -> Result<ExitCode> {
         }
         let mut options = bellwether::ResumeOptions::default();
         options.by = Some(caller());
+        options.environment = Some(environment());
         let order = Order::Resume {
             run: run.run_id.clone(),
             options,
@@ -198,7 +218,10 @@ async fn restart(flags: &Common, screen: Screen) -> Result<ExitCode> {
     screen.note(&match resumed.len() {
         0 => "no run was live: the next command begins a new host".to_owned(),
         1 => format!("a new host goes on with {}", resumed.join(", ")),
-        runs => format!("a new host goes on with {runs} runs: {}", resumed.join(", ")),
+        runs => format!(
+            "a new host goes on with {runs} runs: {}",
+            resumed.join(", ")
+        ),
     });
     Ok(ExitCode::Success)
 }
@@ -239,9 +262,15 @@ fn over(outcome: Outcome, shown: AttachFlags, common: &Common, screen: Screen) -
         let id = outcome.run_id;
         return Err(CommandError::exit(
             ExitCode::Unfinished,
-            format!("run {id} is {}: no process works on it", outcome.status.name()),
+            format!(
+                "run {id} is {}: no process works on it",
+                outcome.status.name()
+            ),
         )
-        .help(format!("go on with `{}`", proposal(&format!("resume {id}"), &common.journal))));
+        .help(format!(
+            "go on with `{}`",
+            proposal(&format!("resume {id}"), &common.journal)
+        )));
     }
     show(&outcome, screen, shown, common)?;
     Ok(ExitCode::of(outcome.status))

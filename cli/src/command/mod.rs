@@ -25,7 +25,7 @@ mod verbs;
 
 use std::path::PathBuf;
 
-use bellwether::StartOptions;
+use bellwether::{Environment, StartOptions};
 
 use crate::args::{self, AgentFlags, Arguments, Command, JournalFlag, LimitFlags};
 use crate::config::{Agents, Config, MANAGED_FILE, Sources};
@@ -137,6 +137,13 @@ impl Place {
         options.working_directory = Some(self.directory.clone());
         options
     }
+}
+
+/// The environment of this command, which is that of the agents whose run it begins. A variable that is no text is left out.
+pub(crate) fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// How this program names itself in a journal.

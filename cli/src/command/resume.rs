@@ -47,7 +47,11 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     let asks = flags.rewind.asks() || flags.retry_failed;
     if let Carrier::There(client, _) = &carrier
         && !asks
-        && client.host.runs.iter().any(|live| live.run_id == run.to_string())
+        && client
+            .host
+            .runs
+            .iter()
+            .any(|live| live.run_id == run.to_string())
     {
         if matches!(view.status, Status::Paused | Status::Pausing) {
             let wanted = Wanted {
@@ -102,7 +106,10 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         agents.total
     )));
     if agents.failed > 0 {
-        let retry = proposal(&format!("resume {run} --retry-failed"), &flags.common.journal);
+        let retry = proposal(
+            &format!("resume {run} --retry-failed"),
+            &flags.common.journal,
+        );
         screen.note(&format!(
             "  {} failed before; the script has seen that, and they are not run again: `{retry}` does that",
             agents.failed

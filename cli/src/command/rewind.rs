@@ -8,7 +8,7 @@ use bellwether::{CallNumber, ResumeOptions, Reuse, RewindOptions, Script, workfl
 use super::carry::{Carried, Carrier, Way, verb};
 use super::run::{agent_types, listen};
 use super::verbs::caller;
-use super::{Place, list, script};
+use super::{Place, environment, list, script};
 use crate::args::{ArgsFlags, Fork, LimitFlags, Restart, RewindFlags};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
@@ -180,6 +180,7 @@ pub(super) fn resume_options(limits: &LimitFlags, place: &Place) -> ResumeOption
     options.max_items = config.max_items().filter(|_| limits.max_items.is_some());
     options.script_limits = config.script_limits();
     options.by = Some(caller());
+    options.environment = Some(environment());
     options
 }
 

@@ -11,7 +11,7 @@ use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, starting};
 use super::carry::{Carrier, Way};
-use super::{Place, list, program, script, source};
+use super::{Place, environment, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
 use crate::config::{Agents, Config, project};
@@ -67,6 +67,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
         run: run.to_string(),
         script,
         options: Box::new(options),
+        environment: environment(),
     };
     let carried = carrier.carry_out(order, &mut signals).await?;
     let agents = match config.agents() {

@@ -146,7 +146,10 @@ impl Client {
     /// # Errors
     /// What the host says, or that it is gone.
     pub(crate) async fn stream(&self, path: &str) -> Result<LineStream> {
-        let body = self.open(Method::GET, path, Bytes::new()).await?.into_body();
+        let body = self
+            .open(Method::GET, path, Bytes::new())
+            .await?
+            .into_body();
         Ok(LineStream {
             client: self.clone(),
             body,
@@ -158,7 +161,16 @@ impl Client {
     async fn open(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {
         let response = send(&self.socket, method, path, body)
             .await
-            .map_err(|error| self.gone(error.as_ref()))?;
+            .map_err(|error| {
+                let gone = self.gone(error.as_ref());
+                // Nobody has heard it.
+                match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                    Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                        gone.to_be_asked_again()
+                    }
+                    _ => gone,
+                }
+            })?;
         if response.status().is_success() {
             return Ok(response);
         }

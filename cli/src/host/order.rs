@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bellwether::explain::Explanation;
 use bellwether::{
-    CallNumber, Caller, ControlError, Engine, ResumeOptions, RewindOptions, RunHandle, RunId,
-    Script, StartOptions, Status,
+    CallNumber, Caller, ControlError, Engine, Environment, ResumeOptions, RewindOptions, RunHandle,
+    RunId, Script, StartOptions, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub(crate) enum Order {
         script: Script,
         /// All else.
         options: Box<StartOptions>,
+        /// The environment of its agents.
+        environment: Environment,
     },
     /// An unfinished run goes on.
     Resume {
@@ -82,7 +84,9 @@ impl Order {
                 run,
                 script,
                 mut options,
+                environment,
             } => {
+                options.environment = Some(environment);
                 options.run_id = Some(parsed(&run)?);
                 options.watched = true;
                 engine.start(script, *options).await?
@@ -119,7 +123,8 @@ impl Asked {
 }
 
 fn parsed(run: &str) -> Result<RunId> {
-    run.parse().map_err(|error: bellwether::InvalidRunId| CommandError::usage(error.to_string()))
+    run.parse()
+        .map_err(|error: bellwether::InvalidRunId| CommandError::usage(error.to_string()))
 }
 
 /// What is wanted of a live run.
@@ -193,12 +198,8 @@ impl Wanted {
             Verb::Resume => run.resume(by).await,
             Verb::Stop => run.stop(grace, by).await,
             Verb::Kill => run.kill(by).await,
-            Verb::StopAgents(calls) => {
-                each(calls, |call| run.stop_agent(call, by.clone())).await
-            }
-            Verb::SkipAgents(calls) => {
-                each(calls, |call| run.skip_agent(call, by.clone())).await
-            }
+            Verb::StopAgents(calls) => each(calls, |call| run.stop_agent(call, by.clone())).await,
+            Verb::SkipAgents(calls) => each(calls, |call| run.skip_agent(call, by.clone())).await,
             Verb::RestartAgents(calls) => {
                 each(calls, |call| run.restart_agent(call, by.clone())).await
             }

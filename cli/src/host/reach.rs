@@ -67,47 +67,6 @@ pub(crate) async fn reach(journal: &Path, purpose: &str) -> Result<Reached> {
     }
 }
 
-/// Takes the journal to work on it.
-///
-/// # Errors
-/// Who has it and what to do, when another process has it.
-pub(crate) async fn hold(journal: &Path, purpose: &str) -> Result<Lock> {
-    match reach(journal, purpose).await? {
-        Reached::Free(lock) => Ok(lock),
-        Reached::Held(client) => Err(held(journal, &client)),
-    }
-}
-
-/// Says which process holds the journal, what it runs, and what to do.
-pub(crate) fn held(journal: &Path, client: &Client) -> CommandError {
-    let claim = &client.host.claim;
-    let runs: Vec<String> = client
-        .host
-        .runs
-        .iter()
-        .map(|run| format!("{} ({}, {})", run.run_id, run.name, run.status.name()))
-        .collect();
-    let running = if runs.is_empty() {
-        "and is about to leave".to_owned()
-    } else {
-        format!("running {}", runs.join(", "))
-    };
-    let error = CommandError::host(format!(
-        "the journal {} is held by process {} since {}, {running}",
-        journal.display(),
-        claim.pid,
-        since(claim)
-    ));
-    error.help(match client.host.runs.first() {
-        Some(run) => format!(
-            "watch it with `bellwether logs -f {id}`, end it with `bellwether stop {id}`,\n\
-             or use another journal: `--journal FILE`",
-            id = run.run_id
-        ),
-        None => "try again, or use another journal: `--journal FILE`".to_owned(),
-    })
-}
-
 fn silent(journal: &Path, claim: Option<&Claim>) -> CommandError {
     let journal = journal.display();
     match claim {
@@ -150,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_process_is_told_who_holds_the_journal_and_what_runs() {
+    async fn a_second_process_finds_who_holds_the_journal_and_what_runs() {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("j.redb");
         let place = folder.path().join("s.sock");
@@ -180,26 +139,11 @@ mod tests {
         let listener = socket::bind(&place).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
 
-        let error = hold(&journal, "run").await.unwrap_err();
-        assert_eq!(error.exit_code().number(), 5);
-        assert_eq!(
-            error.message(),
-            format!(
-                "the journal {} is held by process 4242 since 2026-01-02 03:04:05 UTC, \
-                 running r-7k2m9q4d (migrate, running)",
-                journal.display()
-            )
-        );
-        assert!(
-            error
-                .help_text()
-                .unwrap()
-                .contains("bellwether stop r-7k2m9q4d")
-        );
-
         let Reached::Held(client) = reach(&journal, "show").await.unwrap() else {
             panic!("free")
         };
+        assert_eq!(client.host.claim.pid, 4242);
+        assert_eq!(client.host.runs[0].run_id, "r-7k2m9q4d");
         assert_eq!(
             client.get("/v1/runs/r-1").await.unwrap_err().message(),
             "no"
@@ -230,7 +174,7 @@ mod tests {
             ..Claim::of_this_process("journal dump")
         };
         let lock = holder(&journal, &claim);
-        let error = hold(&journal, "run").await.unwrap_err();
+        let error = reach(&journal, "run").await.unwrap_err();
         assert_eq!(error.exit_code().number(), 5);
         assert!(
             error.message().contains("process 4242"),
@@ -243,7 +187,8 @@ mod tests {
             error.message()
         );
         drop(lock);
-        assert!(hold(&journal, "run").await.is_ok());
+        let free = reach(&journal, "run").await.unwrap();
+        assert!(matches!(free, Reached::Free(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,11 +196,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("j.redb");
         let lock = holder(&journal, &Claim::of_this_process("ps"));
-        let (taken, ()) = tokio::join!(hold(&journal, "run"), async {
+        let (taken, ()) = tokio::join!(reach(&journal, "run"), async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             drop(lock);
         });
-        let lock = taken.unwrap();
+        let Reached::Free(lock) = taken.unwrap() else {
+            panic!("held")
+        };
         assert_eq!(lock::read_claim(lock.path()).unwrap().purpose, "run");
     }
 }

@@ -34,7 +34,10 @@ pub(crate) fn lines(explanation: &Explanation, all: bool, paint: Paint) -> Vec<S
         lines.push(format!("{} {note}", paint.yellow("note:")));
     }
     for step in &explanation.repeats {
-        lines.push(format!("{} would be done again: {step}", paint.red("refused:")));
+        lines.push(format!(
+            "{} would be done again: {step}",
+            paint.red("refused:")
+        ));
     }
     let shown: Vec<&Explained> = explanation
         .calls
@@ -54,7 +57,10 @@ pub(crate) fn lines(explanation: &Explanation, all: bool, paint: Paint) -> Vec<S
             }
         }
         if shown.len() > CALLS_SHOWN {
-            lines.push(format!("… and {} more: --json has all", shown.len() - CALLS_SHOWN));
+            lines.push(format!(
+                "… and {} more: --json has all",
+                shown.len() - CALLS_SHOWN
+            ));
         }
     }
     if !explanation.dropped.is_empty() {

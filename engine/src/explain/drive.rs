@@ -91,9 +91,14 @@ impl Drive {
             BTreeMap::new(),
         );
         let mut notes = Vec::new();
-        let recorded = prepared.state.generation.as_ref().map(|open| open.vm_identity);
+        let recorded = prepared
+            .state
+            .generation
+            .as_ref()
+            .map(|open| open.vm_identity);
         if recorded.is_some_and(|identity| identity != Vm::identity()) {
-            let note = "another version of the script VM recorded the run: a resume rewinds it, too";
+            let note =
+                "another version of the script VM recorded the run: a resume rewinds it, too";
             notes.push(note.to_owned());
         }
         Ok(Self {
@@ -177,7 +182,10 @@ struct Driven {
     /// All calls as the script made them, each with the turn that did.
     issued: Vec<(Call, u64)>,
     /// Content and key of each.
-    known: Vec<(bellwether_journal::key::Digest, bellwether_journal::key::Digest)>,
+    known: Vec<(
+        bellwether_journal::key::Digest,
+        bellwether_journal::key::Digest,
+    )>,
     /// The base's calls that answered, by the call that they answered.
     reused: HashMap<CallNumber, CallNumber>,
     /// The call whose answer began each turn, by the turn's number.
@@ -323,7 +331,11 @@ impl Driven {
         let Some((call, _)) = self.issued.get(token.call.0 as usize) else {
             return Ok(End::Lost("no such call".to_owned()));
         };
-        let (content, key) = self.known.get(token.call.0 as usize).copied().unwrap_or_default();
+        let (content, key) = self
+            .known
+            .get(token.call.0 as usize)
+            .copied()
+            .unwrap_or_default();
         let was = self.assumed.find(&self.base, call, content, key);
         if let Some(base) = was.and_then(|number| self.base.call(number))
             && let Some(answer) = base.answer
@@ -353,7 +365,11 @@ impl Driven {
         let mut totals = Totals::default();
         let mut repeats = Vec::new();
         for (call, turn) in &self.issued {
-            let (content, key) = self.known.get(call.number.0 as usize).copied().unwrap_or_default();
+            let (content, key) = self
+                .known
+                .get(call.number.0 as usize)
+                .copied()
+                .unwrap_or_default();
             if !call.kind.has_attempts() {
                 continue;
             }
@@ -383,7 +399,13 @@ impl Driven {
                     options: Arc::clone(&call.options),
                     waited_for: self.waited_for(*turn),
                 };
-                self.explain_live(&issued, &mut counterparts, rules, &mut explained, &mut repeats);
+                self.explain_live(
+                    &issued,
+                    &mut counterparts,
+                    rules,
+                    &mut explained,
+                    &mut repeats,
+                );
             }
             count(&mut totals, &explained);
             calls.push(explained);
@@ -512,7 +534,11 @@ impl Assumed {
             if call.end != BaseEnd::Completed {
                 continue;
             }
-            found.by_content.entry(call.content).or_default().push_back(number);
+            found
+                .by_content
+                .entry(call.content)
+                .or_default()
+                .push_back(number);
             let place = (call.label.clone(), call.line);
             found.by_place.entry(place).or_default().push_back(number);
             if call.kind == CallKind::Agent {

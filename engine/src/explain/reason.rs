@@ -51,8 +51,16 @@ impl<'a> Counterparts<'a> {
                 continue;
             }
             found.free.insert(number);
-            found.by_content.entry(call.content).or_default().push(number);
-            found.by_context.entry(call.context).or_default().push(number);
+            found
+                .by_content
+                .entry(call.content)
+                .or_default()
+                .push(number);
+            found
+                .by_context
+                .entry(call.context)
+                .or_default()
+                .push(number);
             let place = (call.label.clone(), call.line);
             found.by_place.entry(place).or_default().push(number);
         }
@@ -62,7 +70,10 @@ impl<'a> Counterparts<'a> {
     /// The base's call that this one runs instead of; no other gets it after this.
     pub(super) fn take(&mut self, issued: &Issued) -> Option<CallNumber> {
         let place = (issued.label.clone(), issued.line);
-        let same = self.base.by_key(issued.key).filter(|number| self.free.contains(number));
+        let same = self
+            .base
+            .by_key(issued.key)
+            .filter(|number| self.free.contains(number));
         let found = same
             .or_else(|| self.first(self.by_content.get(&issued.content), issued))
             .or_else(|| self.first(self.by_place.get(&place), issued))
@@ -74,7 +85,10 @@ impl<'a> Counterparts<'a> {
     fn first(&self, numbers: Option<&Vec<CallNumber>>, issued: &Issued) -> Option<CallNumber> {
         numbers?.iter().copied().find(|number| {
             self.free.contains(number)
-                && self.base.call(*number).is_some_and(|call| call.kind == issued.kind)
+                && self
+                    .base
+                    .call(*number)
+                    .is_some_and(|call| call.kind == issued.kind)
         })
     }
 
@@ -110,7 +124,9 @@ pub(super) fn of(
             BaseEnd::Cancelled if same => format!("{id} was cancelled"),
             BaseEnd::Refused if same => format!("{id} was refused"),
             BaseEnd::Unfinished if same => format!("{id} had no answer yet"),
-            _ if rules.policy == Policy::Prefix => "it comes after a call that has changed".to_owned(),
+            _ if rules.policy == Policy::Prefix => {
+                "it comes after a call that has changed".to_owned()
+            }
             _ => waits(),
         };
     }
@@ -180,7 +196,10 @@ mod tests {
 
     #[test]
     fn r04_changed_options_are_named() {
-        let changed = options_changed(r#"{"model":"a","effort":"low"}"#, r#"{"effort":"low","cwd":"x"}"#);
+        let changed = options_changed(
+            r#"{"model":"a","effort":"low"}"#,
+            r#"{"effort":"low","cwd":"x"}"#,
+        );
         assert_eq!(changed, ["`cwd`", "`model`"]);
         assert!(options_changed("{}", "not json").is_empty());
     }

@@ -419,7 +419,11 @@ fn words(record: &Record) -> String {
             let base = opened.base.map_or_else(String::new, |base| {
                 format!(" from generation {} of {}", base.generation, base.run)
             });
-            format!("generation {}{base} by {}", opened.number, actor(&rewound.by))
+            format!(
+                "generation {}{base} by {}",
+                opened.number,
+                actor(&rewound.by)
+            )
         }
         Record::CallReused(reused) => format!(
             "{} has the answer of {} of the generation before",

@@ -103,11 +103,7 @@ impl LogLines {
                 info(text)
             }
             Record::Ordered(ordered) => {
-                let mut text = format!(
-                    "{} by {}",
-                    order_words(&ordered.order),
-                    actor(&ordered.by)
-                );
+                let mut text = format!("{} by {}", order_words(&ordered.order), actor(&ordered.by));
                 if let Some(reason) = &ordered.reason {
                     let _ = write!(text, ": {reason}");
                 }

@@ -86,7 +86,10 @@ impl Bed {
 
     /// Runs a script to its end; what ran is forgotten.
     pub(crate) async fn run(&self, body: &str) -> RunId {
-        let options = StartOptions::new().backend("traced").concurrency(16).max_agents(10_000);
+        let options = StartOptions::new()
+            .backend("traced")
+            .concurrency(16)
+            .max_agents(10_000);
         let run = self.engine.start(script(body), options).await.unwrap();
         run.wait().await;
         self.backend.ran();

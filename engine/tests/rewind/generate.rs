@@ -219,7 +219,10 @@ impl Program {
             format!("agent('do {prompt}', {{ label: 'c{label}' }})")
         };
         let sequence = |calls: &[Call]| {
-            let calls: Vec<String> = calls.iter().map(|call| format!("await {}", agent(call))).collect();
+            let calls: Vec<String> = calls
+                .iter()
+                .map(|call| format!("await {}", agent(call)))
+                .collect();
             calls.join("; ")
         };
         for statement in &self.statements {
@@ -252,7 +255,11 @@ impl Program {
                             format!("(_, item) => agent(item[{stage}][0], {{ label: item[{stage}][1] }})")
                         })
                         .collect();
-                    format!("await pipeline([{}], {})", items.join(", "), stages.join(", "))
+                    format!(
+                        "await pipeline([{}], {})",
+                        items.join(", "),
+                        stages.join(", ")
+                    )
                 }
             };
             // Writing to a String cannot fail.

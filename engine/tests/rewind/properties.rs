@@ -56,11 +56,19 @@ async fn r03_r04_over_two_hundred_edits_just_what_depends_on_them_runs_and_was_e
         let mut spared: Vec<usize> = expected.difference(&live).copied().collect();
         if matches!(edit, Edit::Remove(_)) {
             // One that stands now where an equal one was taken away has its answer.
-            let shared: Vec<_> = edited.calls().into_iter().filter(|(_, call)| call.prompt == 0).collect();
+            let shared: Vec<_> = edited
+                .calls()
+                .into_iter()
+                .filter(|(_, call)| call.prompt == 0)
+                .collect();
             spared.retain(|label| !shared.iter().any(|(_, call)| call.label == *label));
         }
         assert!(spared.is_empty(), "{spared:?} should have run: {}", told());
-        assert!(live.is_subset(&expected), "{live:?}, not {expected:?}: {}", told());
+        assert!(
+            live.is_subset(&expected),
+            "{live:?}, not {expected:?}: {}",
+            told()
+        );
         let distinct: BTreeSet<&String> = from.iter().collect();
         assert_eq!(distinct.len(), from.len(), "used twice: {}", told());
         let foretold: BTreeSet<usize> = explained
@@ -81,7 +89,11 @@ async fn r03_r04_over_two_hundred_edits_just_what_depends_on_them_runs_and_was_e
         foretold_from.sort();
         assert_eq!(foretold_from, from, "{}", told());
         bed.backend.ran();
-        assert!(bed.rewind(run, RewindOptions::new()).await.is_empty(), "I1: {}", told());
+        assert!(
+            bed.rewind(run, RewindOptions::new()).await.is_empty(),
+            "I1: {}",
+            told()
+        );
     }
 }
 
@@ -110,14 +122,21 @@ async fn r05_over_a_hundred_scripts_failures_run_again_with_what_waits_for_them(
         bed.rewound(run, RewindOptions::new()).await;
         let (live, _) = ran(&bed, run);
         let expected = program.descendants(failing.label);
-        assert_eq!(live, expected, "seed {seed}: {failing:?} of\n{}", program.body());
+        assert_eq!(
+            live,
+            expected,
+            "seed {seed}: {failing:?} of\n{}",
+            program.body()
+        );
     }
 }
 
 /// A store with the first records of a run, as a crash leaves them.
 fn cut(store: &MemoryStore, run: RunId, count: usize) -> MemoryStore {
     let rows = store.records(run, Position(0), count).unwrap();
-    let payloads = store.payloads(run, Position(0), usize::MAX, usize::MAX).unwrap();
+    let payloads = store
+        .payloads(run, Position(0), usize::MAX, usize::MAX)
+        .unwrap();
     let mut state = RunState::new(run);
     for row in &rows {
         let entry = codec::decode(run, row.position, &row.bytes).unwrap();
@@ -125,7 +144,10 @@ fn cut(store: &MemoryStore, run: RunId, count: usize) -> MemoryStore {
     }
     let cut = MemoryStore::new();
     let batch = Batch {
-        records: rows.into_iter().map(|row| (run, row.position, row.bytes.to_vec())).collect(),
+        records: rows
+            .into_iter()
+            .map(|row| (run, row.position, row.bytes.to_vec()))
+            .collect(),
         payloads: payloads
             .into_iter()
             .filter(|row| row.position < state.next)
@@ -169,6 +191,9 @@ async fn r03_r05_a_rewind_goes_on_from_every_prefix_of_its_journal() {
         assert_eq!(strip(&bed.result(run)), strip(&result), "cut at {count}");
         assert_eq!(ran(&bed, run), fates, "cut at {count}");
         let ran = bed.backend.ran();
-        assert!(ran.iter().all(|prompt| ran_whole.contains(prompt)), "cut at {count}: {ran:?}");
+        assert!(
+            ran.iter().all(|prompt| ran_whole.contains(prompt)),
+            "cut at {count}: {ran:?}"
+        );
     }
 }

@@ -9,8 +9,8 @@ use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
     ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
-    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted, Status,
-    StatusChanged, StepNoted, Usage,
+    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted,
+    Status, StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -459,7 +459,10 @@ impl RunState {
         position: Position,
         at: Millis,
     ) -> Result<(), String> {
-        let from_base = self.generation.as_ref().is_some_and(|open| open.base.is_some());
+        let from_base = self
+            .generation
+            .as_ref()
+            .is_some_and(|open| open.base.is_some());
         if !from_base {
             return Err("an answer of this generation, which has no base".to_owned());
         }
@@ -519,7 +522,10 @@ impl RunState {
     }
 
     fn changes_kept(&mut self, kept: &ChangesKept, position: Position) -> Result<(), String> {
-        let rewinds = self.generation.as_ref().is_some_and(|open| open.base.is_some());
+        let rewinds = self
+            .generation
+            .as_ref()
+            .is_some_and(|open| open.base.is_some());
         let call = self.open_call(kept.call)?;
         // Those of a call of the base stand before its reuse.
         let is_to_be_reused = rewinds && call.status == CallStatus::Waiting && call.attempts == 0;

@@ -61,6 +61,8 @@ use futures_util::future::BoxFuture;
 
 use self::lines::Pool;
 
+use crate::options::Environment;
+
 const OUTPUT_BYTES_MAX: usize = 16 << 20;
 const STDERR_BYTES: u32 = 4096;
 const IDLE_MAX: usize = 16;
@@ -116,6 +118,8 @@ pub struct Options {
     pub stderr_bytes: u32,
     /// Variables that are set, or removed, in what the agent inherits of the engine's environment.
     pub environment: Vec<(OsString, Option<OsString>)>,
+    /// What the agent inherits in place of the engine's environment.
+    pub(crate) inherited: Option<Environment>,
     /// With [`InputMode::Lines`]: how many processes may wait for tasks.
     pub idle_max: usize,
 }
@@ -132,6 +136,7 @@ impl Options {
             output_bytes_max: OUTPUT_BYTES_MAX,
             stderr_bytes: STDERR_BYTES,
             environment: Vec::new(),
+            inherited: None,
             idle_max: IDLE_MAX,
         }
     }
@@ -191,6 +196,18 @@ impl AgentBackend for CommandBackend {
 }
 
 impl Shared {
+    /// What an agent inherits.
+    fn inherited(&self) -> Box<dyn Iterator<Item = (OsString, OsString)> + '_> {
+        match &self.options.inherited {
+            Some(inherited) => Box::new(
+                inherited
+                    .iter()
+                    .map(|(name, value)| (name.into(), value.into())),
+            ),
+            None => Box::new(std::env::vars_os()),
+        }
+    }
+
     /// What is set or removed in what the agent inherits.
     fn environment(&self, task: &Task) -> Vec<(OsString, Option<OsString>)> {
         let mut environment = self.options.environment.clone();
@@ -201,11 +218,15 @@ impl Shared {
             environment.splice(0..0, local);
         }
         if let Some(names) = &task.options.env {
-            let others = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+            let is_other = |name: &OsString| {
                 let name = name.to_string_lossy();
                 !is_for_every_program(&name) && !names.iter().any(|given| *given == name)
-            });
+            };
+            let others = self.inherited().map(|(name, _)| name).filter(is_other);
             environment.splice(0..0, others.map(|name| (name, None)));
+        }
+        if let Some(inherited) = &self.options.inherited {
+            environment.splice(0..0, instead_of_ours(inherited));
         }
         environment
     }
@@ -217,10 +238,11 @@ impl Shared {
             InputMode::Task | InputMode::Lines => self.options.command.clone(),
         };
         let is_set = |name: &String| {
-            let ours = |(set, value): &(OsString, Option<OsString>)| {
-                set == name.as_str() && value.is_some()
-            };
-            std::env::var_os(name).is_some() || self.options.environment.iter().any(ours)
+            let mut ours = self.options.environment.iter().rev();
+            match ours.find(|(set, _)| set == name.as_str()) {
+                Some((_, value)) => value.is_some(),
+                None => self.inherited().any(|(set, _)| set == name.as_str()),
+            }
         };
         if let Some(name) = task.options.env.iter().flatten().find(|name| !is_set(name)) {
             let message = format!(
@@ -251,6 +273,22 @@ impl Shared {
             stderr_bytes: self.options.stderr_bytes,
         })
     }
+}
+
+/// What must be set and removed in this process's environment to make it `environment`.
+fn instead_of_ours(environment: &Environment) -> Vec<(OsString, Option<OsString>)> {
+    let is_ours_alone = |name: &OsString| {
+        let name = name.to_str();
+        name.is_none_or(|name| !environment.contains_key(name))
+    };
+    let removed = std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(is_ours_alone)
+        .map(|name| (name, None));
+    let set = environment
+        .iter()
+        .map(|(name, value)| (name.into(), Some(value.into())));
+    removed.chain(set).collect()
 }
 
 /// Whether a variable goes to an agent whose call names those that it gets (X01): what any program needs to find its files
