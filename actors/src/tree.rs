@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Actor as By, Order, Status};
+use bellwether_journal::record::{Actor as By, Ordered, Status};
 use bellwether_journal::store::Store;
 use ractor::rpc::CallResult;
 use ractor::{Actor as _, ActorCell, ActorRef, RpcReplyPort};
@@ -162,18 +162,8 @@ impl RunControl {
     ///
     /// # Errors
     /// [`Gone`]; the inner one says why the order cannot be carried out.
-    pub async fn order(
-        &self,
-        order: Order,
-        by: By,
-        reason: Option<String>,
-    ) -> Result<Result<(), OrderError>, Gone> {
-        call(
-            &self.0,
-            |reply| Message::Order(order, by, reason, reply),
-            None,
-        )
-        .await
+    pub async fn order(&self, ordered: Ordered) -> Result<Result<(), OrderError>, Gone> {
+        call(&self.0, |reply| Message::Order(ordered, reply), None).await
     }
 
     /// The run's status as decided, which the journal may not have yet.

@@ -201,6 +201,7 @@ pub(crate) enum Allowed {
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct AttachFlags {
     /// Print each event as one line of JSON; the last line is the run's final object
     #[arg(long)]
@@ -420,6 +421,7 @@ pub(crate) struct Resume {
 /// How a run is rewound.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Rewind")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct RewindFlags {
     /// Another script: its file, or the name of a workflow
     #[arg(long, value_name = "FILE")]

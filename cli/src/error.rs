@@ -68,7 +68,7 @@ impl CommandError {
 
     /// Nothing was begun, and who is asked next will answer.
     #[must_use]
-    pub(crate) fn to_be_asked_again(mut self) -> Self {
+    pub(crate) fn asked_again(mut self) -> Self {
         self.again = true;
         self
     }

@@ -210,7 +210,7 @@ impl Engine {
             }
             let handle = match engine.run(run) {
                 Some(handle) => handle,
-                None => crate::resume::resume(&engine, run, options, None).await?,
+                None => Box::pin(crate::resume::resume(&engine, run, options, None)).await?,
             };
             // A supervisor that crashes from here on is taken up again, which needs the lock.
             drop(entering);
@@ -476,7 +476,8 @@ fn crashed(engine: Arc<Mutex<Weak<Inner>>>) -> root::Crashed {
                 Some(_) => Crash::Once,
                 None => Crash::TooOften(why),
             };
-            match crate::resume::resume(&engine, run, handle.changed(), Some(crash)).await {
+            let resuming = crate::resume::resume(&engine, run, handle.changed(), Some(crash));
+            match Box::pin(resuming).await {
                 Ok(_) => {}
                 // It had ended: only whoever was to say so had crashed.
                 Err(ResumeError::Ended { status, .. }) => handle.watch().ended(status),

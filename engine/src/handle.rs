@@ -10,7 +10,7 @@ use bellwether_journal::codec;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, Position, RunId};
 use bellwether_journal::read;
-use bellwether_journal::record::{Actor, Order, Record, RunLimits, Status};
+use bellwether_journal::record::{Actor, Order, Ordered, Record, RunLimits, Status};
 use bellwether_journal::store::Store;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -282,7 +282,8 @@ impl RunHandle {
 
     async fn order(&self, order: Order, by: Caller) -> Obeyed {
         let (by, reason) = by.parts();
-        let ordered = self.control()?.order(order, by, reason).await;
+        let ordered = Ordered { order, by, reason };
+        let ordered = self.control()?.order(ordered).await;
         Ok(ordered.map_err(not_live)??)
     }
 

@@ -1,6 +1,5 @@
 //! Taking a run up where the journal ends (`docs/replay.md`, recovery).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +20,7 @@ use crate::error::ResumeError;
 use crate::handle::RunHandle;
 use crate::options::{ResumeOptions, StartOptions};
 use crate::rewind::{self, RewindOptions};
-use crate::run::{self, Parts};
+use crate::run::{self, Parts, Standing};
 use crate::start::blocking;
 use crate::vm::Suspect;
 
@@ -132,15 +131,8 @@ pub(crate) async fn resume(
         let state = blocking(move || read::load_state(store.as_ref(), run)).await?;
         let keys = parts.keys();
         let beginning = Beginning::Condemned(why);
-        parts.arguments(
-            engine,
-            &watch,
-            state,
-            keys,
-            BTreeMap::new(),
-            None,
-            beginning,
-        )
+        let standing = Standing::at_the_beginning(state, keys);
+        parts.arguments(engine, &watch, standing, beginning)
     } else {
         let (recovered, rewind) = recover(engine, run, generation, &parts).await?;
         let mut parts = parts;
@@ -152,7 +144,13 @@ pub(crate) async fn resume(
             timers,
             ..
         } = recovered;
-        parts.arguments(engine, &watch, state, keys, timers, rewind, beginning)
+        let standing = Standing {
+            state,
+            keys,
+            timers,
+            rewind,
+        };
+        parts.arguments(engine, &watch, standing, beginning)
     };
     engine.supervise(&handle, arguments).await?;
     Ok(handle)

@@ -26,7 +26,7 @@ use crate::explain;
 use crate::handle::RunHandle;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::resume::opened;
-use crate::run::{self, Opening, Parts};
+use crate::run::{self, Opening, Parts, Standing};
 use crate::start::{blocking, check_args, checked_args};
 use crate::vm::Suspect;
 
@@ -313,12 +313,12 @@ fn read_base(store: &dyn Store, from: From) -> Result<Option<Read>, StoreError> 
     let cut = cut.map_or(state.next, |call| call.scheduled);
     let base = Base::read(store, run, generation.number, cut)?;
     Ok(Some(Read {
+        state,
         options,
         source,
         args,
         base,
         cut,
-        state,
     }))
 }
 
@@ -435,15 +435,11 @@ pub(crate) async fn rewind(
     let store = Arc::clone(&engine.0.surroundings().store);
     let handle = RunHandle::new(run, store, Arc::clone(&watch));
     handle.set_changed(change.resume);
-    let arguments = parts.arguments(
-        engine,
-        &watch,
-        prepared.state,
-        keys,
-        BTreeMap::new(),
-        Some(rewind),
-        beginning,
-    );
+    let standing = Standing {
+        rewind: Some(rewind),
+        ..Standing::at_the_beginning(prepared.state, keys)
+    };
+    let arguments = parts.arguments(engine, &watch, standing, beginning);
     engine.supervise(&handle, arguments).await?;
     Ok(handle)
 }

@@ -208,6 +208,26 @@ fn command_backend(
     Err("an agent command needs the engine's feature `command`".to_owned())
 }
 
+/// Where a run stands, for its machine.
+pub(crate) struct Standing {
+    pub(crate) state: RunState,
+    pub(crate) keys: Keys,
+    pub(crate) timers: BTreeMap<TimerNumber, Armed>,
+    pub(crate) rewind: Option<Rewind>,
+}
+
+impl Standing {
+    /// One whose script has not begun.
+    pub(crate) const fn at_the_beginning(state: RunState, keys: Keys) -> Self {
+        Self {
+            state,
+            keys,
+            timers: BTreeMap::new(),
+            rewind: None,
+        }
+    }
+}
+
 /// What the VM of a generation starts from.
 pub(crate) struct Opening {
     pub(crate) script: Parsed,
@@ -242,12 +262,15 @@ impl Parts {
         self,
         engine: &Engine,
         watch: &Arc<Watch>,
-        state: RunState,
-        keys: Keys,
-        timers: BTreeMap<TimerNumber, Armed>,
-        rewind: Option<Rewind>,
+        standing: Standing,
         beginning: Beginning,
     ) -> Arguments {
+        let Standing {
+            state,
+            keys,
+            timers,
+            rewind,
+        } = standing;
         let make_vm = self.make_vm();
         let rules = Arc::clone(&self.rules);
         Arguments {

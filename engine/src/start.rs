@@ -22,7 +22,7 @@ use crate::handle::RunHandle;
 use crate::isolation;
 use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
-use crate::run::{self, Opening, Parts};
+use crate::run::{self, Opening, Parts, Standing};
 use crate::schema::Schema;
 use crate::vm::Suspect;
 
@@ -176,10 +176,7 @@ pub(crate) async fn start(
     let arguments = parts.arguments(
         engine,
         &watch,
-        state,
-        keys,
-        std::collections::BTreeMap::new(),
-        None,
+        Standing::at_the_beginning(state, keys),
         beginning,
     );
     engine.supervise(&handle, arguments).await?;

@@ -28,6 +28,15 @@ const BUDGET: &str = "BUDGET";
 /// So many bytes of a prompt take as long to hash and compress as a command takes without them.
 const BYTES_LIKE_A_COMMAND: usize = 2048;
 
+/// What a call came to, for the journal and for the script.
+pub(super) struct Came {
+    pub(super) outcome: Outcome,
+    pub(super) usage: Usage,
+    pub(super) answer: Answer,
+    /// The value, to be journaled with it.
+    pub(super) value: Option<Packed>,
+}
+
 impl Machine {
     /// The VM answered what it was given: turns in order. A turn may hold a million commands, so they are worked off in
     /// slices: [`Machine::work_off`].
@@ -476,7 +485,13 @@ impl Machine {
             End::Completed(value, usage) => {
                 let answer = Answer::Value(Arc::clone(&value.text));
                 let outcome = Outcome::Completed(value.stored.clone());
-                self.settle_call(token, outcome, usage, answer, Some(value), now, out);
+                let came = Came {
+                    outcome,
+                    usage,
+                    answer,
+                    value: Some(value),
+                };
+                self.settle_call(token, came, now, out);
             }
             End::Failed(failure, usage) => {
                 self.attempt_failed(token, failure, usage, false, now, out);
@@ -497,7 +512,13 @@ impl Machine {
                 Stage::Ending(_) => {
                     let outcome = Outcome::Cancelled(Cancellation::ScriptEnded);
                     let answer = Answer::Nothing(Nothing::Cancelled);
-                    self.settle_call(token, outcome, usage, answer, None, now, out);
+                    let came = Came {
+                        outcome,
+                        usage,
+                        answer,
+                        value: None,
+                    };
+                    self.settle_call(token, came, now, out);
                 }
                 Stage::Live | Stage::Pausing(_) | Stage::Paused => {
                     let failure = Failure {
@@ -567,7 +588,13 @@ impl Machine {
                     message: failure.message.as_str().into(),
                 });
                 let outcome = Outcome::Failed(failure);
-                self.settle_call(token, outcome, usage, answer, None, now, out);
+                let came = Came {
+                    outcome,
+                    usage,
+                    answer,
+                    value: None,
+                };
+                self.settle_call(token, came, now, out);
             }
         }
     }
@@ -617,7 +644,13 @@ impl Machine {
                 let outcome = Outcome::Completed(value.stored.clone());
                 let answer = Answer::Value(Arc::clone(&value.text));
                 let usage = Usage::default();
-                self.settle_call(token, outcome, usage, answer, Some(value), now, out);
+                let came = Came {
+                    outcome,
+                    usage,
+                    answer,
+                    value: Some(value),
+                };
+                self.settle_call(token, came, now, out);
             }
             Err(message) => self.refuse(call, "WORKFLOW", message, now, out),
         }
@@ -645,10 +678,7 @@ impl Machine {
     pub(super) fn settle_call(
         &mut self,
         token: FencingToken,
-        outcome: Outcome,
-        usage: Usage,
-        answer: Answer,
-        value: Option<Packed>,
+        came: Came,
         now: Millis,
         out: &mut Output,
     ) {
@@ -656,11 +686,12 @@ impl Machine {
         let settled = CallSettled {
             call: token.call,
             attempt: token.attempt,
-            outcome,
-            usage,
+            outcome: came.outcome,
+            usage: came.usage,
         };
         let record = Record::CallSettled(Box::new(settled));
-        self.settle(record, Target::Call(token.call), answer, value, now, out);
+        let target = Target::Call(token.call);
+        self.settle(record, target, came.answer, came.value, now, out);
     }
 
     /// Records an answer and gives it to the script, if that still wants any. In a rewind it waits while the base may have

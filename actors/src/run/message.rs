@@ -8,7 +8,7 @@ use std::time::Duration;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{CallNumber, FencingToken, RunId, TimerNumber};
 use bellwether_journal::key::Digest;
-use bellwether_journal::record::{Actor as By, Millis, Order, Record, Status};
+use bellwether_journal::record::{Actor as By, Millis, Ordered, Record, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
@@ -152,12 +152,7 @@ pub enum Message {
     /// End in order within the grace, or at once without one.
     Stop(Option<Duration>, By, Option<String>, RpcReplyPort<()>),
     /// A person wants something of an agent, or other limits.
-    Order(
-        Order,
-        By,
-        Option<String>,
-        RpcReplyPort<Result<(), OrderError>>,
-    ),
+    Order(Ordered, RpcReplyPort<Result<(), OrderError>>),
     /// What state is the run in, as decided?
     Ask(RpcReplyPort<Status>),
     /// The run's time is over.

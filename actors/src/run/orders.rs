@@ -6,9 +6,10 @@ use bellwether_journal::record::{
     Actor, AttemptFailed, CallKind, Cancellation, Failure, FailureKind, Millis, Order, Ordered,
     Outcome, Record, RunLimits, Usage,
 };
-use bellwether_journal::state::CallStatus;
+use bellwether_journal::state::{CallState, CallStatus};
 use bellwether_scripts::{Answer, Nothing};
 
+use super::calls::Came;
 use super::machine::{Machine, Permits, Stage};
 use super::output::{Action, Output};
 
@@ -49,9 +50,7 @@ impl Machine {
     /// [`OrderError`].
     pub fn order(
         &mut self,
-        order: &Order,
-        by: Actor,
-        reason: Option<String>,
+        ordered: &Ordered,
         now: Millis,
         permits: &mut dyn Permits,
         out: &mut Output,
@@ -60,14 +59,9 @@ impl Machine {
             return Err(OrderError::Ending);
         }
         let record = |machine: &mut Self, out: &mut Output| {
-            let ordered = Ordered {
-                order: order.clone(),
-                by: by.clone(),
-                reason: reason.clone(),
-            };
-            machine.append(Record::Ordered(Box::new(ordered)), now, out)
+            machine.append(Record::Ordered(Box::new(ordered.clone())), now, out)
         };
-        match *order {
+        match ordered.order {
             Order::StopAgent(call) => match self.agent(call)? {
                 CallStatus::Running => {
                     if self.to_end.get(&call) != Some(&ToEnd::Stopped) && record(self, out) {
@@ -112,10 +106,8 @@ impl Machine {
                 CallStatus::Waiting => {}
                 status => return Err(OrderError::Ended(call, status.name())),
             },
-            Order::SetLimits(limits) => {
-                if self.takes(limits) && record(self, out) {
-                    self.set(limits);
-                }
+            Order::SetLimits(limits) if self.takes(limits) && record(self, out) => {
+                self.set(limits);
             }
             _ => {}
         }
@@ -133,9 +125,7 @@ impl Machine {
     }
 
     fn attempts_of(&self, call: CallNumber) -> Attempt {
-        self.state
-            .call(call)
-            .map_or(Attempt(0), |call| call.attempt())
+        self.state.call(call).map_or(Attempt(0), CallState::attempt)
     }
 
     fn end_agent(&mut self, call: CallNumber, how: ToEnd, out: &mut Output) {
@@ -161,7 +151,13 @@ impl Machine {
         let attempt = self.attempts_of(call);
         let token = self.token(call, attempt);
         let answer = Answer::Nothing(nothing);
-        self.settle_call(token, outcome, Usage::default(), answer, None, now, out);
+        let came = Came {
+            outcome,
+            usage: Usage::default(),
+            answer,
+            value: None,
+        };
+        self.settle_call(token, came, now, out);
     }
 
     /// Starts nothing new, and ends what is at work, in order, to begin anew when the run goes on.
@@ -198,7 +194,13 @@ impl Machine {
             Some(ToEnd::Stopped) => {
                 let outcome = Outcome::Cancelled(Cancellation::Person);
                 let answer = Answer::Nothing(Nothing::Cancelled);
-                self.settle_call(token, outcome, usage, answer, None, now, out);
+                let came = Came {
+                    outcome,
+                    usage,
+                    answer,
+                    value: None,
+                };
+                self.settle_call(token, came, now, out);
                 true
             }
             Some(ToEnd::Restarted) => {

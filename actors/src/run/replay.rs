@@ -204,7 +204,7 @@ fn read_steps(
             .map_err(|error| Damage::new(error.to_string()))?;
         match &entry.record {
             Record::GenerationOpened(_) | Record::GenerationRewound(_) => {
-                batch.push(Step::Opened(Box::new(state.clone())))
+                batch.push(Step::Opened(Box::new(state.clone())));
             }
             Record::CallScheduled(call) => {
                 let shown = Sketch {

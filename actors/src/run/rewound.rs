@@ -33,7 +33,7 @@ impl Machine {
             let Some(rewind) = &mut self.rewind else {
                 return;
             };
-            match rewind.next() {
+            match rewind.take_next() {
                 Next::Reuse(reuses) => {
                     for reuse in reuses {
                         self.reuse(reuse, now, out);

@@ -366,9 +366,12 @@ impl State {
                 reason,
                 reply,
             } => {
-                self.decide(|machine, now, _, out| match at_once {
-                    true => machine.pause_now(by, reason, now, out),
-                    false => machine.pause(by, reason, now, out),
+                self.decide(|machine, now, _, out| {
+                    if at_once {
+                        machine.pause_now(by, reason, now, out);
+                    } else {
+                        machine.pause(by, reason, now, out);
+                    }
                 });
                 self.answer_when_durable(reply);
             }
@@ -380,10 +383,9 @@ impl State {
                 self.stops.push(reply);
                 self.stop(grace, by, reason);
             }
-            Message::Order(order, by, reason, reply) => {
-                let ordered = self.decide(|machine, now, permits, out| {
-                    machine.order(&order, by, reason, now, permits, out)
-                });
+            Message::Order(order, reply) => {
+                let ordered = self
+                    .decide(|machine, now, permits, out| machine.order(&order, now, permits, out));
                 let next = self.machine.state().next;
                 self.effects
                     .push_back((next, Effect::Ordered(reply, ordered)));

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::attach::{self, Session, attach, starting};
 use super::run::open;
-use super::source::none_there;
+use super::source::{Question, Source, none_there};
 use super::verbs::caller;
 use super::{Place, proposal};
 use crate::args::{AttachFlags, Common};
@@ -51,7 +51,7 @@ pub(super) enum Carrier<'a> {
     /// This process.
     Here(Box<Session>),
     /// The one that holds the journal.
-    There(Client, Way<'a>),
+    There(Box<Client>, Way<'a>),
 }
 
 /// A run that has begun.
@@ -59,7 +59,7 @@ pub(super) enum Carried {
     /// In this process.
     Here(Box<Session>, bellwether::RunHandle),
     /// In the one that holds the journal.
-    There(Client, Begun),
+    There(Box<Client>, Begun),
 }
 
 impl Way<'_> {
@@ -127,13 +127,14 @@ impl<'a> Carrier<'a> {
             return Err(none_there(journal));
         }
         if !foreground {
-            return Ok(Self::There(starting(signals, way.host()).await?, way));
+            let client = starting(signals, way.host()).await?;
+            return Ok(Self::There(Box::new(client), way));
         }
         Ok(match starting(signals, reach(journal, purpose)).await? {
             Reached::Free(lock) => Self::Here(Box::new(
                 open(lock, journal, &place.config, purpose, signals).await?,
             )),
-            Reached::Held(client) => Self::There(client, way),
+            Reached::Held(client) => Self::There(Box::new(client), way),
         })
     }
 
@@ -179,7 +180,7 @@ impl<'a> Carrier<'a> {
                     Err(error) => session.give_up(error).await,
                 }
             }
-            Self::There(client, way) => submit(client, way, &order).await,
+            Self::There(client, way) => submit(*client, way, &order).await,
         }
     }
 
@@ -206,7 +207,7 @@ async fn submit(mut client: Client, way: Way<'_>, order: &Order) -> Result<Carri
     let text = serde_json::to_value(order).map_err(CommandError::bug)?;
     for _ in 0..TRIES {
         match client.post("/v1/orders", &text).await {
-            Ok(begun) => return Ok(Carried::There(client, parse(&begun)?)),
+            Ok(begun) => return Ok(Carried::There(Box::new(client), parse(&begun)?)),
             Err(error) => {
                 let is_start = matches!(order, Order::Start { .. });
                 let is_gone = error.exit_code() == ExitCode::Host && is_start;
@@ -262,6 +263,7 @@ impl Carried {
     /// When the journal cannot be read, or its host goes.
     pub(super) async fn follow(
         self,
+        journal: &Path,
         signals: Signals,
         screen: Screen,
         flags: AttachFlags,
@@ -278,7 +280,16 @@ impl Carried {
             Self::There(client, begun) => {
                 let pid = client.host.claim.pid;
                 screen.note(&screen.err.dim(&format!("  carried out by process {pid}")));
-                follow(&client, &begun.run_id, signals, screen, flags, common).await
+                follow(
+                    &client,
+                    journal,
+                    &begun.run_id,
+                    signals,
+                    screen,
+                    flags,
+                    common,
+                )
+                .await
             }
         }
     }
@@ -315,6 +326,7 @@ enum Line {
 /// When its host goes.
 pub(super) async fn follow(
     client: &Client,
+    journal: &Path,
     run: &str,
     mut signals: Signals,
     screen: Screen,
@@ -333,7 +345,7 @@ pub(super) async fn follow(
                 let wish = match signal {
                     _ if leave => Wish::Detach,
                     Caught::Interrupt if screen.live => {
-                        progress.hide();
+                        Progress::hide();
                         wish(run, &mut signals, screen).await
                     }
                     _ => Wish::Stop,
@@ -381,12 +393,25 @@ pub(super) async fn follow(
         }
     }
     progress.finish();
-    let outcome = client
-        .get(&format!("/v1/runs/{}/outcome", segment(run)))
-        .await?;
-    let outcome: Outcome = parse(&outcome)?;
+    let outcome = outcome_of(client, journal, run).await?;
     attach::show(&outcome, screen, flags, common)?;
     Ok(attach::exit_code(outcome.status, false, caught))
+}
+
+/// How a run ended that its holder is done with: that one says so, or, when it has left, the journal.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(super) async fn outcome_of(client: &Client, journal: &Path, run: &str) -> Result<Outcome> {
+    let path = format!("/v1/runs/{}/outcome", segment(run));
+    match client.get(&path).await {
+        Ok(outcome) => parse(&outcome),
+        Err(error) if error.exit_code() == ExitCode::Host => {
+            let source = Source::require(journal, "attach").await?;
+            source.read(Question::Outcome(run)).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What a person wants who pressed Ctrl-C.
@@ -405,12 +430,11 @@ async fn wish(run: &str, signals: &mut Signals, screen: Screen) -> Wish {
         let terminal = console::Term::stderr();
         loop {
             match terminal.read_key() {
-                Ok(console::Key::Char('d' | 'D' | 'q')) => return Wish::Detach,
                 Ok(console::Key::Char('s' | 'S')) => return Wish::Stop,
                 Ok(console::Key::Escape | console::Key::Enter) => return Wish::GoOn,
+                // Without a key: Ctrl-C once more, or no terminal any longer.
+                Ok(console::Key::Char('d' | 'D' | 'q')) | Err(_) => return Wish::Detach,
                 Ok(_) => {}
-                // Ctrl-C once more, or no terminal any longer.
-                Err(_) => return Wish::Detach,
             }
         }
     });

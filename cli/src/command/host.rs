@@ -7,7 +7,7 @@ use bellwether::view::RunView;
 use serde_json::json;
 
 use super::attach::show;
-use super::carry::{Carrier, Way, follow};
+use super::carry::{Carrier, Way, follow, outcome_of};
 use super::run::{listen, open};
 use super::source::{Question, Source};
 use super::verbs::caller;
@@ -26,7 +26,7 @@ use crate::output::{self, Screen, human};
 use crate::read::json as to_json;
 
 /// How long a host may take to leave.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(60);
+const LEAVE_PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn execute(command: Host, screen: Screen) -> Result<ExitCode> {
@@ -240,11 +240,11 @@ pub(super) async fn attach(flags: Attach, screen: Screen) -> Result<ExitCode> {
         ..AttachFlags::default()
     };
     let Source::Held(client) = &source else {
-        return over(Outcome::of(view), shown, &flags.common, screen);
+        return over(&Outcome::of(view), shown, &flags.common, screen);
     };
     let run = view.run_id.to_string();
     if !client.host.runs.iter().any(|live| live.run_id == run) {
-        return over(Outcome::of(view), shown, &flags.common, screen);
+        return over(&Outcome::of(view), shown, &flags.common, screen);
     }
     let agents = human::counts(&view.agents);
     screen.note(&format!(
@@ -253,11 +253,25 @@ pub(super) async fn attach(flags: Attach, screen: Screen) -> Result<ExitCode> {
         one_line(&view.name, 60),
         view.status.name()
     ));
-    follow(client, &run, listen()?, screen, shown, &flags.common).await
+    follow(
+        client,
+        &journal,
+        &run,
+        listen()?,
+        screen,
+        shown,
+        &flags.common,
+    )
+    .await
 }
 
 /// A run that nobody works on: its outcome, and how to go on.
-fn over(outcome: Outcome, shown: AttachFlags, common: &Common, screen: Screen) -> Result<ExitCode> {
+fn over(
+    outcome: &Outcome,
+    shown: AttachFlags,
+    common: &Common,
+    screen: Screen,
+) -> Result<ExitCode> {
     if !outcome.status.is_final() {
         let id = outcome.run_id;
         return Err(CommandError::exit(
@@ -272,7 +286,7 @@ fn over(outcome: Outcome, shown: AttachFlags, common: &Common, screen: Screen) -
             proposal(&format!("resume {id}"), &common.journal)
         )));
     }
-    show(&outcome, screen, shown, common)?;
+    show(outcome, screen, shown, common)?;
     Ok(ExitCode::of(outcome.status))
 }
 
@@ -285,10 +299,10 @@ pub(super) async fn wait(flags: Wait, screen: Screen) -> Result<ExitCode> {
     let run = outcome.run_id.to_string();
     let shown = AttachFlags::default();
     let Source::Held(client) = &source else {
-        return over(outcome, shown, &flags.common, screen);
+        return over(&outcome, shown, &flags.common, screen);
     };
     if !client.host.runs.iter().any(|live| live.run_id == run) {
-        return over(outcome, shown, &flags.common, screen);
+        return over(&outcome, shown, &flags.common, screen);
     }
     let ended = async {
         let path = format!("/v1/runs/{run}/events");
@@ -299,7 +313,7 @@ pub(super) async fn wait(flags: Wait, screen: Screen) -> Result<ExitCode> {
     let limit = flags.timeout.unwrap_or(Duration::MAX);
     if let Ok(ended) = tokio::time::timeout(limit, ended).await {
         ended?;
-        let outcome: Outcome = source.read(Question::Outcome(&run)).await?;
+        let outcome = outcome_of(client, &journal, &run).await?;
         show(&outcome, screen, shown, &flags.common)?;
         return Ok(ExitCode::of(outcome.status));
     }

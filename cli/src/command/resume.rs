@@ -13,7 +13,7 @@ use super::source::is_a_folder;
 use super::verbs::caller;
 use super::{Place, proposal};
 use crate::args::Resume;
-use crate::error::{CommandError, Result};
+use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::host::order::{Order, Verb, Wanted};
 use crate::model::Outcome;
@@ -62,9 +62,33 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
             let run = run.to_string();
             verb(client, &run, &wanted).await?;
             screen.note(&format!("run {run} goes on"));
-            return follow(client, &run, signals, screen, flags.attach, &flags.common).await;
+            return follow(
+                client,
+                &journal,
+                &run,
+                signals,
+                screen,
+                flags.attach,
+                &flags.common,
+            )
+            .await;
         }
-        return Err(live(&view, client.host.claim.pid, &flags));
+        let pid = client.host.claim.pid;
+        let status = view.status.name();
+        screen.note(&format!(
+            "run {run} is {status} already: process {pid} carries it out"
+        ));
+        let run = run.to_string();
+        return follow(
+            client,
+            &journal,
+            &run,
+            signals,
+            screen,
+            flags.attach,
+            &flags.common,
+        )
+        .await;
     }
     if asks || (has_ended && view.agents.failed > 0) {
         let options = match options(&flags.rewind, &flags.limits, &place, &view, screen) {
@@ -78,7 +102,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         let carried = carrier.carry_out(order, &mut signals).await?;
         announce(&carried, &view, "rewinding", screen)?;
         return carried
-            .follow(signals, screen, flags.attach, &flags.common)
+            .follow(&journal, signals, screen, flags.attach, &flags.common)
             .await;
     }
     if has_ended {
@@ -116,22 +140,8 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         ));
     }
     carried
-        .follow(signals, screen, flags.attach, &flags.common)
+        .follow(&journal, signals, screen, flags.attach, &flags.common)
         .await
-}
-
-/// The run goes on in another process.
-fn live(view: &RunView, pid: u32, flags: &Resume) -> CommandError {
-    let id = view.run_id;
-    CommandError::host(format!(
-        "run {id} is {} already: process {pid} carries it out",
-        view.status.name()
-    ))
-    .help(format!(
-        "watch it with `{}`, end it with `{}`",
-        proposal(&format!("logs -f {id}"), &flags.common.journal),
-        proposal(&format!("stop {id}"), &flags.common.journal)
-    ))
 }
 
 /// A run that has ended: its result, and that nothing is left.

@@ -60,7 +60,7 @@ pub(super) async fn restart(flags: Restart, screen: Screen) -> Result<ExitCode> 
     let carried = carrier.carry_out(order, &mut signals).await?;
     announce(&carried, &view, "restarting", screen)?;
     carried
-        .follow(signals, screen, flags.attach, &flags.common)
+        .follow(&journal, signals, screen, flags.attach, &flags.common)
         .await
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn fork(flags: Fork, screen: Screen) -> Result<ExitCode> {
     let carried = carrier.carry_out(order, &mut signals).await?;
     announce(&carried, &view, "forking", screen)?;
     carried
-        .follow(signals, screen, flags.attach, &flags.common)
+        .follow(&journal, signals, screen, flags.attach, &flags.common)
         .await
 }
 

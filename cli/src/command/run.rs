@@ -83,7 +83,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let caps = format!("  {}; agents: {agents}", config.caps());
     screen.note(&screen.err.dim(&caps));
     carried
-        .follow(signals, screen, flags.attach, &flags.common)
+        .follow(&journal, signals, screen, flags.attach, &flags.common)
         .await
 }
 

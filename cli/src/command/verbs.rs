@@ -88,7 +88,7 @@ async fn ask(
             return Ok(Done {
                 run_id: row.run_id.to_string(),
                 status: row.status,
-                done: false,
+                was_live: false,
             });
         }
     };
@@ -105,7 +105,7 @@ fn say(flags: &OneLive, done: &Done, what: &str, screen: Screen) -> Result<ExitC
     let Done {
         run_id,
         status,
-        done: was_live,
+        was_live,
     } = done;
     if flags.common.json {
         output::line(&json(done)?);

@@ -299,6 +299,7 @@ mod tests {
             max_agents = 0x10
             budget = 1000000
             nesting = 3
+            foreground = true
             parse_args = false
             max_items = 5
             timeout = "2h"

@@ -63,7 +63,7 @@ impl From<ErrorBody> for CommandError {
             .unwrap_or(ExitCode::Host);
         let error = Self::exit(exit, body.message);
         let error = if body.again {
-            error.to_be_asked_again()
+            error.asked_again()
         } else {
             error
         };
@@ -166,7 +166,7 @@ impl Client {
                 // Nobody has heard it.
                 match error.downcast_ref::<io::Error>().map(io::Error::kind) {
                     Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                        gone.to_be_asked_again()
+                        gone.asked_again()
                     }
                     _ => gone,
                 }

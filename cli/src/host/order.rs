@@ -179,7 +179,8 @@ pub(crate) struct Done {
     /// How it stands now.
     pub(crate) status: Status,
     /// Whether the run was live and did it; else nobody works on it.
-    pub(crate) done: bool,
+    #[serde(rename = "done")]
+    pub(crate) was_live: bool,
 }
 
 impl Wanted {

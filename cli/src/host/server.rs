@@ -220,7 +220,7 @@ async fn events(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> A
 /// Keeps the host while it answers.
 fn enter(shared: &Shared) -> Result<Busy> {
     shared.presence.enter().ok_or_else(|| {
-        CommandError::host("the process that holds the journal is leaving").to_be_asked_again()
+        CommandError::host("the process that holds the journal is leaving").asked_again()
     })
 }
 
@@ -245,7 +245,7 @@ async fn verb(
     let answer = Done {
         run_id: run.to_string(),
         status: row.status,
-        done,
+        was_live: done,
     };
     Ok(Json(answer).into_response())
 }

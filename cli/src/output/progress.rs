@@ -77,7 +77,7 @@ impl Progress {
 
     /// Waits until bars are to be drawn, and draws them; for ever without bars.
     /// Takes bars off the terminal until the next event.
-    pub(crate) fn hide(&self) {
+    pub(crate) fn hide() {
         // Nothing is lost where they cannot be cleared.
         let _ = super::bars().clear();
     }

@@ -190,7 +190,7 @@ struct Driven {
     reused: HashMap<CallNumber, CallNumber>,
     /// The call whose answer began each turn, by the turn's number.
     began: Vec<Option<CallNumber>>,
-    end: Option<Option<ScriptError>>,
+    end: Option<Result<(), ScriptError>>,
 }
 
 impl Driven {
@@ -254,9 +254,9 @@ impl Driven {
         }
         match &turn.status {
             TurnStatus::Running => {}
-            TurnStatus::Returned(_) => self.end = Some(None),
+            TurnStatus::Returned(_) => self.end = Some(Ok(())),
             TurnStatus::Threw(error) | TurnStatus::LimitReached(error) => {
-                self.end = Some(Some(ScriptError::clone(error)));
+                self.end = Some(Err(ScriptError::clone(error)));
             }
         }
         self.decide(|machine, now, out| machine.turns(vec![turn], now, &mut Free, out));
@@ -427,7 +427,7 @@ impl Driven {
             calls,
             dropped,
             totals,
-            error: self.end.flatten(),
+            error: self.end.and_then(Result::err),
             repeats,
             notes,
         }

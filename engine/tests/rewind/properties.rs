@@ -146,7 +146,7 @@ fn cut(store: &MemoryStore, run: RunId, count: usize) -> MemoryStore {
     let batch = Batch {
         records: rows
             .into_iter()
-            .map(|row| (run, row.position, row.bytes.to_vec()))
+            .map(|row| (run, row.position, row.bytes))
             .collect(),
         payloads: payloads
             .into_iter()

@@ -1,7 +1,7 @@
 //! Rewind (`docs/replay.md`): which calls of a new generation the one before answers, and in which order. Pure.
 //!
 //! ```text
-//! issue(call) ─┬─ hit ──► hits ──recalled──► next(): by position in the base ──► CallReused
+//! issue(call) ─┬─ hit ──► hits ──recalled──► take_next(): by position in the base ──► CallReused
 //!              └─ live                              (live answers wait until no hit is left)
 //! ```
 
@@ -399,7 +399,7 @@ impl Rewind {
 
     /// What the script, which has nothing to do, gets next. All that is given in one go would have come in this order one
     /// by one: none of the turns between can issue what comes before the rest.
-    pub fn next(&mut self) -> Next {
+    pub fn take_next(&mut self) -> Next {
         let mut reuses = Vec::new();
         let mut bound = Position(u64::MAX);
         while let Some(entry) = self.hits.first_entry()
