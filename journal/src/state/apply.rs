@@ -483,7 +483,7 @@ impl RunState {
         self.settled_output_tokens = self
             .settled_output_tokens
             .saturating_add(reused.usage.output_tokens);
-        if is_agent {
+        if is_agent && status == CallStatus::Completed {
             self.counts.reused += 1;
         }
         self.script_moved();

@@ -9,9 +9,10 @@ use crate::codec::{Entry, Sealer};
 use crate::id::{Attempt, Epoch, Generation, TimerNumber};
 use crate::key;
 use crate::record::{
-    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
-    ChangesKept, Failure, FailureKind, GenerationOpened, Kind, Level, Logged, Outcome,
-    PhaseEntered, Record, Recovered, RunEnded, StatusChanged, StepNoted, TimerFired,
+    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
+    Cancellation, ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind,
+    Level, Logged, Order, Ordered, Outcome, PhaseEntered, Record, Recovered, RunEnded,
+    StatusChanged, StepNoted, TimerFired,
 };
 
 const USED: Usage = Usage {
@@ -523,4 +524,135 @@ fn notes_outlive_their_attempt_and_go_with_the_answer() {
     let text = |text: &str| Text::Inline(text.into());
     assert_eq!(notes, [&text("note of 1"), &text("note of 2")]);
     assert!(records(vec![completed(0, 2)]).notes.is_empty());
+}
+
+fn rewound(number: u32) -> Record {
+    let Record::GenerationOpened(opened) = opened(number) else {
+        panic!("a generation")
+    };
+    let base = Base {
+        run: run(),
+        generation: Generation(number - 1),
+        cut: Position(0),
+    };
+    Record::GenerationRewound(Box::new(GenerationRewound {
+        opened: GenerationOpened {
+            base: Some(base),
+            ..*opened
+        },
+        keep_failed: true,
+        options: Text::Inline("{}".into()),
+        script_path: Some("edited.js".to_owned()),
+        epoch: Epoch(4),
+        by: Actor::Engine,
+        reason: None,
+    }))
+}
+
+fn reused(call: u32, outcome: Outcome) -> Record {
+    Record::CallReused(Box::new(CallReused {
+        call: CallNumber(call),
+        from: CallNumber(7),
+        outcome,
+        usage: Usage {
+            input_tokens: 1,
+            output_tokens: 20,
+        },
+        attempts: 3,
+        time: 5,
+        version: Digest::default(),
+    }))
+}
+
+#[test]
+fn r03_a_reused_call_is_settled_is_seen_with_its_cost_and_paid_once() {
+    let state = fold(begun([
+        call(0),
+        attempt(0, 1),
+        completed(0, 1),
+        ended(Status::Completed),
+        rewound(2),
+        call(0),
+        call(1),
+        changes_kept(0, 1),
+        reused(0, Outcome::Completed(Text::Inline("1".into()))),
+        reused(1, Outcome::Failed(failure())),
+    ]))
+    .unwrap();
+    let paid = fold(begun([call(0), attempt(0, 1), completed(0, 1)])).unwrap();
+    assert_eq!(state.usage, paid.usage, "nothing is paid again");
+    assert_eq!(state.settled_output_tokens, 40, "and the script sees it");
+    assert_eq!(
+        (
+            state.counts.reused,
+            state.counts.completed,
+            state.counts.failed
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!((state.turns, state.epoch), (2, Epoch(4)));
+    assert_eq!(state.calls[0].reused_from, Some(CallNumber(7)));
+    assert_eq!(state.calls[0].attempts, 3);
+    assert!(state.kept_branch(CallNumber(0)).is_some());
+    let generation = state.generation.unwrap();
+    assert!(generation.keep_failed && generation.options.is_some());
+    assert_eq!(
+        state.started.unwrap().script_path.as_deref(),
+        Some("edited.js")
+    );
+}
+
+#[test]
+fn r03_what_cannot_be_reused_is_refused() {
+    let done = || Outcome::Completed(Text::Inline("1".into()));
+    let without_base = fold(begun([call(0), reused(0, done())])).unwrap_err();
+    assert!(without_base.expected.contains("no base"), "{without_base}");
+    let begun_call = [
+        call(0),
+        rewound(2),
+        call(0),
+        attempt(0, 1),
+        reused(0, done()),
+    ];
+    let begun_call = fold(begun(begun_call)).unwrap_err();
+    assert!(begun_call.expected.contains("was begun"), "{begun_call}");
+    let skipped = fold(begun([rewound(3)])).unwrap_err();
+    assert_eq!(skipped.expected, "generation 2");
+    let late = fold(begun([rewound(2), recovered(2)])).unwrap_err();
+    assert!(late.expected.contains("an epoch from 4 on"), "{late}");
+}
+
+#[test]
+fn the_time_of_turns_never_goes_back_and_reused_answers_keep_theirs() {
+    let state = fold(begun([rewound(2), call(0), reused(0, Outcome::Skipped)])).unwrap();
+    let time = state.turn_time;
+    let later = fold(begun([
+        rewound(2),
+        call(0),
+        call(1),
+        attempt(1, 1),
+        completed(1, 1),
+        reused(0, Outcome::Skipped),
+    ]))
+    .unwrap();
+    assert_eq!(time, 5, "the time of the answer that is reused");
+    assert!(later.turn_time > 5, "but never before a turn that was");
+}
+
+#[test]
+fn limits_that_were_set_last_hold() {
+    let set = |concurrency, agents| {
+        let limits = RunLimits {
+            concurrency,
+            agents,
+        };
+        Record::Ordered(Box::new(Ordered {
+            order: Order::SetLimits(limits),
+            by: Actor::Engine,
+            reason: None,
+        }))
+    };
+    let orders = [set(Some(4), None), set(None, Some(9)), set(Some(2), None)];
+    let limits = fold(begun(orders)).unwrap().limits;
+    assert_eq!((limits.concurrency, limits.agents), (Some(2), Some(9)));
 }

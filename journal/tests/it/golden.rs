@@ -9,7 +9,7 @@ use bellwether_journal::record::{Kind, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Row;
 
-use crate::history::{everything, migration, run, seal};
+use crate::history::{everything, migration, rewind, run, seal};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,7 +73,11 @@ fn describe(rows: &[Row]) -> String {
 type History = fn() -> Vec<Record>;
 
 /// Each golden journal, and the history that it was written from: the first records of format 1, and those that came later.
-const GOLDEN: [(&str, History); 2] = [("v1", everything), ("v1-migrations", migration)];
+const GOLDEN: [(&str, History); 3] = [
+    ("v1", everything),
+    ("v1-migrations", migration),
+    ("v1-rewinds", rewind),
+];
 
 /// Golden files are never written over: for new records, write a new file, by running this once without it.
 fn write_if_missing(name: &str, history: History) {

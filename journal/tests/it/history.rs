@@ -8,11 +8,11 @@ use bellwether_journal::id::{
 };
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
-    Actor, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallScheduled, CallSettled,
-    Cancellation, ChangedFile, ChangesKept, Failure, FailureKind, FileChange, GenerationOpened,
-    Level, Logged, Millis, Noticed, OrchestratorLost, Outcome, PhaseEntered, Policy, Record,
-    Recovered, RunEnded, RunStarted, ScriptError, Status, StatusChanged, StepNoted, TimerFired,
-    Usage,
+    Actor, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallReused, CallScheduled,
+    CallSettled, Cancellation, ChangedFile, ChangesKept, Failure, FailureKind, FileChange,
+    GenerationOpened, GenerationRewound, Level, Logged, Millis, Noticed, OrchestratorLost, Order,
+    Ordered, Outcome, PhaseEntered, Policy, Record, Recovered, RunEnded, RunLimits, RunStarted,
+    ScriptError, Status, StatusChanged, StepNoted, TimerArmed, TimerElapsed, TimerFired, Usage,
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Row;
@@ -410,6 +410,105 @@ pub(crate) fn migration() -> Vec<Record> {
         noted(2, 2, r#"{"branch":"a-1","before":"3d","after":"4c"}"#),
         completed(2, 2),
         ended(Status::Degraded),
+    ]
+}
+
+/// A generation that is rewound from one of this run, or of another.
+pub(crate) fn rewound(number: u32, of: RunId, generation: u32) -> Record {
+    Record::GenerationRewound(Box::new(GenerationRewound {
+        opened: GenerationOpened {
+            base: Some(Base {
+                run: of,
+                generation: Generation(generation),
+                cut: Position(9),
+            }),
+            dirty: vec![CallNumber(1)],
+            policy: Policy::Causal,
+            ..opened(number)
+        },
+        keep_failed: number > 2,
+        options: inline(r#"{"backend":"dry"}"#),
+        script_path: Some("edited.js".to_owned()),
+        epoch: Epoch(3),
+        by: Actor::Caller("someone@host".to_owned()),
+        reason: Some("one failed".to_owned()),
+    }))
+}
+
+pub(crate) fn reused(call: u32, from: u32, outcome: Outcome) -> Record {
+    Record::CallReused(Box::new(CallReused {
+        call: CallNumber(call),
+        from: CallNumber(from),
+        outcome,
+        usage: Usage {
+            input_tokens: 5,
+            output_tokens: 7,
+        },
+        attempts: 2,
+        time: START + 30,
+        version: Digest::of("test", &[b"version"]),
+    }))
+}
+
+pub(crate) fn ordered(order: Order) -> Record {
+    Record::Ordered(Box::new(Ordered {
+        order,
+        by: Actor::Caller("someone@host".to_owned()),
+        reason: Some("it takes too long".to_owned()),
+    }))
+}
+
+/// A run that is rewound: what it reuses, timers of both kinds, orders of every sort.
+pub(crate) fn rewind() -> Vec<Record> {
+    let elapsed = |timer, from: Option<u32>| {
+        Record::TimerElapsed(TimerElapsed {
+            timer: TimerNumber(timer),
+            key: Digest::of("test", &[b"timer"]),
+            time: START + 20,
+            from: from.map(TimerNumber),
+        })
+    };
+    vec![
+        started("again"),
+        Record::GenerationOpened(Box::new(opened(1))),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        elapsed(0, None),
+        attempt(0, 1),
+        attempt(1, 1),
+        completed(0, 1),
+        settled(1, 1, Outcome::Failed(failure(FailureKind::ByPerson))),
+        ended(Status::Degraded),
+        rewound(2, run(5), 1),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        call(scheduled(2, 0)),
+        call(scheduled(3, 0)),
+        changes_kept(0, 1, Some("bellwether/r-7k2m9q4d/a-0")),
+        reused(0, 0, Outcome::Completed(inline("1"))),
+        elapsed(0, Some(0)),
+        Record::TimerArmed(TimerArmed {
+            timer: TimerNumber(1),
+            at: START + 60_000,
+        }),
+        attempt(1, 1),
+        ordered(Order::RestartAgent(CallNumber(1))),
+        failed(1, 1, FailureKind::ByPerson, START + 40),
+        attempt(1, 2),
+        ordered(Order::StopAgent(CallNumber(1))),
+        settled(1, 2, Outcome::Cancelled(Cancellation::Person)),
+        ordered(Order::SkipAgent(CallNumber(2))),
+        settled(2, 0, Outcome::Skipped),
+        ordered(Order::Answer(CallNumber(3), inline("true"))),
+        ordered(Order::SetLimits(RunLimits {
+            concurrency: Some(0),
+            agents: None,
+        })),
+        attempt(3, 1),
+        completed(3, 1),
+        ended(Status::Completed),
+        rewound(3, run(5), 2),
     ]
 }
 
