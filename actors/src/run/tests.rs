@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod orders;
 mod steps;
 
 use std::collections::{BTreeMap, HashMap};

@@ -130,16 +130,18 @@ pub(super) async fn attach(
     }
     progress.finish();
 
-    if !session.engine.live().is_empty() {
+    if session.presence.is_busy() || !session.engine.live().is_empty() {
         let others = session.engine.live();
         let others: Vec<String> = others.iter().map(|run| run.id().to_string()).collect();
-        screen.note(&screen.err.yellow(&format!(
-            "this process carries out {} for others: it stays until they have ended; Ctrl-C stops them",
-            others.join(", ")
-        )));
+        if !others.is_empty() {
+            screen.note(&screen.err.yellow(&format!(
+                "this process carries out {} for others: it stays until they have ended; Ctrl-C stops them",
+                others.join(", ")
+            )));
+        }
         let engine = session.engine.clone();
         tokio::select! {
-            () = session.presence.until_idle(|| engine.live().is_empty()) => {}
+            () = session.presence.until_idle(1, || engine.live().is_empty()) => {}
             _ = signals.next() => {}
         }
     }
@@ -161,7 +163,8 @@ pub(super) async fn attach(
         outcome.reason = handle.reason();
     }
     show(&outcome, screen, flags, common)?;
-    Ok(exit_code(status, handle.journal_failed(), caught))
+    // Somebody may have gone on with it here meanwhile.
+    Ok(exit_code(outcome.status, handle.journal_failed(), caught))
 }
 
 /// Prints a run's outcome.

@@ -60,7 +60,7 @@ async fn serve(flags: &Common, screen: Screen) -> Result<ExitCode> {
     let engine = session.engine.clone();
     let presence = std::sync::Arc::clone(&session.presence);
     tokio::select! {
-        () = presence.until_idle(|| engine.live().is_empty()) => {}
+        () = presence.until_idle(daemon::LOOKS_IDLE, || engine.live().is_empty()) => {}
         signal = signals.next() => tracing::info!("{}: leaving", signal.name()),
     }
     drop(engine);

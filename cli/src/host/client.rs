@@ -27,6 +27,9 @@ pub(crate) struct HostInfo {
     pub(crate) claim: Claim,
     /// Its runs.
     pub(crate) runs: Vec<LiveRun>,
+    /// How many commands watch a run, or wait for an answer.
+    #[serde(default)]
+    pub(crate) attached: usize,
 }
 
 /// A run that a host carries out.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 /// How often the host looks whether it is wanted.
 const LOOK: Duration = Duration::from_millis(250);
 /// So often it looks and is not wanted before it leaves: two seconds.
-const LOOKS_IDLE: u32 = 8;
+pub(crate) const LOOKS_IDLE: u32 = 8;
 /// As much of a host's log is shown when it could not begin, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
@@ -59,8 +59,18 @@ impl Presence {
         may
     }
 
-    /// Waits until the host is not wanted any more, or is told to leave.
-    pub(crate) async fn until_idle(&self, is_idle: impl Fn() -> bool) {
+    /// How many answers are under way, readers of events among them.
+    pub(crate) fn attached(&self) -> usize {
+        self.busy.load(Ordering::SeqCst)
+    }
+
+    /// Whether something is asked of it, or somebody reads events.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.attached() > 0
+    }
+
+    /// Waits until the host has not been wanted at so many looks, or is told to leave.
+    pub(crate) async fn until_idle(&self, looks_idle: u32, is_idle: impl Fn() -> bool) {
         let mut idle = 0;
         let told = self.told_to_leave.notified();
         tokio::pin!(told);
@@ -72,9 +82,9 @@ impl Presence {
                     return;
                 }
                 _ = looks.tick() => {
-                    let wanted = self.busy.load(Ordering::SeqCst) > 0 || !is_idle();
+                    let wanted = self.is_busy() || !is_idle();
                     idle = if wanted { 0 } else { idle + 1 };
-                    if idle >= LOOKS_IDLE && self.try_leave(&is_idle) {
+                    if idle >= looks_idle && self.try_leave(&is_idle) {
                         return;
                     }
                 }
@@ -151,7 +161,7 @@ mod tests {
         };
         let waiting = {
             let presence = Arc::clone(&presence);
-            tokio::spawn(async move { presence.until_idle(idle).await })
+            tokio::spawn(async move { presence.until_idle(LOOKS_IDLE, idle).await })
         };
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert!(!waiting.is_finished(), "a run is live");
@@ -173,7 +183,7 @@ mod tests {
         let presence = Arc::new(Presence::default());
         let _attached = presence.enter();
         presence.told_to_leave.notify_one();
-        presence.until_idle(|| false).await;
+        presence.until_idle(LOOKS_IDLE, || false).await;
         assert!(presence.enter().is_none());
     }
 }

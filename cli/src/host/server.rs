@@ -103,6 +103,7 @@ impl IntoResponse for Refusal {
 async fn host(State(shared): State<Arc<Shared>>) -> Answer {
     let live = shared.engine.live();
     let claim = shared.claim.clone();
+    let attached = shared.presence.attached();
     let info = blocking(&shared, move |reader| {
         let rows = reader.rows()?.into_iter();
         let runs = rows
@@ -113,7 +114,11 @@ async fn host(State(shared): State<Arc<Shared>>) -> Answer {
                 status: row.status,
             })
             .collect();
-        Ok(HostInfo { claim, runs })
+        Ok(HostInfo {
+            claim,
+            runs,
+            attached,
+        })
     })
     .await?;
     Ok(Json(info).into_response())
