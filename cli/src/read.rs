@@ -1,12 +1,12 @@
 //! The one place where the program reads a journal: over `bellwether::view`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bellwether::store::{Position, RedbOptions, RedbStore, StoreError};
+use bellwether::store::{self, Position, RedbOptions, RedbStore, StoreError};
 use bellwether::view::{Archive, ArchiveError, RunRow, RunView};
 use bellwether::{Clock as _, RunId, Store, SystemClock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{CommandError, Result};
 use crate::model::Outcome;
@@ -27,6 +27,32 @@ pub(crate) fn open(path: &Path, create: bool) -> Result<Arc<dyn Store>> {
         RedbOptions::default().existing()
     };
     Ok(Arc::new(RedbStore::open(path, options)?))
+}
+
+/// A file that runs were written to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Exported {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The runs.
+    pub(crate) runs: Vec<String>,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+/// What a look at a run's records came to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Verified {
+    /// The run.
+    pub(crate) run_id: String,
+    /// How many records it has.
+    pub(crate) records: Option<u64>,
+    /// The hash over all of them.
+    pub(crate) head: Option<String>,
+    /// What is not as it was written.
+    pub(crate) damage: Option<String>,
 }
 
 /// Reads a journal. Every method may wait for the disk.
@@ -95,6 +121,71 @@ impl Reader {
     /// When it cannot be read.
     pub(crate) fn view_text(&self, run: RunId) -> Result<String> {
         json(&self.view(run)?)
+    }
+
+    /// Copies a run into another journal.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(crate) fn copy_to(&self, run: RunId, to: &dyn Store) -> Result<()> {
+        Ok(store::copy(self.0.store(), to, run)?)
+    }
+
+    /// Writes a run, and those that it was forked from, to a file of its own: a journal like any other.
+    ///
+    /// # Errors
+    /// When the file is there already or cannot be written, or the run cannot be read.
+    pub(crate) fn export(&self, run: RunId, file: &Path) -> Result<Exported> {
+        let shown = file.display();
+        if file.exists() {
+            return Err(CommandError::usage(format!("{shown} is there already"))
+                .help("name another file with `--output FILE`"));
+        }
+        let from = self.0.store();
+        let runs = store::with_bases(from, run)?;
+        let to = RedbStore::open(file, RedbOptions::default())?;
+        let copied = runs.iter().try_for_each(|run| store::copy(from, &to, *run));
+        drop(to);
+        if let Err(error) = copied {
+            // Half a file is none; the first error is the one to tell.
+            let _ = std::fs::remove_file(file);
+            return Err(error.into());
+        }
+        let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        Ok(Exported {
+            file: file.to_path_buf(),
+            runs: runs.iter().map(ToString::to_string).collect(),
+            bytes,
+        })
+    }
+
+    /// Whether a run's records are as they were written: how many, and the hash over them, or what is wrong.
+    ///
+    /// # Errors
+    /// When the runs cannot be listed.
+    pub(crate) fn verify(&self, run: Option<RunId>) -> Result<String> {
+        let runs = match run {
+            Some(run) => vec![run],
+            None => self.rows()?.into_iter().map(|row| row.run_id).collect(),
+        };
+        let verified: Vec<Verified> = runs
+            .into_iter()
+            .map(|run| match self.0.verify(run) {
+                Ok((records, head)) => Verified {
+                    run_id: run.to_string(),
+                    records: Some(records),
+                    head: Some(head.to_hex()),
+                    damage: None,
+                },
+                Err(error) => Verified {
+                    run_id: run.to_string(),
+                    records: None,
+                    head: None,
+                    damage: Some(error.to_string()),
+                },
+            })
+            .collect();
+        json(&verified)
     }
 
     /// How a run ended, or where it stands.

@@ -30,3 +30,4 @@ pub mod state;
 pub mod store;
 pub mod suite;
 pub mod text;
+pub mod transfer;

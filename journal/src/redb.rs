@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod crash_tests;
 mod file;
+mod rewrite;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,6 +24,8 @@ use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable,
     StorageError, TableDefinition, TableError, WriteTransaction,
 };
+
+pub use self::rewrite::Rewritten;
 
 use self::file::{check_magic, identity_of, opening_failed};
 use crate::error::{Damage, StoreError};
@@ -227,7 +230,7 @@ impl RedbStore {
             .map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let store = Self::over_file(path, file, options)?;
-        store.write_meta(identity_of(&metadata))?;
+        store.write_meta(identity_of(&metadata), Epoch(0))?;
         match fs::hard_link(draft, path) {
             Ok(()) => fs::remove_file(draft).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Begin::Taken),
@@ -243,7 +246,7 @@ impl RedbStore {
         Ok(store)
     }
 
-    fn write_meta(&self, identity: Digest) -> Result<(), StoreError> {
+    fn write_meta(&self, identity: Digest, epoch: Epoch) -> Result<(), StoreError> {
         let transaction = self.write()?;
         {
             let mut meta = transaction.open_table(META).map_err(failed)?;
@@ -254,7 +257,7 @@ impl RedbStore {
                 .map_err(failed)?;
             meta.insert(META_IDENTITY, identity.0.as_slice())
                 .map_err(failed)?;
-            meta.insert(META_EPOCH, 0_u64.to_le_bytes().as_slice())
+            meta.insert(META_EPOCH, epoch.0.to_le_bytes().as_slice())
                 .map_err(failed)?;
             transaction.open_table(RUNS).map_err(failed)?;
             transaction.open_table(RECORDS).map_err(failed)?;

@@ -15,6 +15,7 @@ mod names;
 mod plan;
 mod processes;
 mod resume;
+mod retention;
 mod rewind;
 mod run;
 mod schema;

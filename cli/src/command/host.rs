@@ -147,7 +147,7 @@ async fn stop(flags: &Common, screen: Screen) -> Result<ExitCode> {
 }
 
 /// Lets the host leave and waits until it has.
-async fn leave(client: &Client, journal: &Path) -> Result<()> {
+pub(super) async fn leave(client: &Client, journal: &Path) -> Result<()> {
     let pid = client.host.claim.pid;
     if client.host.claim.purpose != "host" {
         return Err(CommandError::host(format!(

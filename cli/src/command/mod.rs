@@ -16,6 +16,7 @@ mod plan;
 mod ps;
 mod result;
 mod resume;
+mod retention;
 mod rewind;
 mod run;
 mod script;
@@ -68,6 +69,13 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Kill(flags) => verbs::kill(flags, screen).await,
         Command::Skip(flags) => verbs::skip(flags, screen).await,
         Command::Set(flags) => verbs::set(flags, screen).await,
+        Command::Trail(flags) => journal::trail(flags, screen).await,
+        Command::Gc(flags) => retention::gc(flags, screen).await,
+        Command::Export(flags) => retention::export(flags, screen).await,
+        Command::Import(flags) => retention::import(flags, screen).await,
+        Command::Journal {
+            command: args::Journal::Verify(flags),
+        } => journal::verify(flags, screen).await,
         Command::Journal {
             command: args::Journal::Dump(flags),
         } => journal::dump(flags, screen).await,

@@ -39,6 +39,8 @@ pub(crate) enum Question<'a> {
     Changes(&'a str),
     /// One run's log.
     Logs(&'a str),
+    /// Whether the records of one run, or of all, are as they were written.
+    Verify(Option<&'a str>),
 }
 
 impl Source {
@@ -90,6 +92,8 @@ impl Source {
                     Question::Outcome(run) => format!("/v1/runs/{}/outcome", segment(run)),
                     Question::Changes(run) => format!("/v1/runs/{}/changes", segment(run)),
                     Question::Logs(run) => format!("/v1/runs/{}/logs", segment(run)),
+                    Question::Verify(None) => "/v1/verify".to_owned(),
+                    Question::Verify(Some(run)) => format!("/v1/verify?run={}", segment(run)),
                 };
                 client.get(&path).await
             }
@@ -100,6 +104,9 @@ impl Source {
                 Question::Outcome(run) => reader.outcome_text(reader.find(run)?),
                 Question::Changes(run) => reader.changes(reader.find(run)?),
                 Question::Logs(run) => reader.logs(reader.find(run)?),
+                Question::Verify(run) => {
+                    reader.verify(run.map(|run| reader.find(run)).transpose()?)
+                }
             },
         }
     }

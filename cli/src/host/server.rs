@@ -1,5 +1,6 @@
 //! What the holder of a journal answers on its socket.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}/events", get(events))
         .route("/v1/runs/{run}/verb", post(verb))
         .route("/v1/host/leave", post(leave))
+        .route("/v1/verify", get(verify))
+        .route("/v1/runs/{run}/export", post(export))
         .route("/v1/orders", post(order))
         .route("/v1/explain", post(explain))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
@@ -184,6 +187,37 @@ async fn journal(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> 
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+#[derive(Deserialize)]
+struct Verify {
+    run: Option<String>,
+}
+
+async fn verify(State(shared): State<Arc<Shared>>, Query(query): Query<Verify>) -> Answer {
+    let text = blocking(&shared, move |reader| {
+        reader.verify(query.run.map(|run| reader.find(&run)).transpose()?)
+    })
+    .await?;
+    Ok(json_text(text))
+}
+
+#[derive(Deserialize)]
+struct Export {
+    file: PathBuf,
+}
+
+/// Writes a run to a file of its own, where the caller says.
+async fn export(
+    State(shared): State<Arc<Shared>>,
+    Path(run): Path<String>,
+    Json(export): Json<Export>,
+) -> Answer {
+    let done = blocking(&shared, move |reader| {
+        reader.export(reader.find(&run)?, &export.file)
+    })
+    .await?;
+    Ok(Json(done).into_response())
 }
 
 /// Begins something; answers when it is durable.

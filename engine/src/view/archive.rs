@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bellwether_journal::error::StoreError;
+use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, Position, RunId};
+use bellwether_journal::key::Digest;
 use bellwether_journal::read;
 use bellwether_journal::record::{Millis, ScriptError, Status};
 use bellwether_journal::state::RunState;
@@ -101,6 +102,12 @@ impl Archive {
             store,
             live: Arc::new(|_| false),
         }
+    }
+
+    /// The store behind it.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// With an engine, which says of each run whether it has it.
@@ -252,6 +259,30 @@ impl Archive {
             return Ok(None);
         };
         read::resolve(&*self.store, state.id, *position, text).map(Some)
+    }
+
+    /// Checks that no record of a run was changed, lost or moved, and that none is missing at its end: how many there are,
+    /// and the hash over all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] names what is not as it was written.
+    pub fn verify(&self, run: RunId) -> Result<(u64, Digest), StoreError> {
+        let missing = || Damage::new(format!("there is no run {run}"));
+        let summary = read::summary(&*self.store, run)?.ok_or_else(missing)?;
+        let (next, head) = read::verify(&*self.store, run)?;
+        if next < summary.next {
+            let what = format!(
+                "run {run} has {} records and {} are there: its end is cut off",
+                summary.next, next
+            );
+            return Err(Damage::new(what).into());
+        }
+        if next == summary.next && head != summary.head {
+            let what = format!("run {run}: its records are not those that were written");
+            return Err(Damage::new(what).into());
+        }
+        // What is behind the summary was written by whoever is at work on the run just now.
+        Ok((next.0, head))
     }
 
     /// A run's log from the record at `from` on; ends behind the first error.
