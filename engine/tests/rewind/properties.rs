@@ -197,3 +197,57 @@ async fn r03_r05_a_rewind_goes_on_from_every_prefix_of_its_journal() {
         );
     }
 }
+
+/// What the script asked for and what it was told, in order: the generation before the last, and the last.
+fn told(bed: &Bed, run: RunId) -> [Vec<String>; 2] {
+    let mut generations: Vec<Vec<String>> = Vec::new();
+    for line in bed
+        .engine
+        .archive()
+        .dump(run, Position(0), usize::MAX)
+        .unwrap()
+    {
+        let record = &line.record;
+        let id = |name: &str| record[name].as_str().unwrap().to_owned();
+        let told = match line.kind.as_str() {
+            "GenerationOpened" | "GenerationRewound" => {
+                generations.push(Vec::new());
+                continue;
+            }
+            "CallScheduled" => format!("asked {} {} {}", id("agentId"), id("key"), record["turn"]),
+            "CallSettled" => format!("told {}", id("agentId")),
+            "CallReused" => {
+                assert_eq!(id("agentId"), id("from"), "nothing has moved");
+                format!("told {}", id("agentId"))
+            }
+            _ => continue,
+        };
+        generations.last_mut().unwrap().push(told);
+    }
+    let last = generations.pop().unwrap();
+    [generations.pop().unwrap(), last]
+}
+
+/// I1: with nothing changed the script asks for the same, and is told the same in the same order, turn by turn.
+#[tokio::test]
+async fn r03_with_nothing_changed_every_turn_is_as_before() {
+    for seed in 2_000..2_060 {
+        let program = Program::random(&mut Random(seed));
+        let bed = Bed::new().await;
+        let run = bed.run(&program.body()).await;
+        assert!(bed.rewind(run, RewindOptions::new()).await.is_empty());
+        let [before, after] = told(&bed, run);
+        let turns = |told: Vec<String>| {
+            // Answers and what they lead to may share a commit, so only the order within each of the two counts.
+            let (asked, answered): (Vec<_>, Vec<_>) =
+                told.into_iter().partition(|line| line.starts_with("asked"));
+            (asked, answered)
+        };
+        assert_eq!(
+            turns(after),
+            turns(before),
+            "seed {seed}:\n{}",
+            program.body()
+        );
+    }
+}
