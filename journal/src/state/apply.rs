@@ -9,8 +9,8 @@ use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
     ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
-    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted, Status,
-    StatusChanged, StepNoted, Usage,
+    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted,
+    Status, StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -87,7 +87,7 @@ impl RunState {
                 self.call_reused(reused, *position, *at).map_err(illegal)?;
             }
             Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
-            Record::Ordered(ordered) => self.ordered(&ordered.order),
+            Record::Ordered(ordered) => self.ordered(&ordered.order, *position),
             // When a timer wakes is its own affair.
             Record::TimerArmed(_) => {}
         }
@@ -198,6 +198,7 @@ impl RunState {
         self.counts = super::Counts::default();
         self.changes.clear();
         self.notes.clear();
+        self.answers.clear();
         self.orchestrator_losses = Vec::new();
         self.status = Status::Queued;
         self.status_reason = None;
@@ -459,7 +460,10 @@ impl RunState {
         position: Position,
         at: Millis,
     ) -> Result<(), String> {
-        let from_base = self.generation.as_ref().is_some_and(|open| open.base.is_some());
+        let from_base = self
+            .generation
+            .as_ref()
+            .is_some_and(|open| open.base.is_some());
         if !from_base {
             return Err("an answer of this generation, which has no base".to_owned());
         }
@@ -519,7 +523,10 @@ impl RunState {
     }
 
     fn changes_kept(&mut self, kept: &ChangesKept, position: Position) -> Result<(), String> {
-        let rewinds = self.generation.as_ref().is_some_and(|open| open.base.is_some());
+        let rewinds = self
+            .generation
+            .as_ref()
+            .is_some_and(|open| open.base.is_some());
         let call = self.open_call(kept.call)?;
         // Those of a call of the base stand before its reuse.
         let is_to_be_reused = rewinds && call.status == CallStatus::Waiting && call.attempts == 0;
@@ -557,11 +564,18 @@ impl RunState {
         self.shown(entered.turn, entered.ordinal);
     }
 
-    /// What an order about an agent led to stands in the records behind it.
-    fn ordered(&mut self, order: &Order) {
-        if let Order::SetLimits(limits) = order {
-            self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
-            self.limits.agents = limits.agents.or(self.limits.agents);
+    /// What an order about an agent led to stands in the records behind it. An answer may wait for its place in the order
+    /// of answers, so it is kept.
+    fn ordered(&mut self, order: &Order, position: Position) {
+        match order {
+            Order::SetLimits(limits) => {
+                self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
+                self.limits.agents = limits.agents.or(self.limits.agents);
+            }
+            Order::Answer(call, answer) => {
+                self.answers.insert(*call, (position, answer.clone()));
+            }
+            Order::StopAgent(_) | Order::SkipAgent(_) | Order::RestartAgent(_) => {}
         }
     }
 

@@ -229,6 +229,16 @@ fn a03_a05_prompts_and_options() {
             "await merge([], { verfy: 'true' })",
             &[("unverified-edits", "merge"), ("unknown-option", "verfy")],
         ),
+        (
+            "await ask('Go?', { choises: ['yes'] })",
+            &[("unknown-option", "choises")],
+        ),
+        (
+            "await ask('Go?', { choices: ['yes'], default: 'yes', timeout: 5, key: 'k', label: 'l' })",
+            &[],
+        ),
+        ("await ask()", &[("question", "ask()")]),
+        ("await ask(' ')", &[("question", "' '")]),
         ("const agent = (o) => o; return agent({ any: 1 })", &[]),
         (
             "await agent('x', { agentType: 'nobody' })",
