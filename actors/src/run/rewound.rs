@@ -2,9 +2,7 @@
 //! before those of its own.
 
 use bellwether_journal::id::{CallNumber, Position, TimerNumber};
-use bellwether_journal::record::{
-    CallKind, CallReused, Millis, Record, TimerArmed, TimerElapsed,
-};
+use bellwether_journal::record::{CallKind, CallReused, Millis, Record, TimerArmed, TimerElapsed};
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Answer, Settlement, Target};
 
@@ -96,7 +94,10 @@ impl Machine {
                     (None, Some(nothing)) => Answer::Nothing(nothing),
                     (None, None) => return,
                 };
-                let usage = self.rewind.as_ref().and_then(|rewind| rewind.base().call(from));
+                let usage = self
+                    .rewind
+                    .as_ref()
+                    .and_then(|rewind| rewind.base().call(from));
                 let reused = CallReused {
                     call,
                     from,
@@ -168,11 +169,14 @@ impl Machine {
         scheduled: Position,
         out: &mut Output,
     ) -> bool {
-        let place = self.rewind.as_ref().and_then(|rewind| rewind.place_of(call));
+        let place = self
+            .rewind
+            .as_ref()
+            .and_then(|rewind| rewind.place_of(call));
         let Some(place) = place else {
             return false;
         };
-        if kind.has_attempts() {
+        if kind != CallKind::Workflow {
             out.act(self.state.next, Action::Recall(call, place));
         } else {
             self.loading.insert(call);
@@ -212,7 +216,11 @@ impl Machine {
                 .rewind
                 .as_mut()
                 .is_some_and(|rewind| rewind.arm(timer, armed.key));
-        let began = self.state.generation.as_ref().map_or(0, |open| open.opened_at);
+        let began = self
+            .state
+            .generation
+            .as_ref()
+            .map_or(0, |open| open.opened_at);
         let is_of_the_past = armed.at.saturating_sub(armed.wait) < began;
         if self.rewind.is_some() && !found && !armed.is_recorded && is_of_the_past {
             self.arm_anew(timer, armed, now, out);
