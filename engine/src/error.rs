@@ -128,7 +128,11 @@ fn repeats(steps: &[String]) -> String {
     format!(
         "the rewind would do again what was done to the repository already:\n{}\nallow it with `--repeat-merges`, or take these \
          steps out of the script",
-        steps.iter().map(|step| format!("  {step}")).collect::<Vec<_>>().join("\n")
+        steps
+            .iter()
+            .map(|step| format!("  {step}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     )
 }
 
@@ -165,4 +169,10 @@ pub enum ControlError {
     /// The order cannot be carried out.
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// The question may not be answered so; what may be answered.
+    #[error("{0}")]
+    Answer(String),
+    /// What is asked cannot be read from the journal.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
 }

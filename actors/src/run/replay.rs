@@ -203,9 +203,7 @@ fn read_steps(
             .apply(&entry)
             .map_err(|error| Damage::new(error.to_string()))?;
         match &entry.record {
-            Record::GenerationOpened(_) | Record::GenerationRewound(_) => {
-                batch.push(Step::Opened(Box::new(state.clone())))
-            }
+            Record::GenerationOpened(_) | Record::GenerationRewound(_) => batch.push(Step::Opened(Box::new(state.clone()))),
             Record::CallScheduled(call) => {
                 let shown = Sketch {
                     kind: call.kind,

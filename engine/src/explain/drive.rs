@@ -7,6 +7,7 @@ use bellwether_actors::orchestrator;
 use bellwether_actors::pool::End;
 use bellwether_actors::run::machine::{Machine, Permits};
 use bellwether_actors::run::output::{Action, Output, Source};
+use bellwether_actors::run::questions::Asked;
 use bellwether_actors::run::rewind::{self as recalling, BaseCall, BaseEnd, Rewind, Rules};
 use bellwether_actors::run::supervisor::LoadScript;
 use bellwether_journal::codec;
@@ -27,7 +28,7 @@ use crate::engine::Engine;
 use crate::error::RewindError;
 use crate::plan::Fail;
 use crate::plan::events::{Event, Events};
-use crate::plan::made_up::{AGENT_MS, MadeUp, merge};
+use crate::plan::made_up::{self, AGENT_MS, MadeUp, merge};
 use crate::resolve::RunRules;
 use crate::rewind::{Prepared, RewindOptions};
 use crate::run::{self, Opening, Parts};
@@ -91,9 +92,14 @@ impl Drive {
             BTreeMap::new(),
         );
         let mut notes = Vec::new();
-        let recorded = prepared.state.generation.as_ref().map(|open| open.vm_identity);
+        let recorded = prepared
+            .state
+            .generation
+            .as_ref()
+            .map(|open| open.vm_identity);
         if recorded.is_some_and(|identity| identity != Vm::identity()) {
-            let note = "another version of the script VM recorded the run: a resume rewinds it, too";
+            let note =
+                "another version of the script VM recorded the run: a resume rewinds it, too";
             notes.push(note.to_owned());
         }
         Ok(Self {
@@ -161,6 +167,7 @@ impl Permits for Free {
 enum Work {
     Recall(CallNumber, recalling::Place),
     Load(CallNumber, Arc<str>, Arc<str>),
+    Ask(CallNumber, Arc<str>, Arc<str>),
 }
 
 struct Driven {
@@ -177,7 +184,10 @@ struct Driven {
     /// All calls as the script made them, each with the turn that did.
     issued: Vec<(Call, u64)>,
     /// Content and key of each.
-    known: Vec<(bellwether_journal::key::Digest, bellwether_journal::key::Digest)>,
+    known: Vec<(
+        bellwether_journal::key::Digest,
+        bellwether_journal::key::Digest,
+    )>,
     /// The base's calls that answered, by the call that they answered.
     reused: HashMap<CallNumber, CallNumber>,
     /// The call whose answer began each turn, by the turn's number.
@@ -217,6 +227,9 @@ impl Driven {
             Action::Load(call, Source::AtHand(target, options)) => {
                 self.work.push_back(Work::Load(call, target, options));
             }
+            Action::Ask(call, Source::AtHand(question, options), _) => {
+                self.work.push_back(Work::Ask(call, question, options));
+            }
             Action::Start(start) => {
                 let end = self.now.saturating_add(AGENT_MS);
                 self.events.put(end, Event::Ended(start.token));
@@ -228,6 +241,9 @@ impl Driven {
             Action::Arm(timer, at) => self.events.put(at.max(self.now), Event::Timer(timer)),
             Action::Disarm(timer) => self.events.clear(timer),
             Action::Load(_, Source::InJournal(_))
+            | Action::Ask(_, Source::InJournal(_), _)
+            | Action::ArmDeadline(..)
+            | Action::DisarmDeadline(_)
             | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
@@ -298,6 +314,18 @@ impl Driven {
                 let script = script.map(|script| text::pack(script.into()));
                 self.decide(|machine, now, out| machine.loaded(call, script, now, out));
             }
+            Work::Ask(call, question, options) => {
+                let before = self.answer_before(call)?.map(|(value, _)| value.text);
+                let given = before.unwrap_or_else(|| made_up::answer(call, &options));
+                let asked = Asked {
+                    question,
+                    options,
+                    given: Some(given),
+                };
+                self.decide(|machine, now, out| {
+                    machine.asked(call, asked, now, out);
+                });
+            }
         }
         Ok(())
     }
@@ -323,26 +351,41 @@ impl Driven {
         let Some((call, _)) = self.issued.get(token.call.0 as usize) else {
             return Ok(End::Lost("no such call".to_owned()));
         };
-        let (content, key) = self.known.get(token.call.0 as usize).copied().unwrap_or_default();
-        let was = self.assumed.find(&self.base, call, content, key);
-        if let Some(base) = was.and_then(|number| self.base.call(number))
-            && let Some(answer) = base.answer
-        {
-            let recalled = recalling::recall(self.store.as_ref(), self.base.run, answer.at, None)?;
-            if let (Outcome::Completed(_), Some(value)) = (&recalled.outcome, recalled.value) {
-                return Ok(End::Completed(value, base.usage));
-            }
+        let (kind, prompt) = (call.kind, Arc::clone(&call.prompt));
+        let options = Arc::clone(&call.options);
+        if let Some((value, usage)) = self.answer_before(token.call)? {
+            return Ok(End::Completed(value, usage));
         }
-        if call.kind == CallKind::Merge {
-            let branches: Vec<String> = serde_json::from_str(&call.prompt).unwrap_or_default();
+        if kind == CallKind::Merge {
+            let branches: Vec<String> = serde_json::from_str(&prompt).unwrap_or_default();
             return Ok(merge(token, &branches, None));
         }
-        let resolved = self.machine.resolve(call.kind, &call.options);
+        let resolved = self.machine.resolve(kind, &options);
         let schema = resolved.options.schema.as_deref();
         let end = MadeUp::new(ITEMS, Fail::None).agent(token.call, schema);
         Ok(match end {
             End::Completed(value, _) => End::Completed(value, self.assumed.usage),
             end => end,
+        })
+    }
+
+    /// The value that a call that runs had in the base, and what that took.
+    fn answer_before(&mut self, call: CallNumber) -> Result<Option<(Packed, Usage)>, StoreError> {
+        let Some((issued, _)) = self.issued.get(call.0 as usize) else {
+            return Ok(None);
+        };
+        let (content, key) = self.known.get(call.0 as usize).copied().unwrap_or_default();
+        let was = self.assumed.find(&self.base, issued, content, key);
+        let Some(base) = was.and_then(|number| self.base.call(number)) else {
+            return Ok(None);
+        };
+        let Some(answer) = base.answer.filter(|_| base.kind == issued.kind) else {
+            return Ok(None);
+        };
+        let recalled = recalling::recall(self.store.as_ref(), self.base.run, answer.at, None)?;
+        Ok(match recalled.outcome {
+            Outcome::Completed(_) => recalled.value.map(|value| (value, base.usage)),
+            _ => None,
         })
     }
 
@@ -353,8 +396,12 @@ impl Driven {
         let mut totals = Totals::default();
         let mut repeats = Vec::new();
         for (call, turn) in &self.issued {
-            let (content, key) = self.known.get(call.number.0 as usize).copied().unwrap_or_default();
-            if !call.kind.has_attempts() {
+            let (content, key) = self
+                .known
+                .get(call.number.0 as usize)
+                .copied()
+                .unwrap_or_default();
+            if call.kind == CallKind::Workflow {
                 continue;
             }
             let from = self.reused.get(&call.number).copied();
@@ -383,7 +430,13 @@ impl Driven {
                     options: Arc::clone(&call.options),
                     waited_for: self.waited_for(*turn),
                 };
-                self.explain_live(&issued, &mut counterparts, rules, &mut explained, &mut repeats);
+                self.explain_live(
+                    &issued,
+                    &mut counterparts,
+                    rules,
+                    &mut explained,
+                    &mut repeats,
+                );
             }
             count(&mut totals, &explained);
             calls.push(explained);
@@ -512,7 +565,11 @@ impl Assumed {
             if call.end != BaseEnd::Completed {
                 continue;
             }
-            found.by_content.entry(call.content).or_default().push_back(number);
+            found
+                .by_content
+                .entry(call.content)
+                .or_default()
+                .push_back(number);
             let place = (call.label.clone(), call.line);
             found.by_place.entry(place).or_default().push_back(number);
             if call.kind == CallKind::Agent {

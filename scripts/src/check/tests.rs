@@ -19,6 +19,7 @@ fn told(source: &str, surroundings: &dyn Surroundings) -> String {
         let severity = match it.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Info => "info",
         };
         let (from, to) = ((it.line, it.column), (it.end_line, it.end_column));
         let place = format!("{}:{}-{}:{}", from.0, from.1, to.0, to.1);

@@ -133,8 +133,7 @@ impl Base {
             }
             let version = target_of(&entry.record)
                 .and_then(|target| machine::version_of(&state, &entry.record, target));
-            let damage =
-                |error: &dyn ToString| Damage::new(format!("{run}: {}", error.to_string()));
+            let damage = |error: &dyn ToString| Damage::new(format!("{run}: {}", error.to_string()));
             state.apply(&entry).map_err(|error| damage(&error))?;
             if state.generation.as_ref().map(|open| open.number) == Some(generation) {
                 found = true;
@@ -327,9 +326,7 @@ fn record_at(store: &dyn Store, run: RunId, position: Position) -> Result<Record
 }
 
 fn missing(run: RunId, position: Position) -> Damage {
-    Damage::new(format!(
-        "run {run}: there is no answer at record {position}"
-    ))
+    Damage::new(format!("run {run}: there is no answer at record {position}"))
 }
 
 /// A text of a record as it goes into another one, without compressing it again.

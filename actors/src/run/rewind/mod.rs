@@ -289,10 +289,9 @@ impl Rewind {
         match self.rules.policy {
             Policy::Causal => self.base.by_key(key),
             Policy::Prefix => {
-                let same = self
-                    .base
-                    .call(call)
-                    .is_some_and(|base| base.content == content && self.rules.allow(call, base));
+                let same = self.base.call(call).is_some_and(|base| {
+                    base.content == content && self.rules.allow(call, base)
+                });
                 self.is_prefix &= same;
                 self.is_prefix.then_some(call)
             }
