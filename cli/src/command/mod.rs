@@ -1,5 +1,6 @@
 //! The commands, a file each, and what they share.
 
+mod answer;
 mod attach;
 mod carry;
 mod check;
@@ -59,6 +60,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
         Command::Logs(flags) => logs::execute(flags, screen).await,
+        Command::Answer(flags) => answer::execute(flags, screen).await,
         Command::Stop(flags) => stop::execute(flags, screen).await,
         Command::Journal {
             command: args::Journal::Dump(flags),

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::answer::Given;
 use super::client::{ErrorBody, HostInfo, LiveRun};
 use super::lock::Claim;
 use super::order::{Asked, Begun, Order};
@@ -56,6 +57,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}/journal", get(journal))
         .route("/v1/runs/{run}/events", get(events))
         .route("/v1/runs/{run}/stop", post(stop))
+        .route("/v1/runs/{run}/answer", post(answer))
         .route("/v1/orders", post(order))
         .route("/v1/explain", post(explain))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
@@ -229,6 +231,16 @@ async fn stop(
     let status = row.status;
     let answer = json!({ "runId": run.to_string(), "status": status, "stopped": stopped });
     Ok(Json(answer).into_response())
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    Path(run): Path<String>,
+    Json(given): Json<Given>,
+) -> Answer {
+    let run = blocking(&shared, move |reader| reader.find(&run)).await?;
+    let answered = given.carry_out(&shared.engine, run).await?;
+    Ok(Json(answered).into_response())
 }
 
 /// Reads the journal on a thread that may wait for the disk.
