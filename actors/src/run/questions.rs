@@ -108,17 +108,16 @@ impl Machine {
             out.act(self.state.next, Action::ArmDeadline(call, deadline));
             return;
         }
-        let answer = match &open.default {
-            Some(default) => Arc::clone(default),
-            None => {
-                let shown = shown(&open.text);
-                let text = format!(
-                    "nobody answered {shown} (a-{call}) in time, and it has no default: its answer is null"
-                );
-                let noticed = Noticed { text };
-                self.append(Record::Noticed(Box::new(noticed)), now, out);
-                "null".into()
-            }
+        let answer = if let Some(default) = &open.default {
+            Arc::clone(default)
+        } else {
+            let shown = shown(&open.text);
+            let text = format!(
+                "nobody answered {shown} (a-{call}) in time, and it has no default: its answer is null"
+            );
+            let noticed = Noticed { text };
+            self.append(Record::Noticed(Box::new(noticed)), now, out);
+            "null".into()
         };
         self.settle_question(call, answer, now, out);
         self.rewind_on(now, out);

@@ -335,12 +335,13 @@ impl State {
                     machine.retry_due(call, now, permits, out);
                 });
             }
-            Message::Loaded(_, Err(error)) => self.journal_fails(error.to_string()),
+            Message::Loaded(_, Err(error)) | Message::Asked(_, Err(error)) => {
+                self.journal_fails(error.to_string());
+            }
             Message::Loaded(call, Ok(script)) => {
                 self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
                 return Ok(Commit::WithItsTurn);
             }
-            Message::Asked(_, Err(error)) => self.journal_fails(error.to_string()),
             Message::Asked(call, Ok(asked)) => {
                 let is_open = self
                     .decide(|machine, now, _, out| machine.asked(call, asked.clone(), now, out));

@@ -313,7 +313,7 @@ async fn a_pause_is_heard_while_the_disk_hangs() {
     bed.backend.hold_prompt("ok 3");
     gate.reached().await;
     let control = run.control.clone();
-    let pausing = tokio::spawn(async move { control.pause(By::Engine, None).await });
+    let pausing = tokio::spawn(async move { control.pause(false, By::Engine, None).await });
     // The disk is still standing while this is asked and answered.
     loop {
         let status = run.control.status().await.unwrap();
