@@ -391,6 +391,24 @@ async fn x03_a_rewind_reuses_answers_by_key_and_proposes_those_to_the_same_words
 }
 
 #[tokio::test]
+async fn x03_a_question_that_is_to_be_asked_again_is_with_the_old_answer_proposed() {
+    let (engine, backend) = engine().await;
+    let body = "const go = await ask('Go?'); return [go, await agent('then ' + go)]";
+    let run = engine.start(script(body), options()).await.unwrap();
+    waits(&run).await;
+    run.answer(CallNumber(0), &json!("left"), "ann").await.unwrap();
+    run.wait().await;
+    let again = RewindOptions::new().again([CallNumber(0)]);
+    let again = engine.rewind(run.id(), again).await.unwrap();
+    waits(&again).await;
+    assert_eq!(asked(&again, 1).await[0].proposed, Some(json!("left")));
+    // The same answer is another one all the same: what waited for it runs again.
+    again.answer(CallNumber(0), &json!("left"), "ann").await.unwrap();
+    assert_eq!(again.result::<Value>().await.unwrap(), json!(["left", "then left"]));
+    assert_eq!(backend.prompts(), ["then left", "then left"]);
+}
+
+#[tokio::test]
 async fn x03_a_question_that_nobody_can_answer_is_refused() {
     let (engine, _) = engine().await;
     let body = "const tried = []

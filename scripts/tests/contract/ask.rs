@@ -4,7 +4,7 @@ use bellwether_journal::record::CallKind;
 use bellwether_scripts::{Answer, Nothing};
 use serde_json::json;
 
-use crate::support::{Host, run, script, value};
+use crate::support::{Host, folder, run, script, value};
 
 #[test]
 fn x03_ask_is_a_call_with_its_question() {
@@ -132,7 +132,19 @@ fn x03_unknown_options_are_told_once() {
     assert_eq!(run.calls[0].options.as_ref(), "{}");
 }
 
-/// In a nested workflow, too, it is the workflow's own.
+#[test]
+fn x03_a_nested_workflow_asks_in_its_own_name() {
+    let files = [(
+        "flows/c.js",
+        "export const meta = { name: 'c', description: 'd' }; phase('inner'); return await ask('Go on?')",
+    )];
+    let run = Host::answering(folder(&files))
+        .run(&script("phase('Outer'); return await workflow({ scriptPath: './c.js' })"));
+    let asked = run.call("Go on?");
+    assert_eq!(asked.kind, CallKind::Ask);
+    assert_eq!(asked.phase.as_deref(), Some("▸ c › inner"));
+}
+
 #[test]
 fn x03_ask_may_be_redeclared() {
     let run = run("return [ask('x')]; function ask(what) { return 'own ' + what }");
