@@ -37,8 +37,8 @@ pub enum OrderError {
     /// Nobody can answer it any more.
     #[error("a-{0} has its answer: its time was over, or it was taken from the generation before")]
     Over(CallNumber),
-    /// It is still being read.
-    #[error("a-{0} is not asked yet: try again in a moment")]
+    /// The generation before is about to answer it.
+    #[error("a-{0} is being looked up in the generation before: try again in a moment")]
     NotAsked(CallNumber),
     /// The answer does not come with the order.
     #[error("the answer to a-{0} is not at hand")]

@@ -160,7 +160,8 @@ impl Machine {
         if known.status.is_settled() {
             return Err(OrderError::Over(call));
         }
-        if !self.questions.contains_key(&call) {
+        // One that is being read is in the journal: others may have seen it there.
+        if !self.questions.contains_key(&call) && !self.reading.contains(&call) {
             return Err(OrderError::NotAsked(call));
         }
         let position = self.state.next;
@@ -187,6 +188,7 @@ impl Machine {
     }
 
     fn settle_packed(&mut self, call: CallNumber, answer: Packed, now: Millis, out: &mut Output) {
+        self.reading.remove(&call);
         let open = self.questions.remove(&call);
         if open.is_some_and(|open| open.deadline.is_some()) {
             out.act(self.state.next, Action::DisarmDeadline(call));
