@@ -152,6 +152,27 @@ declare function now(): number;
 /** A number from 0 up to 1, recorded. */
 declare function random(): number;
 
+/** What `ask` may be told. */
+interface AskOptions<S extends JsonSchema | null = any, C = any> {
+  /** What may be answered, and nothing else. */
+  choices?: readonly C[] | null;
+  /** What the answer must fit. */
+  schema?: S;
+  /** How long a person may take, from the call on. Without it the run waits for ever. */
+  timeout?: Duration | null;
+  /** What is proposed, and what counts when the time is over. */
+  default?: C | null;
+  /** What the question is known by when a run is repeated, in place of its text. */
+  key?: string | null;
+  label?: string | null;
+  phase?: string | null;
+}
+
+/** Asks a person, and waits. `null` when nobody answered in time and there is no default. */
+declare function ask<const C>(question: string, options: AskOptions<null, C> & { choices: readonly C[]; schema?: null }): Promise<C | null>;
+declare function ask<const S extends JsonSchema>(question: string, options: AskOptions<S> & { schema: S }): Promise<Fits<S> | null>;
+declare function ask(question: string, options?: AskOptions): Promise<any>;
+
 /** What `merge` may be told. One that is not known throws. */
 interface MergeOptions {
   /** The target branch, made when it is missing. */

@@ -98,6 +98,8 @@ pub(crate) enum Command {
     Result(OneRun),
     /// Print a run's log
     Logs(Logs),
+    /// Answer a question of a live run
+    Answer(Answer),
     /// Start no new agents in a live run, until it is resumed
     Pause(Pause),
     /// Stop a live run; it keeps its results and can be resumed. Or stop one agent of it
@@ -670,6 +672,28 @@ pub(crate) struct Logs {
 pub(crate) struct OneRun {
     /// The run: its id, a unique beginning of it, or `last` [default: last]
     pub(crate) run: Option<String>,
+    /// Journal and form.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `answer`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bellwether answer last yes
+  bellwether answer r-7k2m --question a-3 '{\"count\": 2}'
+
+`bellwether show` lists what a run asks, and what may be answered. An answer is
+in the journal before this command ends; the same answer twice is one.")]
+pub(crate) struct Answer {
+    /// The run: its id, a unique beginning of it, or `last`
+    pub(crate) run: String,
+    /// The question, by id or label [default: the only one that is open]
+    #[arg(long, value_name = "QUESTION")]
+    pub(crate) question: Option<String>,
+    /// The answer: JSON, or else a text as it is
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,

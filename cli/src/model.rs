@@ -1,6 +1,6 @@
 //! How a run ended: the object that `--json` and `--events` end with.
 
-use bellwether::view::{Counts, FailureGroup, RunView};
+use bellwether::view::{Counts, FailureGroup, Question, RunView};
 use bellwether::{RunId, ScriptError, Status, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,6 +25,9 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<ScriptError>,
     /// Its agents.
     pub(crate) agents: Counts,
+    /// What it asks people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) questions: Vec<Question>,
     /// Why agents failed, the most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
     /// What agents used.
@@ -44,6 +47,7 @@ impl Outcome {
             result,
             error,
             agents,
+            questions,
             failures,
             usage,
             duration_ms,
@@ -58,6 +62,7 @@ impl Outcome {
             result,
             error,
             agents,
+            questions,
             failures,
             usage,
             duration_ms,

@@ -9,6 +9,7 @@ use bellwether_journal::memory::MemoryStore;
 use bellwether_journal::redb::{Options, RedbStore};
 use bellwether_journal::store::Store;
 
+use crate::approve::Approver;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
 use crate::error::BuildError;
@@ -31,6 +32,7 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) helper: Option<PathBuf>,
     pub(crate) vm_in_process: bool,
+    pub(crate) approver: Option<Arc<dyn Approver>>,
     #[cfg(feature = "worktree")]
     pub(crate) worktrees: Option<PathBuf>,
     #[cfg(feature = "command")]
@@ -52,6 +54,7 @@ impl Builder {
             limits: Limits::default(),
             helper: None,
             vm_in_process: false,
+            approver: None,
             #[cfg(feature = "worktree")]
             worktrees: None,
             #[cfg(feature = "command")]
@@ -99,6 +102,12 @@ impl Builder {
         options: crate::backend::command::Options,
     ) -> Self {
         self.commands.push((name.into(), options));
+        self
+    }
+
+    /// Names somebody whom scripts may ask (X03). Without one, questions wait for [`crate::RunHandle::answer`].
+    pub fn approver(mut self, approver: Arc<dyn Approver>) -> Self {
+        self.approver = Some(approver);
         self
     }
 

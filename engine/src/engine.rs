@@ -16,6 +16,7 @@ use bellwether_journal::id::{CallNumber, Epoch, RunId};
 use bellwether_journal::read;
 use bellwether_journal::store::Store;
 
+use crate::approve::Asking;
 use crate::builder::Builder;
 use crate::error::{BuildError, ResumeError, RewindError, StartError};
 use crate::explain::Explanation;
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) backends: HashMap<String, Arc<dyn AgentBackend>>,
     pub(crate) limits: Limits,
     pub(crate) vms: Arc<Vms>,
+    pub(crate) asking: Asking,
     #[cfg(feature = "command")]
     pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
     #[cfg(feature = "worktree")]
@@ -122,6 +124,7 @@ impl Engine {
             backends,
             limits,
             vms,
+            asking: Asking::new(builder.approver),
             #[cfg(feature = "command")]
             launcher,
             #[cfg(feature = "worktree")]
@@ -429,6 +432,7 @@ impl Engine {
         tokio::spawn(async move {
             waiting.wait().await;
             if let Some(engine) = engine.upgrade() {
+                engine.asking.forget(run);
                 Engine(engine).with_live(|live| {
                     // It may have been resumed since, under a handle of its own.
                     if live.get(&run).is_some_and(|handle| handle.is(&waiting)) {

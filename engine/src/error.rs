@@ -169,4 +169,10 @@ pub enum ControlError {
     /// The order cannot be carried out.
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// The question may not be answered so; what may be answered.
+    #[error("{0}")]
+    Answer(String),
+    /// What is asked cannot be read from the journal.
+    #[error(transparent)]
+    Journal(#[from] bellwether_journal::error::StoreError),
 }

@@ -12,13 +12,16 @@ use bellwether_journal::id::{CallNumber, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{Actor, Order, Ordered, Record, RunLimits, Status};
 use bellwether_journal::store::Store;
+use bellwether_journal::text::Text;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::error::{ControlError, RunError};
 use crate::event::Events;
 use crate::observe::Watch;
 use crate::options::ResumeOptions;
+use crate::view::Question;
 
 /// A run in this engine. Cheap to clone; dropping it changes nothing for the run.
 ///
@@ -278,6 +281,29 @@ impl RunHandle {
             agents,
         };
         self.order(Order::SetLimits(limits), by.into()).await
+    }
+
+    /// The questions that wait for a person, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they cannot be read.
+    pub async fn questions(&self) -> Result<Vec<Question>, StoreError> {
+        crate::approve::open(self.store(), self.0.run).await
+    }
+
+    /// Answers a question of the run. The same answer twice is one. Returns when that is durable.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing has changed then. [`ControlError::Answer`] says what may be answered.
+    pub async fn answer(&self, call: CallNumber, answer: &Value, by: impl Into<Caller>) -> Obeyed {
+        self.control()?;
+        crate::approve::check(self, call, answer).await?;
+        let answer = Text::Inline(answer.to_string().into());
+        self.order(Order::Answer(call, answer), by.into()).await
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
     }
 
     async fn order(&self, order: Order, by: Caller) -> Obeyed {

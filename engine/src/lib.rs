@@ -35,6 +35,7 @@ pub mod workflow;
 #[cfg(feature = "worktree")]
 pub mod worktree;
 
+mod approve;
 mod builder;
 mod bundled;
 #[cfg(feature = "command")]
@@ -62,6 +63,7 @@ mod schema;
 mod start;
 mod vm;
 
+pub use approve::Approver;
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
     Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
@@ -93,6 +95,7 @@ pub use options::{
 };
 
 pub use rewind::{Reuse, RewindOptions};
+pub use view::Question;
 
 /// A run's id that nobody has used, for a caller who wants to name its run before it is started.
 ///

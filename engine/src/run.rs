@@ -272,6 +272,7 @@ impl Parts {
             rewind,
         } = standing;
         let make_vm = self.make_vm();
+        let (state_id, is_dry) = (state.id, self.rules.is_dry());
         let rules = Arc::clone(&self.rules);
         Arguments {
             surroundings: engine.0.surroundings().clone(),
@@ -281,6 +282,7 @@ impl Parts {
             make_vm,
             make_keys: Arc::new(move || Keys::new(Arc::clone(&rules) as Arc<_>)),
             load_script: load_script(self.working_directory.clone(), self.workflows),
+            tell_asked: crate::approve::tell_asked(engine, state_id, is_dry),
             observer: Arc::clone(watch) as Arc<_>,
             progress: progress(watch),
             working_directory: self.working_directory,

@@ -240,6 +240,8 @@ pub enum CallKind {
     Workflow,
     /// `merge(…)`: the engine lands branches; the prompt is the list of them, as JSON text.
     Merge,
+    /// `ask(…)`: a person answers; the prompt is the question.
+    Ask,
 }
 
 impl CallKind {
@@ -250,15 +252,16 @@ impl CallKind {
             Self::Agent => "agent",
             Self::Workflow => "workflow",
             Self::Merge => "merge",
+            Self::Ask => "ask",
         }
     }
 
-    /// Whether attempts do the work, each in a slot; else the engine answers by itself.
+    /// Whether attempts do the work, each in a slot; else the engine answers by itself, or a person does.
     #[must_use]
     pub const fn has_attempts(self) -> bool {
         match self {
             Self::Agent | Self::Merge => true,
-            Self::Workflow => false,
+            Self::Workflow | Self::Ask => false,
         }
     }
 }

@@ -76,6 +76,9 @@ pub struct RunState {
     pub changes: BTreeMap<CallNumber, Vec<(Position, Arc<ChangesKept>)>>,
     /// What steps that have no answer yet noted, each with its place, oldest first.
     pub notes: BTreeMap<CallNumber, Vec<(Position, Text)>>,
+    /// The answers that people gave to questions of this generation, as JSON, each with the place of its order. One whose
+    /// call has no answer yet is still to be given to the script.
+    pub answers: BTreeMap<CallNumber, (Position, Text)>,
     /// The limits that were last set while the run went on.
     pub limits: RunLimits,
     /// What the engine noticed so far, in all generations.
@@ -174,6 +177,7 @@ impl RunState {
             recoveries: Vec::new(),
             changes: BTreeMap::new(),
             notes: BTreeMap::new(),
+            answers: BTreeMap::new(),
             limits: RunLimits::default(),
             noticed: BTreeSet::new(),
             last_at: 0,

@@ -16,7 +16,7 @@ use crate::trip::{Limit, Trip};
 use crate::{duration, paths, waiting, web};
 
 /// Changes with every change of the table's meaning, and of what `rewrite.rs` writes: part of the VM's identity.
-pub(crate) const TABLE_VERSION: u32 = 5;
+pub(crate) const TABLE_VERSION: u32 = 6;
 
 /// A script's module is named this and its place in [`State::scripts`], so that a stack frame says whose it is.
 const MODULE: &str = "script:";
@@ -83,6 +83,7 @@ impl Host<'_> {
             ("call", CallKind::Agent, Form::Value),
             ("attempt", CallKind::Agent, Form::Attempt),
             ("merge", CallKind::Merge, Form::Landing),
+            ("ask", CallKind::Ask, Form::Value),
             ("workflow", CallKind::Workflow, Form::Value),
         ] {
             let shared = self.shared.clone();

@@ -11,7 +11,7 @@ use oxc_span::GetSpan;
 use crate::refusal::Lines;
 
 /// What every body is given beyond the globals, so that a nested workflow has its own.
-pub(crate) const OWN_NAMES: &str = "agent,attempt,merge,patterns,workflow,phase,args";
+pub(crate) const OWN_NAMES: &str = "agent,attempt,merge,ask,patterns,workflow,phase,args";
 
 /// The compiled text and how its places map to the author's.
 #[derive(Debug)]
@@ -133,9 +133,10 @@ impl Rewriter<'_, '_> {
     /// Whether a call of this takes its line as a third argument.
     fn wants_line(&self, callee: &Expression<'_>) -> bool {
         let (name, of) = match callee {
-            Expression::Identifier(name) => {
-                (name, ["agent", "attempt", "merge", "workflow"].as_slice())
-            }
+            Expression::Identifier(name) => (
+                name,
+                ["agent", "attempt", "merge", "ask", "workflow"].as_slice(),
+            ),
             Expression::StaticMemberExpression(member) => match &member.object {
                 Expression::Identifier(name) => (name, ["patterns"].as_slice()),
                 _ => return false,

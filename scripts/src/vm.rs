@@ -29,6 +29,7 @@ pub(crate) const PRELUDE: &str = concat!(
     include_str!("prelude/3-calls.js"),
     include_str!("prelude/4-fanout.js"),
     include_str!("prelude/5-workflow.js"),
+    include_str!("prelude/6-ask.js"),
     include_str!("prelude/6-merge.js"),
     include_str!("prelude/7-patterns.js"),
     include_str!("prelude/7-web.js"),

@@ -2,6 +2,7 @@
 
 mod agent_options;
 mod agent_types;
+mod asking;
 mod bed;
 mod campaign;
 mod check;

@@ -244,10 +244,19 @@ impl Machine {
             .as_mut()
             .and_then(|rewind| rewind.issue(call.number, call.kind, known.content, known.key));
         if let Some(place) = place
-            && call.kind.has_attempts()
+            && call.kind != CallKind::Workflow
         {
             self.agents += u64::from(call.kind == CallKind::Agent);
             out.act(position, Action::Recall(call.number, place));
+            return;
+        }
+        if call.kind == CallKind::Ask {
+            if let Err(refusal) = &resolved.backend {
+                self.refuse(call.number, refusal.code, refusal.message.clone(), now, out);
+            } else {
+                let source = Source::AtHand(call.prompt, Arc::clone(&resolved.packed.text));
+                self.ask(call.number, source, out);
+            }
             return;
         }
         if !call.kind.has_attempts() {

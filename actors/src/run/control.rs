@@ -30,6 +30,7 @@ impl Machine {
         self.stage = Stage::Live;
         self.status(Status::Running, by, None, now, out);
         self.arm_all(out);
+        self.arm_deadlines(out);
         self.start_waiting(now, permits, out);
     }
 
@@ -168,6 +169,8 @@ impl Machine {
         self.waiting.clear();
         self.at_hand.clear();
         self.loading.clear();
+        self.reading.clear();
+        self.questions.clear();
         self.timers.clear();
         out.act(self.state.next, Action::DropScript);
         let resumable = matches!(&self.stage, Stage::Ending(end) if end.resumable);

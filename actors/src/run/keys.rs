@@ -5,13 +5,14 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bellwether_journal::key::{self, Context, Digest};
-use bellwether_journal::record::{CallKind, Millis};
+use bellwether_journal::record::{CallKind, FailureKind, Millis};
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::Call;
+use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::backend::{AgentBackend, AgentOptions};
+use crate::backend::{AgentBackend, AgentOptions, AttemptContext, Ended, Task};
 
 /// So many different options are remembered; a script that has more pays for reading them again.
 const REMEMBERED_OPTIONS_MAX: usize = 256;
@@ -33,6 +34,9 @@ pub trait Resolve: Send + Sync + 'static {
     /// What a call of this kind with these options is.
     fn resolve(&self, kind: CallKind, options: Map<String, Value>) -> Resolution;
 }
+
+/// Options of a question that change its answer.
+const OPTIONS_OF_QUESTION: [&str; 3] = ["choices", "schema", "default"];
 
 /// What a call's options mean.
 pub struct Resolution {
@@ -66,7 +70,11 @@ impl Refusal {
 /// Of a call's options those that change the answer, as the script gave them.
 #[must_use]
 pub fn options_of_content(options: &Map<String, Value>) -> Map<String, Value> {
-    OPTIONS_OF_CONTENT
+    some_of(options, &OPTIONS_OF_CONTENT)
+}
+
+fn some_of(options: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    names
         .iter()
         .filter_map(|&name| Some((name.to_owned(), options.get(name)?.clone())))
         .collect()
@@ -111,8 +119,26 @@ impl Backends {
     }
 }
 
+/// Who works on a question: no agent does.
+struct Person;
+
+impl AgentBackend for Person {
+    fn run(&self, _: Arc<Task>, _: AttemptContext) -> BoxFuture<'static, Ended> {
+        let ended = Ended::failed(FailureKind::Other, "a person answers a question, no agent");
+        Box::pin(std::future::ready(ended))
+    }
+}
+
 impl Resolve for Backends {
-    fn resolve(&self, _kind: CallKind, all: Map<String, Value>) -> Resolution {
+    fn resolve(&self, kind: CallKind, all: Map<String, Value>) -> Resolution {
+        if kind == CallKind::Ask {
+            return Resolution {
+                options: AgentOptions::default(),
+                content: some_of(&all, &OPTIONS_OF_QUESTION),
+                backend: Ok(Arc::new(Person)),
+                notices: Vec::new(),
+            };
+        }
         let mut content = options_of_content(&all);
         let options: AgentOptions = serde_json::from_value(Value::Object(all)).unwrap_or_default();
         let backend = self.get(options.backend.as_deref()).map(|(name, backend)| {
@@ -233,7 +259,7 @@ fn read(rules: &dyn Resolve, kind: CallKind, text: &Arc<str>) -> Resolved {
     }
     // Schemas are passed on as they were written, so that an agent sees what its author sees.
     resolution.options.schema = schema_of(text);
-    if !kind.has_attempts() {
+    if kind == CallKind::Workflow {
         // How a workflow is named does not change what it is.
         resolution.content.clear();
     }

@@ -26,6 +26,7 @@ use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStat
 use super::keys::{Keys, Resolved};
 use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
+use super::questions::Open;
 use super::rewind::Rewind;
 
 /// A log line or message longer than this, in bytes, is cut: it is for people.
@@ -137,6 +138,10 @@ pub struct Machine {
     pub(super) to_end: HashMap<CallNumber, ToEnd>,
     /// Workflows whose script is being read.
     pub(super) loading: HashSet<CallNumber>,
+    /// Questions that are being read.
+    pub(super) reading: HashSet<CallNumber>,
+    /// Questions that wait for a person.
+    pub(super) questions: BTreeMap<CallNumber, Open>,
     /// The last position whose settlement the script was given.
     pub(super) delivered: Position,
     /// Agents asked for so far.
@@ -190,6 +195,8 @@ impl Machine {
             retries: HashMap::new(),
             to_end: HashMap::new(),
             loading: HashSet::new(),
+            reading: HashSet::new(),
+            questions: BTreeMap::new(),
             delivered: Position(0),
             agents,
             rewind: None,
@@ -245,6 +252,8 @@ impl Machine {
         self.waiting.clear();
         self.at_hand.clear();
         self.loading.clear();
+        self.reading.clear();
+        self.questions.clear();
         self.timers.clear();
         self.held.clear();
         self.rewind = None;
@@ -345,6 +354,7 @@ impl Machine {
                     out.act(self.state.next, Action::RetryAfter(number, after));
                 }
                 (kind, _) if kind.has_attempts() => self.waiting.push_back(number),
+                (CallKind::Ask, _) => self.ask(number, Source::InJournal(scheduled), out),
                 _ => {
                     self.loading.insert(number);
                     out.act(

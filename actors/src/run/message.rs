@@ -21,6 +21,7 @@ use super::keys::Keys;
 use super::machine::{Machine, Way};
 use super::orders::OrderError;
 use super::output::Start;
+use super::questions::Asked;
 use super::replay::{self, ReplayError};
 use super::rewind::Recalled;
 use crate::backend::Progress;
@@ -40,6 +41,9 @@ pub type MakeVm = Arc<
 /// Reads another workflow's script: is given what names it and the call's options, JSON text that says how
 /// (`{"by": "name"}` or `{"by": "path"}`); gives the JSON text `{"source": …, "path": …}`, or why it cannot. May block.
 pub type LoadScript = Arc<dyn Fn(&str, &str) -> Result<String, String> + Send + Sync>;
+
+/// Is told of each question that is open now, from its record: the call, what is asked, its options.
+pub type TellAsked = Arc<dyn Fn(CallNumber, &Asked) + Send + Sync>;
 
 /// What a run shares with its engine.
 #[derive(Clone)]
@@ -70,6 +74,8 @@ pub struct Arguments {
     pub make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
     /// Reads other workflows.
     pub load_script: LoadScript,
+    /// Who is told of questions to people.
+    pub tell_asked: TellAsked,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
     /// Where its agents' progress goes.
@@ -126,6 +132,10 @@ pub enum Message {
     RetryDue(CallNumber),
     /// Another workflow was read, or cannot be; or its name could not be read back from the journal.
     Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
+    /// A question was read, or cannot be.
+    Asked(CallNumber, Result<Asked, StoreError>),
+    /// A question's time is over.
+    DeadlineDue(CallNumber),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
     /// Answers of the base were read, or cannot be.

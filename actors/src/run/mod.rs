@@ -9,6 +9,7 @@ pub mod message;
 pub mod orders;
 pub mod output;
 mod perform;
+pub mod questions;
 pub mod replay;
 pub mod rewind;
 mod rewound;

@@ -21,7 +21,7 @@ pub enum OrderError {
     #[error("there is no agent a-{0}")]
     Unknown(CallNumber),
     /// The call is none that can be ordered about.
-    #[error("a-{0} is a {1}, no agent")]
+    #[error("a-{0} is a call of {1}(), no agent")]
     NoAgent(CallNumber, &'static str),
     /// It has its answer.
     #[error("a-{0} is {1}: it has ended")]
@@ -29,6 +29,21 @@ pub enum OrderError {
     /// It cannot be skipped any more.
     #[error("a-{0} has started: stop it instead")]
     Started(CallNumber),
+    /// The call is none that a person can answer.
+    #[error("a-{0} is a call of {1}(), no question")]
+    NoQuestion(CallNumber, &'static str),
+    /// It was answered otherwise.
+    #[error("a-{0} was answered already, and otherwise")]
+    Answered(CallNumber),
+    /// Nobody can answer it any more.
+    #[error("a-{0} has its answer: its time was over, or it was taken from the generation before")]
+    Over(CallNumber),
+    /// The generation before is about to answer it.
+    #[error("a-{0} is being looked up in the generation before: try again in a moment")]
+    NotAsked(CallNumber),
+    /// The answer does not come with the order.
+    #[error("the answer to a-{0} is not at hand")]
+    Unreadable(CallNumber),
     /// The run does not go on.
     #[error("the run is ending")]
     Ending,
@@ -108,6 +123,9 @@ impl Machine {
             },
             Order::SetLimits(limits) if self.takes(limits) && record(self, out) => {
                 self.set(limits);
+            }
+            Order::Answer(call, ref answer) => {
+                self.answer(call, answer, ordered, now, out)?;
             }
             _ => {}
         }

@@ -25,6 +25,12 @@ pub enum Action {
     Start(Box<Start>),
     /// Read another workflow's script.
     Load(CallNumber, Source),
+    /// Read a question, and what was answered to it already; then ask.
+    Ask(CallNumber, Source, Option<Given>),
+    /// The question's time is over then.
+    ArmDeadline(CallNumber, Millis),
+    /// The question is open no longer.
+    DisarmDeadline(CallNumber),
     /// Let the call's next attempt wait so many milliseconds.
     RetryAfter(CallNumber, Millis),
     /// Wake the timer at this time.
@@ -64,7 +70,10 @@ pub struct Start {
     pub phase: Option<Arc<str>>,
 }
 
-/// Where another workflow's script is.
+/// Where an answer that was given to a question stands, and what it is.
+pub type Given = (Position, Text);
+
+/// Where another workflow's script, or a question, is.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// In what the call names so, with these options.

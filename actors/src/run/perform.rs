@@ -14,7 +14,8 @@ use ractor::ActorRef;
 
 use super::keys::Resolved;
 use super::message::{Child, Message};
-use super::output::{Action, Source, Start, Work};
+use super::output::{Action, Given, Source, Start, Work};
+use super::questions::Asked;
 use super::replay::{self, ReplayError};
 use super::rewind;
 use super::supervisor::State;
@@ -32,6 +33,23 @@ impl State {
                 Work::InJournal(scheduled) => self.fetch(myself, start, scheduled),
             },
             Action::Load(call, source) => self.load(myself, call, source),
+            Action::Ask(call, source, given) => self.ask(myself, call, source, given),
+            Action::ArmDeadline(call, at) => {
+                let wait = at.saturating_sub(self.surroundings.clock.now());
+                let myself = myself.clone();
+                let task = tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    let _ = myself.cast(Message::DeadlineDue(call));
+                });
+                if let Some(earlier) = self.deadlines.insert(call, task) {
+                    earlier.abort();
+                }
+            }
+            Action::DisarmDeadline(call) => {
+                if let Some(task) = self.deadlines.remove(&call) {
+                    task.abort();
+                }
+            }
             Action::RetryAfter(call, after) => {
                 myself.send_after(Duration::from_millis(after), move || {
                     Message::RetryDue(call)
@@ -179,6 +197,41 @@ impl State {
                 load_script(&name, &options).map(|text| text::pack(text.into()))
             });
             let _ = myself.cast(Message::Loaded(call, script));
+        });
+    }
+
+    /// Reads a question, with what was answered to it already.
+    fn ask(
+        &self,
+        myself: &ActorRef<Message>,
+        call: CallNumber,
+        source: Source,
+        given: Option<Given>,
+    ) {
+        let (store, run, myself) = (
+            Arc::clone(&self.surroundings.store),
+            self.run,
+            myself.clone(),
+        );
+        tokio::task::spawn_blocking(move || {
+            let read = || {
+                let (question, options) = match source {
+                    Source::AtHand(question, options) => (question, options),
+                    Source::InJournal(scheduled) => read_work(store.as_ref(), run, scheduled)?,
+                };
+                let given = match given {
+                    Some((position, text)) => {
+                        Some(read::resolve(store.as_ref(), run, position, &text)?)
+                    }
+                    None => None,
+                };
+                Ok(Asked {
+                    question,
+                    options,
+                    given,
+                })
+            };
+            let _ = myself.cast(Message::Asked(call, read()));
         });
     }
 

@@ -176,14 +176,14 @@ impl Machine {
         let Some(place) = place else {
             return false;
         };
-        if kind.has_attempts() {
-            out.act(self.state.next, Action::Recall(call, place));
-        } else {
+        if kind == CallKind::Workflow {
             self.loading.insert(call);
             out.act(
                 self.state.next,
                 Action::Load(call, Source::InJournal(scheduled)),
             );
+        } else {
+            out.act(self.state.next, Action::Recall(call, place));
         }
         true
     }

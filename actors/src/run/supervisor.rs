@@ -19,7 +19,9 @@ use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::machine::{Machine, Permits};
-pub use super::message::{Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings};
+pub use super::message::{
+    Arguments, Beginning, Child, LoadScript, MakeVm, Message, Surroundings, TellAsked,
+};
 use super::orders::OrderError;
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
@@ -48,6 +50,7 @@ pub struct State {
     pub(super) make_vm: MakeVm,
     pub(super) make_keys: Arc<dyn Fn() -> Keys + Send + Sync>,
     pub(super) load_script: LoadScript,
+    pub(super) tell_asked: TellAsked,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) progress: Progress,
     pub(super) working_directory: PathBuf,
@@ -77,6 +80,8 @@ pub struct State {
     /// A slice of the machine's backlog is in the mailbox.
     pub(super) working_off: bool,
     pub(super) timers: HashMap<TimerNumber, JoinHandle<()>>,
+    /// When questions are answered without a person.
+    pub(super) deadlines: HashMap<CallNumber, JoinHandle<()>>,
     pub(super) vm_idle: Duration,
     pub(super) rebuild_after: Duration,
     pub(super) rebuild_until: Position,
@@ -135,6 +140,7 @@ impl Actor for RunSupervisor {
             make_vm: arguments.make_vm,
             make_keys: arguments.make_keys,
             load_script: arguments.load_script,
+            tell_asked: arguments.tell_asked,
             observer: arguments.observer,
             progress: arguments.progress,
             working_directory: arguments.working_directory,
@@ -153,6 +159,7 @@ impl Actor for RunSupervisor {
             commit_timer: false,
             working_off: false,
             timers: HashMap::new(),
+            deadlines: HashMap::new(),
             vm_idle: arguments.vm_idle,
             rebuild_after: Duration::ZERO,
             rebuild_until: Position(0),
@@ -202,6 +209,9 @@ impl Drop for State {
         for (_, timer) in self.timers.drain() {
             timer.abort();
         }
+        for (_, deadline) in self.deadlines.drain() {
+            deadline.abort();
+        }
     }
 }
 
@@ -246,7 +256,9 @@ impl State {
             scheduler: &self.surroundings.scheduler,
             granted: &self.granted,
         };
-        decide(&mut self.machine, now, &mut permits, &mut self.output)
+        let decided = decide(&mut self.machine, now, &mut permits, &mut self.output);
+        self.machine.tell_waiting(now, &mut self.output);
+        decided
     }
 
     fn begin(&mut self, beginning: Beginning) {
@@ -323,9 +335,24 @@ impl State {
                     machine.retry_due(call, now, permits, out);
                 });
             }
-            Message::Loaded(_, Err(error)) => self.journal_fails(error.to_string()),
+            Message::Loaded(_, Err(error)) | Message::Asked(_, Err(error)) => {
+                self.journal_fails(error.to_string());
+            }
             Message::Loaded(call, Ok(script)) => {
                 self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
+                return Ok(Commit::WithItsTurn);
+            }
+            Message::Asked(call, Ok(asked)) => {
+                let is_open = self
+                    .decide(|machine, now, _, out| machine.asked(call, asked.clone(), now, out));
+                if is_open {
+                    (self.tell_asked)(call, &asked);
+                }
+                return Ok(Commit::WithItsTurn);
+            }
+            Message::DeadlineDue(call) => {
+                self.deadlines.remove(&call);
+                self.decide(|machine, now, _, out| machine.deadline_due(call, now, out));
                 return Ok(Commit::WithItsTurn);
             }
             Message::Fetched(start, Ok((prompt, options))) => {

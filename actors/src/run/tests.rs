@@ -7,6 +7,7 @@
 )]
 
 mod orders;
+mod questions;
 mod steps;
 
 use std::collections::{BTreeMap, HashMap};
@@ -116,6 +117,12 @@ fn words(out: &Output) -> Came {
         }
         Action::Start(start) => format!("start {}.{}", start.token.call, start.token.attempt),
         Action::Load(call, _) => format!("load {call}"),
+        Action::Ask(call, _, given) => match given {
+            None => format!("ask {call}"),
+            Some(_) => format!("ask {call} (answered)"),
+        },
+        Action::ArmDeadline(call, at) => format!("deadline {call} {at}"),
+        Action::DisarmDeadline(call) => format!("no deadline {call}"),
         Action::RetryAfter(call, _) => format!("retry {call}"),
         Action::Arm(timer, at) => format!("arm {timer} {at}"),
         Action::Disarm(timer) => format!("disarm {timer}"),
@@ -195,6 +202,7 @@ impl Run {
     fn decide(&mut self, decide: impl FnOnce(&mut Machine, u64, &mut Free, &mut Output)) -> Came {
         let mut out = Output::default();
         decide(&mut self.machine, self.now, &mut self.permits, &mut out);
+        self.machine.tell_waiting(self.now, &mut out);
         assert_eq!(out.rows.len(), out.entries.len(), "every record is sealed");
         words(&out)
     }

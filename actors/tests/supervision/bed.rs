@@ -271,6 +271,7 @@ impl Bed {
             make_vm: Arc::new(move |_, _| Ok(make_vm(&making, &vms))),
             make_keys: Arc::new(keys),
             load_script: Arc::new(|path, _| Err(format!("no {path} here"))),
+            tell_asked: Arc::new(|_, _| {}),
             observer: Arc::new(Watching(sender)),
             progress: Progress::none(),
             working_directory: PathBuf::from("."),

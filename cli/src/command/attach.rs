@@ -93,7 +93,8 @@ pub(super) async fn attach(
 ) -> Result<ExitCode> {
     let run = handle.id();
     let resume = proposal(&format!("resume {run}"), &common.journal);
-    let mut progress = Progress::new(screen, flags.events);
+    let answer = proposal(&format!("answer {run} VALUE"), &common.journal);
+    let mut progress = Progress::new(screen, flags.events).answered_by(answer);
     let mut events = handle.events();
     let mut caught: Option<Caught> = None;
     let ended = handle.wait();

@@ -333,7 +333,8 @@ pub(super) async fn follow(
     flags: AttachFlags,
     common: &Common,
 ) -> Result<ExitCode> {
-    let mut progress = Progress::new(screen, flags.events);
+    let answer = proposal(&format!("answer {run} VALUE"), &common.journal);
+    let mut progress = Progress::new(screen, flags.events).answered_by(answer);
     let path = format!("/v1/runs/{}/events", segment(run));
     let mut lines = client.stream(&path).await?;
     let mut caught = None;

@@ -110,6 +110,7 @@ pub(super) fn shown(path: &str, finding: &Finding, paint: Paint) -> Vec<String> 
     };
     let severity = match finding.severity {
         Severity::Error => paint.red("error:"),
+        Severity::Info => paint.dim("note:"),
         _ => paint.yellow("warning:"),
     };
     let message = plain(&finding.message);

@@ -1,5 +1,6 @@
 //! The commands, a file each, and what they share.
 
+mod answer;
 mod attach;
 mod carry;
 mod check;
@@ -61,6 +62,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
         Command::Logs(flags) => logs::execute(flags, screen).await,
+        Command::Answer(flags) => answer::execute(flags, screen).await,
         Command::Attach(flags) => host::attach(flags, screen).await,
         Command::Wait(flags) => host::wait(flags, screen).await,
         Command::Host { command } => host::execute(command, screen).await,

@@ -28,8 +28,8 @@ pub(super) async fn execute(flags: Show, screen: Screen) -> Result<ExitCode> {
             output::line(&text);
         }
         None => {
-            let resume = proposal(&format!("resume {}", view.run_id), &flags.common.journal);
-            print(human::run(&view, screen.out, &resume));
+            let proposal = |command: &str| proposal(command, &flags.common.journal);
+            print(human::run(&view, screen.out, &proposal));
         }
         Some(agent) => {
             let call = find(&view, agent)?;

@@ -3,6 +3,7 @@
 //! Taking a journal: lock, unlink what an old holder left, bind, open. Leaving it: unlink, answer what
 //! was asked, close, release.
 
+pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod lock;

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::answer::Given;
 use super::client::{ErrorBody, HostInfo, LiveRun};
 use super::daemon::{Busy, Presence};
 use super::lock::Claim;
@@ -63,6 +64,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/host/leave", post(leave))
         .route("/v1/verify", get(verify))
         .route("/v1/runs/{run}/export", post(export))
+        .route("/v1/runs/{run}/answer", post(answer))
         .route("/v1/orders", post(order))
         .route("/v1/explain", post(explain))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
@@ -287,6 +289,16 @@ async fn verb(
         was_live: done,
     };
     Ok(Json(answer).into_response())
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    Path(run): Path<String>,
+    Json(given): Json<Given>,
+) -> Answer {
+    let run = blocking(&shared, move |reader| reader.find(&run)).await?;
+    let answered = given.carry_out(&shared.engine, run).await?;
+    Ok(Json(answered).into_response())
 }
 
 /// Reads the journal on a thread that may wait for the disk.

@@ -1,7 +1,7 @@
 //! Runs in words and tables, for people.
 
 use bellwether::view::{
-    CallView, ChangesView, Counts, FailureGroup, LogLine, PhaseView, RunRow, RunView,
+    CallView, ChangesView, Counts, FailureGroup, LogLine, PhaseView, Question, RunRow, RunView,
 };
 use bellwether::{Level, RunId, ScriptError, Status, Usage};
 use serde_json::Value;
@@ -14,6 +14,9 @@ use crate::time::{clock, date_and_clock, date_and_minute, elapsed};
 
 /// Agents of a phase that are listed one by one; those that are well come last.
 const AGENTS_SHOWN: usize = 30;
+
+/// Lines of a question that are shown: its last ones.
+const QUESTION_LINES: usize = 12;
 
 /// Which run was meant when none was named.
 pub(crate) fn latest(run: RunId, name: &str) -> String {
@@ -61,7 +64,7 @@ fn progress(agents: &Counts) -> String {
 }
 
 /// All of a run that fits a screen.
-pub(crate) fn run(view: &RunView, paint: Paint, resume: &str) -> Vec<String> {
+pub(crate) fn run(view: &RunView, paint: Paint, proposal: &dyn Fn(&str) -> String) -> Vec<String> {
     let mut lines = vec![format!(
         "{}  {}  {}",
         paint.bold(&view.run_id.to_string()),
@@ -91,6 +94,11 @@ pub(crate) fn run(view: &RunView, paint: Paint, resume: &str) -> Vec<String> {
         lines.push(String::new());
         lines.extend(failures(&view.failures, paint));
     }
+    if !view.questions.is_empty() {
+        lines.extend([String::new(), paint.bold("questions")]);
+        lines.extend(questions(&view.questions, paint, proposal));
+    }
+    let resume = proposal(&format!("resume {}", view.run_id));
     if can_be_resumed(view.status) {
         lines.extend([String::new(), format!("go on with `{resume}`")]);
     }
@@ -221,6 +229,72 @@ pub(crate) fn kept(changes: &ChangesView) -> String {
     }
 }
 
+/// What is asked, what may be answered, and how.
+fn questions(
+    questions: &[Question],
+    paint: Paint,
+    proposal: &dyn Fn(&str) -> String,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for question in questions {
+        let id = &question.id;
+        let all = question
+            .question
+            .lines()
+            .filter(|line| !line.trim().is_empty());
+        let all: Vec<&str> = all.collect();
+        // What is asked stands at its end, behind what there is to know.
+        let left_out = all.len().saturating_sub(QUESTION_LINES);
+        if left_out > 0 {
+            let more = format!("… {left_out} lines more: `show --json` has them all");
+            lines.push(format!("  {}  {}", paint.bold(id), paint.dim(&more)));
+        }
+        for (index, line) in all.iter().skip(left_out).enumerate() {
+            let lead = match index {
+                0 if left_out == 0 => paint.bold(id),
+                _ => " ".repeat(id.len()),
+            };
+            lines.push(format!("  {lead}  {}", one_line(line, 200)));
+        }
+        let said =
+            |what: &str, value: &Value| format!("{what} {}", one_line(&value.to_string(), 80));
+        let mut about = Vec::new();
+        if !question.choices.is_empty() {
+            let choices: Vec<String> = question.choices.iter().map(Value::to_string).collect();
+            about.push(format!("one of {}", one_line(&choices.join(", "), 120)));
+        }
+        about.extend(
+            question
+                .schema
+                .as_ref()
+                .map(|schema| said("must fit", schema)),
+        );
+        about.extend(
+            question
+                .default
+                .as_ref()
+                .map(|default| said("default", default)),
+        );
+        about.extend(
+            question
+                .proposed
+                .as_ref()
+                .map(|before| said("answered before with", before)),
+        );
+        about.extend(
+            question
+                .deadline
+                .map(|deadline| format!("until {} UTC", date_and_clock(&deadline.to_string()))),
+        );
+        if !about.is_empty() {
+            lines.push(format!("       {}", about.join("; ")));
+        }
+        let command = format!("answer {} --question {id} VALUE", question.run_id);
+        lines.push(paint.dim(&format!("       `{}`", proposal(&command))));
+    }
+    lines
+}
+
 /// Whether somebody has to resume the run before it goes on.
 const fn can_be_resumed(status: Status) -> bool {
     !status.is_final() && !status.needs_engine()
@@ -282,7 +356,8 @@ pub(crate) fn outcome(
     if !outcome.failures.is_empty() {
         lines.extend(failures(&outcome.failures, paint));
     }
-    if !status.is_final() {
+    lines.extend(questions(&outcome.questions, paint, proposal));
+    if !status.is_final() && status != Status::Waiting {
         lines.push(format!(
             "go on with `{}`",
             proposal(&format!("resume {id}"))

@@ -358,7 +358,7 @@ fn outlined(row: &Row, width: usize, paint: Paint) -> String {
     };
     let gutter = paint.dim(&format!("{line:>width$}  {}", row.tree));
     let word = match row.kind {
-        Kind::Agent | Kind::Attempt | Kind::Workflow | Kind::Pattern | Kind::Merge => {
+        Kind::Agent | Kind::Attempt | Kind::Workflow | Kind::Pattern | Kind::Merge | Kind::Ask => {
             paint.cyan(row.kind.word())
         }
         Kind::Phase => paint.bold(row.kind.word()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bellwether::{Event, Lagged, Level, Usage};
+use bellwether::{Event, Lagged, Level, Status, Usage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::paint::one_line;
@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) struct Progress {
     screen: Screen,
     form: Form,
+    /// The command that answers a question of the run.
+    answer: Option<String>,
 }
 
 enum Form {
@@ -39,7 +41,19 @@ impl Progress {
             Screen { live: true, .. } => Form::Bars(Box::new(Bars::new())),
             _ => Form::Lines,
         };
-        Self { screen, form }
+        Self {
+            screen,
+            form,
+            answer: None,
+        }
+    }
+
+    /// Proposes this command when the run waits for a person.
+    pub(crate) fn answered_by(self, command: String) -> Self {
+        Self {
+            answer: Some(command),
+            ..self
+        }
     }
 
     /// Shows an event, or that some were missed.
@@ -58,6 +72,7 @@ impl Progress {
                 if let Some(line) = line(event, self.screen) {
                     self.screen.note(&line);
                 }
+                propose(event, self.answer.as_deref(), self.screen);
             }
             (Form::Lines, Err(Lagged(missed))) => {
                 self.screen
@@ -69,6 +84,7 @@ impl Progress {
                 {
                     self.screen.note(&line);
                 }
+                propose(event, self.answer.as_deref(), self.screen);
                 bars.event(event);
             }
             (Form::Bars(bars), Err(Lagged(_))) => bars.lagged(),
@@ -97,6 +113,15 @@ impl Progress {
         if let Form::Bars(bars) = &mut self.form {
             bars.clear();
         }
+    }
+}
+
+/// How a question is answered, when the run begins to wait for that.
+fn propose(event: &Event, command: Option<&str>, screen: Screen) {
+    if let (Event::Status { status, .. }, Some(command)) = (event, command)
+        && *status == Status::Waiting
+    {
+        screen.note(&format!("answer it with `{command}`"));
     }
 }
 

@@ -7,6 +7,7 @@ use bellwether_actors::orchestrator;
 use bellwether_actors::pool::End;
 use bellwether_actors::run::machine::{Machine, Permits};
 use bellwether_actors::run::output::{Action, Output, Source};
+use bellwether_actors::run::questions::Asked;
 use bellwether_actors::run::rewind::{self as recalling, BaseCall, BaseEnd, Rewind, Rules};
 use bellwether_actors::run::supervisor::LoadScript;
 use bellwether_journal::codec;
@@ -27,7 +28,7 @@ use crate::engine::Engine;
 use crate::error::RewindError;
 use crate::plan::Fail;
 use crate::plan::events::{Event, Events};
-use crate::plan::made_up::{AGENT_MS, MadeUp, merge};
+use crate::plan::made_up::{self, AGENT_MS, MadeUp, merge};
 use crate::resolve::RunRules;
 use crate::rewind::{Prepared, RewindOptions};
 use crate::run::{self, Opening, Parts};
@@ -166,6 +167,7 @@ impl Permits for Free {
 enum Work {
     Recall(CallNumber, recalling::Place),
     Load(CallNumber, Arc<str>, Arc<str>),
+    Ask(CallNumber, Arc<str>, Arc<str>),
 }
 
 struct Driven {
@@ -225,6 +227,9 @@ impl Driven {
             Action::Load(call, Source::AtHand(target, options)) => {
                 self.work.push_back(Work::Load(call, target, options));
             }
+            Action::Ask(call, Source::AtHand(question, options), _) => {
+                self.work.push_back(Work::Ask(call, question, options));
+            }
             Action::Start(start) => {
                 let end = self.now.saturating_add(AGENT_MS);
                 self.events.put(end, Event::Ended(start.token));
@@ -236,6 +241,9 @@ impl Driven {
             Action::Arm(timer, at) => self.events.put(at.max(self.now), Event::Timer(timer)),
             Action::Disarm(timer) => self.events.clear(timer),
             Action::Load(_, Source::InJournal(_))
+            | Action::Ask(_, Source::InJournal(_), _)
+            | Action::ArmDeadline(..)
+            | Action::DisarmDeadline(_)
             | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
@@ -306,6 +314,18 @@ impl Driven {
                 let script = script.map(|script| text::pack(script.into()));
                 self.decide(|machine, now, out| machine.loaded(call, script, now, out));
             }
+            Work::Ask(call, question, options) => {
+                let before = self.answer_before(call)?.map(|(value, _)| value.text);
+                let given = before.unwrap_or_else(|| made_up::answer(call, &options));
+                let asked = Asked {
+                    question,
+                    options,
+                    given: Some(given),
+                };
+                self.decide(|machine, now, out| {
+                    machine.asked(call, asked, now, out);
+                });
+            }
         }
         Ok(())
     }
@@ -331,30 +351,41 @@ impl Driven {
         let Some((call, _)) = self.issued.get(token.call.0 as usize) else {
             return Ok(End::Lost("no such call".to_owned()));
         };
-        let (content, key) = self
-            .known
-            .get(token.call.0 as usize)
-            .copied()
-            .unwrap_or_default();
-        let was = self.assumed.find(&self.base, call, content, key);
-        if let Some(base) = was.and_then(|number| self.base.call(number))
-            && let Some(answer) = base.answer
-        {
-            let recalled = recalling::recall(self.store.as_ref(), self.base.run, answer.at, None)?;
-            if let (Outcome::Completed(_), Some(value)) = (&recalled.outcome, recalled.value) {
-                return Ok(End::Completed(value, base.usage));
-            }
+        let (kind, prompt) = (call.kind, Arc::clone(&call.prompt));
+        let options = Arc::clone(&call.options);
+        if let Some((value, usage)) = self.answer_before(token.call)? {
+            return Ok(End::Completed(value, usage));
         }
-        if call.kind == CallKind::Merge {
-            let branches: Vec<String> = serde_json::from_str(&call.prompt).unwrap_or_default();
+        if kind == CallKind::Merge {
+            let branches: Vec<String> = serde_json::from_str(&prompt).unwrap_or_default();
             return Ok(merge(token, &branches, None));
         }
-        let resolved = self.machine.resolve(call.kind, &call.options);
+        let resolved = self.machine.resolve(kind, &options);
         let schema = resolved.options.schema.as_deref();
         let end = MadeUp::new(ITEMS, Fail::None).agent(token.call, schema);
         Ok(match end {
             End::Completed(value, _) => End::Completed(value, self.assumed.usage),
             end => end,
+        })
+    }
+
+    /// The value that a call that runs had in the base, and what that took.
+    fn answer_before(&mut self, call: CallNumber) -> Result<Option<(Packed, Usage)>, StoreError> {
+        let Some((issued, _)) = self.issued.get(call.0 as usize) else {
+            return Ok(None);
+        };
+        let (content, key) = self.known.get(call.0 as usize).copied().unwrap_or_default();
+        let was = self.assumed.find(&self.base, issued, content, key);
+        let Some(base) = was.and_then(|number| self.base.call(number)) else {
+            return Ok(None);
+        };
+        let Some(answer) = base.answer.filter(|_| base.kind == issued.kind) else {
+            return Ok(None);
+        };
+        let recalled = recalling::recall(self.store.as_ref(), self.base.run, answer.at, None)?;
+        Ok(match recalled.outcome {
+            Outcome::Completed(_) => recalled.value.map(|value| (value, base.usage)),
+            _ => None,
         })
     }
 
@@ -370,7 +401,7 @@ impl Driven {
                 .get(call.number.0 as usize)
                 .copied()
                 .unwrap_or_default();
-            if !call.kind.has_attempts() {
+            if call.kind == CallKind::Workflow {
                 continue;
             }
             let from = self.reused.get(&call.number).copied();

@@ -12,6 +12,7 @@ use bellwether_actors::pool::{End, Kept};
 use bellwether_actors::run::keys::Keys;
 use bellwether_actors::run::machine::{Caps, Machine, Permits};
 use bellwether_actors::run::output::{Action, Output, Source};
+use bellwether_actors::run::questions::Asked;
 use bellwether_actors::run::supervisor::LoadScript;
 use bellwether_journal::id::{CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::record::{
@@ -27,7 +28,7 @@ use serde::Deserialize;
 use super::PlanOptions;
 use super::events::{Event, Events};
 use super::findings::Findings;
-use super::made_up::{AGENT_MS, MadeUp, changes, merge};
+use super::made_up::{self, AGENT_MS, MadeUp, changes, merge};
 use super::report::{Plan, PlanCaps, PlanStatus};
 use super::rules::PlanRules;
 use super::tally::Tally;
@@ -168,6 +169,8 @@ struct Driven<'a> {
     answers: VecDeque<Settlement>,
     /// Workflows that are being called: the call's number, what it names, how.
     loads: VecDeque<(CallNumber, Arc<str>, Arc<str>)>,
+    /// Questions to people that nobody has answered: the call's number, what is asked, its options.
+    asked: VecDeque<(CallNumber, Arc<str>, Arc<str>)>,
     /// How the script ended.
     end: Option<(PlanStatus, Option<ScriptError>)>,
 }
@@ -205,6 +208,7 @@ impl<'a> Driven<'a> {
             turns: 0,
             answers: VecDeque::new(),
             loads: VecDeque::new(),
+            asked: VecDeque::new(),
             end: None,
             drive,
         };
@@ -228,6 +232,16 @@ impl<'a> Driven<'a> {
                 }
             } else if let Some((call, target, options)) = self.loads.pop_front() {
                 self.load(call, &target, &options);
+            } else if let Some((call, question, options)) = self.asked.pop_front() {
+                let given = Some(made_up::answer(call, &options));
+                let asked = Asked {
+                    question,
+                    options,
+                    given,
+                };
+                self.decide(|machine, now, out| {
+                    machine.asked(call, asked, now, out);
+                });
             } else if let Some((at, event)) = self.events.next() {
                 self.happen(at, event);
             } else {
@@ -328,6 +342,9 @@ impl<'a> Driven<'a> {
             Action::Load(call, Source::AtHand(target, options)) => {
                 self.loads.push_back((call, target, options));
             }
+            Action::Ask(call, Source::AtHand(question, options), _) => {
+                self.asked.push_back((call, question, options));
+            }
             Action::RetryAfter(call, after) => {
                 let at = self.now.saturating_add(after);
                 self.events.put(at, Event::Retry(call));
@@ -336,6 +353,9 @@ impl<'a> Driven<'a> {
             Action::Disarm(timer) => self.events.clear(timer),
             // A plan has no journal to load from, and ends where the script does: nothing is left to be ended.
             Action::Load(_, Source::InJournal(_))
+            | Action::Ask(_, Source::InJournal(_), _)
+            | Action::ArmDeadline(..)
+            | Action::DisarmDeadline(_)
             | Action::Recall(..)
             | Action::CancelAgent(_)
             | Action::CancelAgents

@@ -116,6 +116,14 @@ impl Findings {
         self.tell(path, line, CallKind::Merge, Severity::Warning, problem);
     }
 
+    /// The script asks a person. `answer` is what the plan assumes, as JSON text.
+    pub(super) fn asks_person(&mut self, path: &str, line: u32, answer: &str) {
+        let message = format!("it asks a person, and waits; the plan assumes the answer {answer}");
+        let remedy = "give `timeout` and `default` where it must go on without anybody";
+        let problem = problem("asks-a-person", &message, remedy);
+        self.tell(path, line, CallKind::Ask, Severity::Info, problem);
+    }
+
     /// Tells of a place in a script once; the same at other lines is added to it.
     fn tell(&mut self, path: &str, line: u32, kind: CallKind, severity: Severity, told: Problem) {
         let same = self.told.iter_mut().find(|known| {
@@ -144,6 +152,7 @@ impl Findings {
                 let words: &[&str] = match kind {
                     CallKind::Workflow => &["workflow"],
                     CallKind::Merge => &["merge"],
+                    CallKind::Ask => &["ask"],
                     _ => &["agent", "attempt", "patterns"],
                 };
                 let Problem {

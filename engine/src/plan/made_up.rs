@@ -161,6 +161,34 @@ pub(crate) fn merge(token: FencingToken, branches: &[String], into: Option<&str>
     End::Completed(packed(&landing), Usage::default())
 }
 
+/// So many items have arrays in answers of people.
+const ITEMS: u64 = 3;
+
+/// What a person is assumed to answer: the default, else the first choice, else what fits the schema, else a text. `options`
+/// are those of `ask`, as JSON text.
+pub(crate) fn answer(call: CallNumber, options: &str) -> Arc<str> {
+    #[derive(Default, serde::Deserialize)]
+    struct Given {
+        #[serde(default)]
+        default: Option<Box<RawValue>>,
+        #[serde(default)]
+        choices: Vec<Box<RawValue>>,
+        #[serde(default)]
+        schema: Option<Box<RawValue>>,
+    }
+    let given: Given = serde_json::from_str(options).unwrap_or_default();
+    if let Some(value) = given.default.as_ref().or(given.choices.first()) {
+        return value.get().into();
+    }
+    let made = given
+        .schema
+        .map(|schema| MadeUp::new(ITEMS, Fail::None).agent(call, Some(&schema)));
+    match made {
+        Some(End::Completed(value, _)) => value.text,
+        _ => Value::from("a person's answer").to_string().into(),
+    }
+}
+
 fn packed(value: &Value) -> Packed {
     text::pack(value.to_string().into())
 }

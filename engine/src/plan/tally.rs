@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::PlanOptions;
 use super::findings::Findings;
+use super::made_up;
 use super::report::{
     LongestPrompt, Plan, PlannedAgent, PlannedLog, PlannedMerge, PlannedPhase, PlannedWorkflow,
     RefusedCalls,
@@ -138,6 +139,11 @@ impl Tally {
                     phase,
                 });
                 Place::Workflow(self.plan.workflow_calls.len() - 1)
+            }
+            CallKind::Ask => {
+                let answer = made_up::answer(call.number, &call.options);
+                self.findings.asks_person(&path, call.line, &answer);
+                Place::None
             }
             _ => Place::None,
         };

@@ -527,6 +527,36 @@ return await merge([a, b, c], { into: 'main', verify: 'true' })";
 }
 
 #[test]
+fn x03_a_plan_answers_for_people_and_says_so() {
+    let body = "const first = await ask('Which?', { choices: ['a', 'b'] })
+const given = await ask('Go?', { default: true, timeout: 'P7D' })
+const made = await ask('How many?', { schema: { const: 7 } })
+return [first, given, made, await ask('Why?'), await agent('Do it')]";
+    let plan = of(body);
+    assert_eq!(
+        result(&plan),
+        json!(["a", true, 7, "a person's answer", "agent text output 5"])
+    );
+    assert_eq!(
+        (plan.agent_calls, plan.duration_ms),
+        (1, 60_000),
+        "nobody is waited for"
+    );
+    let told: Vec<_> = plan
+        .findings
+        .iter()
+        .map(|told| (told.finding.line, told.finding.code, told.finding.severity))
+        .collect();
+    let asks = |line| (line, "asks-a-person", Severity::Info);
+    assert_eq!(told, [asks(2), asks(3), asks(4), asks(5)]);
+    assert_eq!(
+        plan.findings[0].finding.message,
+        "it asks a person, and waits; the plan assumes the answer \"a\""
+    );
+    assert!(plan.is_good());
+}
+
+#[test]
 fn what_a_run_refuses_or_throws_has_its_place() {
     let plan = of("await agent('x')\n\n  null.foo");
     assert_eq!(

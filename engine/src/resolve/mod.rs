@@ -35,6 +35,8 @@ const NAME_SHOWN_MAX: usize = 100;
 /// How it begins to be told where what has a name is found.
 pub(crate) const COME_FROM: &str = "they come from";
 const WORKTREE: &str = "worktree";
+/// The backend that makes all answers up.
+const DRY: &str = "dry";
 const ALL_TOOLS: &str = "*";
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 /// Options that the contract has and nobody heeds yet (X01): whoever gives one is told.
@@ -179,7 +181,7 @@ impl RunRules {
 
         let mut backend = backend;
         if let Some(schema) = &given.schema {
-            backend = Arc::new(Checked::new(backend, self.schema(schema)?));
+            backend = Arc::new(Checked::new(backend, self.schema("agent", schema)?));
         }
         if given.time != Time::default() {
             backend = Arc::new(Limited::new(backend, given.time));
@@ -209,6 +211,39 @@ impl RunRules {
             backend: Ok(backend),
             notices,
         })
+    }
+
+    /// A question whose schema is none, or whose default does not fit it, is never asked.
+    fn ask(&self, all: Map<String, Value>) -> Resolution {
+        let checked = match all.get("schema") {
+            Some(schema) => self.fits(schema, all.get("default")),
+            None => Ok(()),
+        };
+        let mut resolution = self.backends.resolve(CallKind::Ask, all);
+        if let Err(refusal) = checked {
+            resolution.backend = Err(refusal);
+        }
+        resolution
+    }
+
+    fn fits(&self, schema: &Value, default: Option<&Value>) -> Result<(), Refusal> {
+        let schema = self.schema("ask", schema)?;
+        let violations = default.map(|default| schema.violations(default));
+        match violations.unwrap_or_default().first() {
+            None => Ok(()),
+            Some(violation) => {
+                let message = format!(
+                    "ask(): the default does not fit the schema: {}",
+                    violation.message
+                );
+                Err(Refusal::new("DEFAULT", message))
+            }
+        }
+    }
+
+    /// Whether all answers are made up.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.backends.get(None).is_ok_and(|(name, _)| name == DRY)
     }
 
     fn merge(&self, all: Map<String, Value>) -> Resolution {
@@ -301,14 +336,14 @@ impl RunRules {
     }
 
     /// The schema, compiled. Calls whose options differ otherwise, such as by `key`, mostly share theirs.
-    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, Refusal> {
+    fn schema(&self, of: &str, schema: &Value) -> Result<Arc<Schema>, Refusal> {
         let text = schema.to_string();
         let mut compiled = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = compiled.get(&text) {
             return Ok(Arc::clone(known));
         }
         let schema = Schema::compile(schema).map_err(|malformed| {
-            let message = format!("agent(): the schema is malformed {malformed}");
+            let message = format!("{of}(): the schema is malformed {malformed}");
             Refusal::new("SCHEMA_MALFORMED", message)
         })?;
         if compiled.len() >= REMEMBERED_SCHEMAS_MAX {
@@ -372,6 +407,7 @@ impl Resolve for RunRules {
                 notices: Vec::new(),
             }),
             CallKind::Merge => self.merge(all),
+            CallKind::Ask => self.ask(all),
             _ => self.backends.resolve(kind, all),
         }
     }

@@ -14,6 +14,7 @@ use bellwether_journal::store::Store;
 use super::changes::ChangesView;
 use super::dump::DumpLine;
 use super::logs::{self, LogLine, LogLines};
+use super::questions::Question;
 use super::rows::{RunRow, shown_status};
 use super::run::{RunView, find_call};
 
@@ -223,12 +224,10 @@ impl Archive {
         let was_live = (self.live)(run);
         let state = self.state(run)?;
         let result = self.value(&state)?;
-        Ok(RunView::new(
-            &state,
-            was_live || (self.live)(run),
-            now,
-            result.as_deref(),
-        ))
+        let live = was_live || (self.live)(run);
+        let mut view = RunView::new(&state, live, now, result.as_deref());
+        view.questions = Question::open(&*self.store, &state)?;
+        Ok(view)
     }
 
     /// What a run gave; both are `None` when it has not ended.

@@ -6,9 +6,10 @@ use bellwether_journal::codec::Entry;
 use bellwether_journal::error::Damage;
 use bellwether_journal::id::{CallNumber, Generation, Position, RunId};
 use bellwether_journal::record::{
-    Actor, CallSettled, Cancellation, Level, Outcome, Record, RunEnded, StatusChanged,
+    Actor, CallKind, CallSettled, Cancellation, Level, Outcome, Record, RunEnded, StatusChanged,
 };
 use bellwether_journal::state::RunState;
+use bellwether_journal::text::Text;
 use serde::{Deserialize, Serialize};
 
 use super::dump::{actor, order_words};
@@ -85,6 +86,15 @@ impl LogLines {
                 "generation {} begins, from the script's first line",
                 opened.number
             )),
+            Record::CallScheduled(call) if call.kind == CallKind::Ask => {
+                let text = match &call.prompt {
+                    Text::Inline(question) => format!("{} asks: {question}", self.name(call.call)),
+                    Text::Payload(_) | Text::Shared(_) => {
+                        format!("{} asks a long question", self.name(call.call))
+                    }
+                };
+                Some((Level::Info, Some(call.call), text))
+            }
             Record::CallScheduled(_)
             | Record::TimerFired(_)
             | Record::StepNoted(_)
@@ -165,6 +175,9 @@ impl LogLines {
         let name = self.name(settled.call);
         let call = self.state.call(settled.call);
         let (level, mut text) = match &settled.outcome {
+            Outcome::Completed(_) if call.is_some_and(|call| call.kind == CallKind::Ask) => {
+                (Level::Info, format!("{name} answered"))
+            }
             Outcome::Completed(_) => (Level::Info, format!("{name} done")),
             Outcome::Failed(failure) => {
                 let kind = failure.kind.name();

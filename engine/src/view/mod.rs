@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `rows` | a list of runs (`ps`) |
 //! | `run` | one run with its phases, agents and failures (`show`) |
+//! | `questions` | what it asks people (`show`) |
 //! | `changes` | what its isolated agents changed (`diff`) |
 //! | `logs` | its log, a line a thing that people care about (`logs`) |
 //! | `dump` | every record (`journal dump`) |
@@ -16,6 +17,7 @@ mod archive;
 mod changes;
 mod dump;
 mod logs;
+mod questions;
 mod rows;
 mod run;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use self::archive::{Archive, ArchiveError, RunResult};
 pub use self::changes::ChangesView;
 pub use self::dump::DumpLine;
 pub use self::logs::LogLine;
+pub use self::questions::Question;
 pub use self::rows::RunRow;
 pub(crate) use self::run::agent_id;
 pub use self::run::{CallView, FailureGroup, FailureView, PastView, PhaseView, RunView};

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::archive::ArchiveError;
 use super::changes::ChangesView;
+use super::questions::Question;
 use super::rows::{duration, shown_status};
 use super::time::Timestamp;
 
@@ -56,6 +57,9 @@ pub struct RunView {
     pub phases: Vec<PhaseView>,
     /// Its calls, by number.
     pub calls: Vec<CallView>,
+    /// Questions that wait for a person, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
     /// Failed and refused agents by kind, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// Whether it can be taken up as it is: it has no final end, or a limit ended its script.
@@ -93,7 +97,7 @@ pub struct PhaseView {
 pub struct CallView {
     /// `a-` and its number.
     pub agent_id: String,
-    /// `agent`, `workflow` or `merge`.
+    /// `agent`, `workflow`, `merge` or `ask`.
     pub kind: String,
     /// Its label.
     pub label: Option<Arc<str>>,
@@ -212,6 +216,7 @@ impl RunView {
             budget_total: generation.and_then(|generation| generation.budget_total),
             phases: phases(state, taken_over, now),
             calls,
+            questions: Vec::new(),
             failures: FailureGroup::census(state),
             // The journal holds what was valid JSON when it was written; a damaged value is shown as none.
             resumable: state.is_resumable(),

@@ -245,7 +245,7 @@ fn nothing_acknowledged_is_lost_wherever_the_disk_dies() {
     ] {
         let disk = Disk::default();
         let new = store(disk.clone(), quick_repair);
-        new.write_meta(Digest([5; 16])).unwrap();
+        new.write_meta(Digest([5; 16]), Epoch(0)).unwrap();
         drop(new);
         let empty = disk.after_crash(Tail::Lost);
         assert!(disk.0.lock().unwrap().unsynced.is_empty());

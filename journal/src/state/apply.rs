@@ -87,7 +87,7 @@ impl RunState {
                 self.call_reused(reused, *position, *at).map_err(illegal)?;
             }
             Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
-            Record::Ordered(ordered) => self.ordered(&ordered.order),
+            Record::Ordered(ordered) => self.ordered(&ordered.order, *position),
             // When a timer wakes is its own affair.
             Record::TimerArmed(_) => {}
         }
@@ -198,6 +198,7 @@ impl RunState {
         self.counts = super::Counts::default();
         self.changes.clear();
         self.notes.clear();
+        self.answers.clear();
         self.orchestrator_losses = Vec::new();
         self.status = Status::Queued;
         self.status_reason = None;
@@ -563,11 +564,18 @@ impl RunState {
         self.shown(entered.turn, entered.ordinal);
     }
 
-    /// What an order about an agent led to stands in the records behind it.
-    fn ordered(&mut self, order: &Order) {
-        if let Order::SetLimits(limits) = order {
-            self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
-            self.limits.agents = limits.agents.or(self.limits.agents);
+    /// What an order about an agent led to stands in the records behind it. An answer may wait for its place in the order
+    /// of answers, so it is kept.
+    fn ordered(&mut self, order: &Order, position: Position) {
+        match order {
+            Order::SetLimits(limits) => {
+                self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
+                self.limits.agents = limits.agents.or(self.limits.agents);
+            }
+            Order::Answer(call, answer) => {
+                self.answers.insert(*call, (position, answer.clone()));
+            }
+            Order::StopAgent(_) | Order::SkipAgent(_) | Order::RestartAgent(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod illegal;
+mod questions;
 
 use super::*;
 use crate::codec::{Entry, Sealer};

@@ -19,6 +19,8 @@ pub enum Severity {
     Error,
     /// It may be meant.
     Warning,
+    /// Nothing is wrong; it is good to know before a run.
+    Info,
 }
 
 /// Something that a check found, with its place.

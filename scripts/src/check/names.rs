@@ -66,6 +66,7 @@ pub(super) const GLOBALS: &[&str] = &[
     "WeakSet",
     "agent",
     "args",
+    "ask",
     "attempt",
     "budget",
     "clearTimeout",

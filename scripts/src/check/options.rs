@@ -1,4 +1,4 @@
-//! Prompts and options of `agent`, `attempt` and `merge` (A03, A05, S01, Y01).
+//! Prompts and options of `agent`, `attempt`, `merge` and `ask` (A03, A05, S01, X03, Y01).
 
 use std::collections::HashMap;
 
@@ -35,6 +35,8 @@ pub(super) const AGENT: [&str; 18] = [
 /// What every call may be called and where it belongs.
 pub(super) const SHOWN: [&str; 2] = ["label", "phase"];
 pub(super) const MERGE: [&str; 5] = ["into", "verify", "timeout", "label", "phase"];
+/// The options of `ask()` that reach the engine; the prelude's `ASK_OPTIONS` has the same.
+pub(super) const ASK: [&str; 5] = ["choices", "schema", "timeout", "default", "key"];
 
 /// The findings that tell of unknown options, by what they say: a run tells each once (A05), and so does a check.
 pub(super) type Told = HashMap<String, usize>;
@@ -48,6 +50,10 @@ pub(super) fn check(body: &Body<'_, '_>, surroundings: &dyn Surroundings, found:
                 check_options(body, call, &AGENT, surroundings, &mut told, found);
             }
             Called::Merge => check_options(body, call, &MERGE, surroundings, &mut told, found),
+            Called::Ask => {
+                found.extend(prompt(body, call));
+                check_options(body, call, &ASK, surroundings, &mut told, found);
+            }
             _ => {}
         }
     }
@@ -69,29 +75,26 @@ fn kind(literal: &Expression<'_>) -> Option<&'static str> {
 
 fn prompt<'a>(body: &Body<'_, 'a>, call: &Call<'a>) -> Option<Found> {
     let name = call.called.name();
+    let (code, what, wanted) = match call.called {
+        Called::Ask => ("question", "question", "what a person shall answer"),
+        _ => ("prompt", "prompt", "what the agent shall do"),
+    };
     if call.written.arguments.is_empty() {
-        let message = format!("{name}() is called without a prompt");
-        let remedy = "say what the agent shall do, as the first argument";
-        return Some(thrown(
-            body,
-            call,
-            "prompt",
-            call.written.span,
-            message,
-            remedy,
-        ));
+        let message = format!("{name}() is called without a {what}");
+        let remedy = format!("say {wanted}, as the first argument");
+        return Some(thrown(body, call, code, call.written.span, message, remedy));
     }
     let given = call.argument(0)?;
     let is_blank = body.string(given).map(|text| text.trim().is_empty());
     let message = match (is_blank, kind(body.literal(given))) {
-        (Some(true), _) => format!("{name}(prompt, options): the prompt is empty"),
+        (Some(true), _) => format!("{name}({what}, options): the {what} is empty"),
         (None, Some(kind)) if kind != "a string" => {
-            format!("{name}(prompt, options): the prompt is {kind}")
+            format!("{name}({what}, options): the {what} is {kind}")
         }
         _ => return None,
     };
-    let remedy = "give a string that says what the agent shall do";
-    Some(thrown(body, call, "prompt", given.span(), message, remedy))
+    let remedy = format!("give a string that says {wanted}");
+    Some(thrown(body, call, code, given.span(), message, remedy))
 }
 
 /// What the call throws. Where the script catches it, that may be meant.

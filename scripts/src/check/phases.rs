@@ -55,7 +55,7 @@ fn titles(body: &Body<'_, '_>) -> Option<HashSet<String>> {
             Called::Phase => {
                 titles.insert(body.string(call.argument(0)?)?);
             }
-            Called::Agent | Called::Attempt | Called::Merge => {
+            Called::Agent | Called::Attempt | Called::Merge | Called::Ask => {
                 if call.written.arguments.len() < 2 {
                     continue;
                 }

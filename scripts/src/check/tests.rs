@@ -19,6 +19,7 @@ fn told(source: &str, surroundings: &dyn Surroundings) -> String {
         let severity = match it.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Info => "info",
         };
         let (from, to) = ((it.line, it.column), (it.end_line, it.end_column));
         let place = format!("{}:{}-{}:{}", from.0, from.1, to.0, to.1);
@@ -229,6 +230,16 @@ fn a03_a05_prompts_and_options() {
             "await merge([], { verfy: 'true' })",
             &[("unverified-edits", "merge"), ("unknown-option", "verfy")],
         ),
+        (
+            "await ask('Go?', { choises: ['yes'] })",
+            &[("unknown-option", "choises")],
+        ),
+        (
+            "await ask('Go?', { choices: ['yes'], default: 'yes', timeout: 5, key: 'k', label: 'l' })",
+            &[],
+        ),
+        ("await ask()", &[("question", "ask()")]),
+        ("await ask(' ')", &[("question", "' '")]),
         ("const agent = (o) => o; return agent({ any: 1 })", &[]),
         (
             "await agent('x', { agentType: 'nobody' })",

@@ -9,7 +9,7 @@ use oxc_ast::ast::{
 use oxc_parser::Parser;
 use oxc_span::SourceType;
 
-use super::options::{AGENT, MERGE, SHOWN};
+use super::options::{AGENT, ASK, MERGE, SHOWN};
 use super::patterns::PATTERNS;
 use crate::command::{About, Answer, Settlement, Target, TurnStatus};
 use crate::limits::Limits;
@@ -185,6 +185,10 @@ fn the_types_file_declares_the_options_that_there_are() {
         names(AGENT.into_iter().chain(SHOWN))
     );
     assert_eq!(declared.members("MergeOptions"), names(MERGE));
+    assert_eq!(
+        declared.members("AskOptions"),
+        names(ASK.into_iter().chain(SHOWN))
+    );
     for (pattern, _, options) in PATTERNS {
         let interface = match pattern {
             "refute" => "RefuteOptions",

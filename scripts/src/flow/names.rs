@@ -15,7 +15,7 @@ use oxc_syntax::symbol::SymbolId;
 
 /// Functions of the contract that give a promise.
 pub(super) const SOURCES: &[&str] = &[
-    "agent", "attempt", "merge", "parallel", "pipeline", "workflow", "sleep", "ask",
+    "agent", "attempt", "merge", "parallel", "pipeline", "ask", "workflow", "sleep",
 ];
 
 /// The global whose every function gives a promise (X08).
@@ -25,7 +25,7 @@ pub(super) const PATTERNS: &str = "patterns";
 pub(super) const CALLBACKS: &[&str] = &["implement", "verify", "reviewers", "review"];
 
 /// Those of `SOURCES` whose promise has no code behind it, so that nothing goes on unseen when nobody awaits it.
-pub(super) const ALONE: &[&str] = &["agent", "attempt", "merge", "sleep"];
+pub(super) const ALONE: &[&str] = &["agent", "attempt", "merge", "ask", "sleep"];
 
 /// Functions of `Promise` that the prelude owns or that settle at once.
 pub(super) const COMBINATORS: &[&str] = &["all", "allSettled", "race", "any", "resolve", "reject"];

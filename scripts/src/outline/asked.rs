@@ -67,6 +67,14 @@ impl<'a> Drawing<'_, '_, 'a> {
                 node.role = Some(Role::Verifies);
                 self.place(node, children);
             }
+            Called::Ask => {
+                self.arguments(&call);
+                let question = call
+                    .argument(0)
+                    .map(|asked| format!("{:?}", self.said(asked)));
+                let node = self.node(Kind::Ask, span, question.unwrap_or_default());
+                self.push(node);
+            }
             Called::Sleep => self.arguments(&call),
         }
     }

@@ -82,6 +82,8 @@ pub enum Kind {
     Workflow,
     /// `merge(…)`.
     Merge,
+    /// `ask(…)`: a person answers.
+    Ask,
     /// A function of `patterns`.
     Pattern,
     /// All at once: `parallel`, `Promise.all`, `map` with agents in it.
@@ -118,6 +120,7 @@ impl Kind {
             Self::Attempt => "attempt",
             Self::Workflow => "workflow",
             Self::Merge => "merge",
+            Self::Ask => "ask",
             Self::Pattern => "pattern",
             Self::Parallel => "parallel",
             Self::Race => "race",
@@ -141,6 +144,7 @@ impl Kind {
                 | Self::Attempt
                 | Self::Workflow
                 | Self::Merge
+                | Self::Ask
                 | Self::Pattern
                 | Self::Parallel
                 | Self::Race

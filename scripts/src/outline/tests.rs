@@ -39,6 +39,7 @@ const first = await Promise.race([agent('slow'), sleep('PT5M')])
 await Promise.allSettled(args.list.map(async (x) => { await agent('then'); await agent('after') }))
 await workflow('next', {})
 await workflow({ scriptPath: './next.js' })
+await ask(`Land ${branches.length} branches?`, { choices: ['yes', 'no'] })
 return await merge(branches, { into: 'main', verify: 'cargo test' })",
         &[
             " 2  phase \"Find\"",
@@ -63,7 +64,8 @@ return await merge(branches, { into: 'main', verify: 'cargo test' })",
             "11  └─ agent \"after\"  verifies",
             "12  workflow \"next\"",
             "13  workflow \"./next.js\"",
-            "14  merge into \"main\" verified by \"cargo test\"  verifies",
+            "14  ask \"Land {branches.length} branches?\"",
+            "15  merge into \"main\" verified by \"cargo test\"  verifies",
         ],
     );
 }

@@ -87,6 +87,7 @@ const bodyOf = (own, factory, args) => factory(
   agentOf(own, false),
   agentOf(own, true),
   { merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); } }.merge,
+  { ask(question, options, line) { return callAsk(own, question, options, line); } }.ask,
   patternsOf(own),
   { workflow(target, args, line) { return callWorkflow(own, target, args, line); } }.workflow,
   { phase(title) { enterPhase(own, title); } }.phase,

@@ -22,6 +22,7 @@ const installGlobals = (own, args) => {
     agent: agentOf(own, false),
     attempt: agentOf(own, true),
     merge(worktrees, options, line) { return callMerge(own, worktrees, options, line); },
+    ask(question, options, line) { return callAsk(own, question, options, line); },
     parallel(thunks) { return parallel(thunks); },
     pipeline(items, ...stages) { return pipeline(items, setPrototypeOf(stages, null)); },
     workflow(target, args, line) { return callWorkflow(own, target, args, line); },

@@ -87,6 +87,7 @@ fn r02_forms_that_are_followed_exactly() {
         "const r = await (async () => { await agent('a'); return 1 })(); await agent('b')",
         "const r = await attempt('a'); await agent(r.ok ? 'b' : 'c')",
         "attempt('not awaited'); merge(['w']); const r = await merge(['v']); await agent('b')",
+        "const yes = await ask('Go on?', { choices: ['yes', 'no'] }); await agent(yes); await ask('b')",
         "await pipeline([1, 2], (x) => attempt('a' + x), (r) => r.ok ? merge([r]) : null)",
         "const r = await patterns.refute('a'); await agent('b')",
         "return await pipeline([1, 2], (x) => patterns.refute('a' + x, { reviewers: [{ name: 'n', review: async () => { await agent('b' + x); return [] } }, () => [], {}] }), () => agent('c'))",

@@ -7,6 +7,7 @@
 )]
 
 mod agent;
+mod ask;
 mod attempt;
 mod body;
 mod context;

@@ -77,10 +77,41 @@ fn one_agent_tells_of_its_attempts_and_its_evidence() {
     insta::assert_snapshot!(agent(&view.calls[1], PLAIN).join("\n"));
 }
 
+fn proposed(command: &str) -> String {
+    format!("bellwether {command}")
+}
+
+#[test]
+fn x03_questions_say_what_may_be_answered_and_how() {
+    let mut json = view();
+    json["status"] = json!("waiting");
+    json["questions"] = json!([
+        {
+            "runId": "r-7k2m9q4d", "id": "a-3", "question": "It is built.\n\nDeploy?", "choices": ["yes", "no"], "default": "no",
+            "proposed": "yes", "line": 3, "since": "2026-01-02T03:04:05Z", "deadline": "2026-01-04T03:04:05Z",
+        },
+        { "runId": "r-7k2m9q4d", "id": "a-4", "question": "Why?", "line": 4, "since": "2026-01-02T03:04:05Z" },
+    ]);
+    let view: RunView = serde_json::from_value(json).unwrap();
+    let lines = run(&view, PLAIN, &proposed);
+    let first = lines.iter().position(|line| line == "questions").unwrap();
+    assert_eq!(
+        lines[first + 1..],
+        [
+            "  a-3  It is built.",
+            "       Deploy?",
+            "       one of \"yes\", \"no\"; default \"no\"; answered before with \"yes\"; until 2026-01-04 03:04:05 UTC",
+            "       `bellwether answer r-7k2m9q4d --question a-3 VALUE`",
+            "  a-4  Why?",
+            "       `bellwether answer r-7k2m9q4d --question a-4 VALUE`",
+        ]
+    );
+}
+
 #[test]
 fn a_run_fits_eighty_columns() {
     let view: RunView = serde_json::from_value(view()).unwrap();
-    let lines = run(&view, PLAIN, "bellwether resume r-7k2m9q4d");
+    let lines = run(&view, PLAIN, &proposed);
     for line in &lines {
         assert!(line.chars().count() <= WIDTH, "{line}");
     }
@@ -102,7 +133,7 @@ fn a_phase_of_thousands_is_cut_and_shows_what_is_not_well() {
         .collect();
     json["calls"] = calls.into();
     let view: RunView = serde_json::from_value(json).unwrap();
-    let text = run(&view, PLAIN, "").join("\n");
+    let text = run(&view, PLAIN, &proposed).join("\n");
     for agent in ["a-999 ", "a-1999", "a-2999", "a-3999", "a-4999"] {
         assert!(text.contains(agent), "{agent}");
     }
