@@ -142,6 +142,7 @@ pub(crate) async fn resume(
             state,
             keys,
             timers,
+            pures,
             ..
         } = recovered;
         let standing = Standing {
@@ -149,6 +150,7 @@ pub(crate) async fn resume(
             keys,
             timers,
             rewind,
+            pures,
         };
         parts.arguments(engine, &watch, standing, beginning)
     };

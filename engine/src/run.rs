@@ -13,6 +13,7 @@ use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Armed, Caps, Machine};
 use bellwether_actors::run::rewind::Rewind;
 use bellwether_actors::run::supervisor::{Arguments, Beginning, LoadScript, MakeVm};
+use bellwether_actors::run::version::Pures;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{RunId, TimerNumber};
 use bellwether_journal::read;
@@ -214,16 +215,18 @@ pub(crate) struct Standing {
     pub(crate) keys: Keys,
     pub(crate) timers: BTreeMap<TimerNumber, Armed>,
     pub(crate) rewind: Option<Rewind>,
+    pub(crate) pures: Pures,
 }
 
 impl Standing {
     /// One whose script has not begun.
-    pub(crate) const fn at_the_beginning(state: RunState, keys: Keys) -> Self {
+    pub(crate) fn at_the_beginning(state: RunState, keys: Keys) -> Self {
         Self {
             state,
             keys,
             timers: BTreeMap::new(),
             rewind: None,
+            pures: Pures::default(),
         }
     }
 }
@@ -270,6 +273,7 @@ impl Parts {
             keys,
             timers,
             rewind,
+            pures,
         } = standing;
         let make_vm = self.make_vm();
         let (state_id, is_dry) = (state.id, self.rules.is_dry());
@@ -277,7 +281,8 @@ impl Parts {
         Arguments {
             surroundings: engine.0.surroundings().clone(),
             machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers)
-                .with_rewind(rewind),
+                .with_rewind(rewind)
+                .with_pures(pures),
             beginning,
             make_vm,
             make_keys: Arc::new(move || Keys::new(Arc::clone(&rules) as Arc<_>)),

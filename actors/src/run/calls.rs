@@ -13,10 +13,9 @@ use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
-use super::machine::{
-    Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared, version_of,
-};
+use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared};
 use super::output::{Action, Output, Source, Start, Work};
+use super::version::version_of;
 use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
 use crate::pool::{End, Kept};
 use crate::restart::{self, Cause};
@@ -238,6 +237,8 @@ impl Machine {
         if self.append(Record::CallScheduled(Box::new(scheduled)), now, out) {
             out.attach(position, &prompt);
             out.attach(position, &resolved.packed);
+            let options = &resolved.packed.text;
+            self.pures.issued(call.number, call.context, options);
         }
         let place = self
             .rewind
@@ -736,7 +737,7 @@ impl Machine {
             packed,
         } = held;
         let position = self.state.next;
-        let Some(version) = version_of(&self.state, &record, target) else {
+        let Some(version) = version_of(&self.state, &self.pures, &record, target) else {
             return;
         };
         if !self.append(record, now, out) {

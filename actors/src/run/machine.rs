@@ -15,7 +15,7 @@ use bellwether_journal::codec::{self, Entry, Sealer};
 use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Position, RunId, TimerNumber,
 };
-use bellwether_journal::key::{self, Digest};
+use bellwether_journal::key::Digest;
 use bellwether_journal::record::{
     Actor, CallKind, Millis, Outcome, Record, Recovered, ScriptError, Status,
 };
@@ -28,6 +28,7 @@ use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
 use super::questions::Open;
 use super::rewind::Rewind;
+use super::version::Pures;
 
 /// A log line or message longer than this, in bytes, is cut: it is for people.
 const LINE_BYTES_MAX: usize = 16 << 10;
@@ -148,6 +149,8 @@ pub struct Machine {
     pub(super) agents: u64,
     /// The generation's way through its base; `None` when it has none.
     pub(super) rewind: Option<Rewind>,
+    /// Calls of which only the value counts.
+    pub(super) pures: Pures,
     /// Answers of this generation's own that wait for those of the base.
     pub(super) held: VecDeque<Held>,
 }
@@ -200,6 +203,7 @@ impl Machine {
             delivered: Position(0),
             agents,
             rewind: None,
+            pures: Pures::default(),
             held: VecDeque::new(),
         }
     }
@@ -208,6 +212,13 @@ impl Machine {
     #[must_use]
     pub fn with_rewind(mut self, rewind: Option<Rewind>) -> Self {
         self.rewind = rewind;
+        self
+    }
+
+    /// The same, for a generation that has issued pure calls.
+    #[must_use]
+    pub fn with_pures(mut self, pures: Pures) -> Self {
+        self.pures = pures;
         self
     }
 
@@ -514,35 +525,6 @@ pub fn nothing(outcome: &Outcome) -> Option<Nothing> {
         }),
         Outcome::Skipped => Some(Nothing::Skipped),
         Outcome::Cancelled(_) => Some(Nothing::Cancelled),
-    }
-}
-
-/// What code that waited for this settlement depends on (`docs/replay.md`). Pure in the records, so that a replay gives
-/// the same. `None` when the call is not there.
-#[must_use]
-pub fn version_of(state: &RunState, record: &Record, target: Target) -> Option<Digest> {
-    let number = match (target, record) {
-        (Target::Timer(_), Record::TimerElapsed(elapsed)) => {
-            return Some(Digest::of("timer", &[&elapsed.key.0]));
-        }
-        (Target::Timer(timer), _) => {
-            return Some(Digest::of("timer", &[&timer.0.to_le_bytes()]));
-        }
-        (Target::Call(number), _) => number,
-    };
-    if let Record::CallReused(reused) = record {
-        return Some(reused.version);
-    }
-    let call = state.call(number)?;
-    let generation = state.generation.as_ref()?.number;
-    match record {
-        Record::CallSettled(settled) => Some(match &settled.outcome {
-            Outcome::Completed(_) => key::version(call.key, state.id, generation, settled.attempt),
-            Outcome::Failed(_) | Outcome::Skipped | Outcome::Cancelled(_) => {
-                key::failed_version(call.key)
-            }
-        }),
-        _ => Some(key::failed_version(call.key)),
     }
 }
 

@@ -16,3 +16,4 @@ mod rewound;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;
+pub mod version;

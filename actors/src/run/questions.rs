@@ -21,6 +21,7 @@ use super::calls::Came;
 use super::machine::{Machine, Stage};
 use super::orders::OrderError;
 use super::output::{Action, Output, Source};
+use super::version::hash_of;
 
 /// As much of a question stands in a status or a notice, in characters.
 const SHOWN_MAX: usize = 120;
@@ -260,11 +261,4 @@ fn shown(question: &str) -> String {
         line.push('…');
     }
     format!("{line:?}")
-}
-
-fn hash_of(text: &Text) -> bellwether_journal::key::Digest {
-    match text {
-        Text::Inline(text) => text::hash(text),
-        Text::Payload(reference) | Text::Shared(reference) => reference.hash,
-    }
 }

@@ -23,6 +23,7 @@ use bellwether_scripts::{Answer, Call, Command, Settlement, Target, Turn, TurnSt
 
 use super::keys::{Keys, Known};
 use super::machine::{self, Armed};
+use super::version::{Pures, version_of};
 
 /// So many steps are handed over in one go; more would only be more memory.
 const STEPS_AT_ONCE: usize = 1_024;
@@ -98,6 +99,8 @@ pub struct Recovered {
     pub keys: Keys,
     /// Timers that are armed.
     pub timers: BTreeMap<TimerNumber, Armed>,
+    /// Calls of which only the value counts.
+    pub pures: Pures,
     /// Turns, with index and time, whose commands the journal does not have, or not all.
     pub fresh: Vec<(u64, Millis, Turn)>,
 }
@@ -130,7 +133,7 @@ pub fn recover(
 ) -> Result<Recovered, ReplayError> {
     let mut replay = Replay::new(source.run, keys);
     let mut start = Some(start);
-    let state = std::thread::scope(|scope| {
+    let (state, pures) = std::thread::scope(|scope| {
         // One batch is in the VM, one waits, one is being read: that is all the memory this takes.
         let (sender, batches) = mpsc::sync_channel::<Vec<Step>>(1);
         let reading = scope.spawn(move || read_steps(source, &sender));
@@ -148,7 +151,7 @@ pub fn recover(
         };
         fed.and(state)
     })?;
-    match replay.finish(state) {
+    match replay.finish(state, pures) {
         // A VM that is told to end looks like one that broke a limit.
         Err(_) if source.cancelled.load(Ordering::Relaxed) => Err(ReplayError::Cancelled),
         finished => finished,
@@ -173,11 +176,12 @@ enum Step {
 fn read_steps(
     source: &Source<'_>,
     sender: &mpsc::SyncSender<Vec<Step>>,
-) -> Result<RunState, ReplayError> {
+) -> Result<(RunState, Pures), ReplayError> {
     let mut state = RunState::new(source.run);
     let mut texts = read::Texts::new(source.store, source.run);
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let mut is_ours = false;
+    let mut pures = Pures::default();
     for entry in read::entries(source.store, source.run, Position(0)) {
         let entry = entry?;
         if entry.position >= source.until {
@@ -198,7 +202,7 @@ fn read_steps(
         let answer = answer_of(&entry, &mut texts)?;
         let version = answer
             .as_ref()
-            .and_then(|(target, _)| machine::version_of(&state, &entry.record, *target));
+            .and_then(|(target, _)| version_of(&state, &pures, &entry.record, *target));
         state
             .apply(&entry)
             .map_err(|error| Damage::new(error.to_string()))?;
@@ -207,6 +211,8 @@ fn read_steps(
                 batch.push(Step::Opened(Box::new(state.clone())));
             }
             Record::CallScheduled(call) => {
+                let options = texts.resolve(entry.position, &call.options)?;
+                pures.issued(call.call, call.context, &options);
                 let shown = Sketch {
                     kind: call.kind,
                     label: call.label.clone(),
@@ -247,7 +253,7 @@ fn read_steps(
     }
     // Whoever listened may have met an error of its own, which is the one that counts.
     let _ = sender.send(batch);
-    Ok(state)
+    Ok((state, pures))
 }
 
 fn answer_of(
@@ -478,7 +484,7 @@ impl Replay {
         }
     }
 
-    fn finish(mut self, state: RunState) -> Result<Recovered, ReplayError> {
+    fn finish(mut self, state: RunState, pures: Pures) -> Result<Recovered, ReplayError> {
         if let Some((call, _, recorded)) = self.recorded.pop_front() {
             if let Some(message) = self.limit {
                 let run = self.run;
@@ -513,6 +519,7 @@ impl Replay {
             vm,
             keys: self.keys,
             timers: self.timers,
+            pures,
             fresh: self.turns.into(),
         })
     }

@@ -6,9 +6,10 @@ use bellwether_journal::record::{CallKind, CallReused, Millis, Record, TimerArme
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Answer, Settlement, Target};
 
-use super::machine::{Armed, Machine, about, nothing, version_of};
+use super::machine::{Armed, Machine, about, nothing};
 use super::output::{Action, Output, Source};
 use super::rewind::{Next, Recalled, Reuse};
+use super::version::version_of;
 use crate::pool::Kept;
 
 impl Machine {
@@ -112,7 +113,7 @@ impl Machine {
             }
         };
         let position = self.state.next;
-        let Some(version) = version_of(&self.state, &record, target) else {
+        let Some(version) = version_of(&self.state, &self.pures, &record, target) else {
             return;
         };
         if !self.append(record, now, out) {

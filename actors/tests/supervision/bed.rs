@@ -315,13 +315,14 @@ impl Bed {
             vm,
             keys: known,
             timers,
+            pures,
             fresh,
         } = recovered;
         let caps = Caps {
             concurrency: None,
             agents: 100_000,
         };
-        let machine = Machine::new(state, self.epoch, caps, known, timers);
+        let machine = Machine::new(state, self.epoch, caps, known, timers).with_pures(pures);
         let beginning = Beginning::Recovered(vm, fresh, By::Engine, Way::Running);
         let body = Arc::clone(&like.body);
         self.supervise(id, body, machine, beginning, keys).await

@@ -48,6 +48,8 @@ impl AgentBackend for Traced {
         *times += 1;
         let ended = if self.failing.lock().unwrap().contains(&prompt) {
             Ended::failed(FailureKind::Refused, "it was told to fail")
+        } else if let Some((_, value)) = prompt.split_once(" => ") {
+            Ended::completed(serde_json::json!(value).to_string())
         } else {
             Ended::completed(serde_json::json!(format!("{prompt} #{times}")).to_string())
         };

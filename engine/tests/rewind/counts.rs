@@ -162,3 +162,38 @@ async fn r03_a_fork_leaves_its_base_alone() {
     // The fork is rewound by itself.
     assert!(bed.rewind(fork.id(), RewindOptions::new()).await.is_empty());
 }
+
+#[tokio::test]
+async fn x01_a_pure_call_that_answers_the_same_lets_what_waited_for_it_be() {
+    let body = |forty: &str, pure: &str| {
+        format!(
+            "const prompts = Array.from({{ length: 100 }}, (_, i) => i === 40 ? '{forty}' : 'do ' + i)
+            await parallel(prompts.map(p => () => agent(p, {pure})))
+            return agent('sum up')"
+        )
+    };
+    let bed = Bed::new().await;
+    let pure = "{ pure: true }";
+    let run = bed.run(&body("do 40 => yes", pure)).await;
+    let edited = |text: &str| RewindOptions::new().script(script(&body(text, pure)));
+    let ran = bed.rewind(run, edited("do it well => yes")).await;
+    assert_eq!(ran, ["do it well => yes"]);
+    let ran = bed.rewind(run, edited("do it well => no")).await;
+    assert_eq!(ran, ["do it well => no", "sum up"]);
+    // Without the word an equal answer is another one: agents change files.
+    let run = bed.run(&body("do 40 => yes", "{}")).await;
+    let edited = RewindOptions::new().script(script(&body("do it well => yes", "{}")));
+    assert_eq!(
+        bed.rewind(run, edited).await,
+        ["do it well => yes", "sum up"]
+    );
+}
+
+#[tokio::test]
+async fn x01_a_key_of_its_own_stands_for_the_prompt() {
+    let body = |prompt: &str| format!("return agent('{prompt}', {{ key: 'the task' }})");
+    let bed = Bed::new().await;
+    let run = bed.run(&body("do it")).await;
+    let edited = RewindOptions::new().script(script(&body("do it well")));
+    assert!(bed.rewind(run, edited).await.is_empty());
+}

@@ -16,7 +16,7 @@ use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::Target;
 
-use super::super::machine;
+use super::super::version::{Pures, version_of};
 use crate::pool::Kept;
 
 /// A generation of a run, up to a position, as another one is rewound from it. Texts stay in the store.
@@ -125,6 +125,7 @@ impl Base {
         };
         let mut state = RunState::new(run);
         let mut found = false;
+        let mut pures = Pures::default();
         for entry in read::entries(store, run, Position(0)) {
             let entry = entry?;
             let before = state.generation.as_ref().map(|open| open.number);
@@ -132,12 +133,16 @@ impl Base {
                 break;
             }
             let version = target_of(&entry.record)
-                .and_then(|target| machine::version_of(&state, &entry.record, target));
+                .and_then(|target| version_of(&state, &pures, &entry.record, target));
             let damage =
                 |error: &dyn ToString| Damage::new(format!("{run}: {}", error.to_string()));
             state.apply(&entry).map_err(|error| damage(&error))?;
             if state.generation.as_ref().map(|open| open.number) == Some(generation) {
                 found = true;
+                if let Record::CallScheduled(call) = &entry.record {
+                    let options = read::resolve(store, run, entry.position, &call.options)?;
+                    pures.issued(call.call, call.context, &options);
+                }
                 base.take(&entry, &state, version);
             }
         }
