@@ -211,8 +211,7 @@ fn read_steps(
                 batch.push(Step::Opened(Box::new(state.clone())));
             }
             Record::CallScheduled(call) => {
-                let options = texts.resolve(entry.position, &call.options)?;
-                pures.issued(call.call, call.context, &options);
+                pures.recorded(call, || texts.resolve(entry.position, &call.options))?;
                 let shown = Sketch {
                     kind: call.kind,
                     label: call.label.clone(),

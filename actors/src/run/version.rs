@@ -1,10 +1,11 @@
 //! What code that waited for an answer depends on (`docs/replay.md`, "Context, key, version").
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bellwether_journal::id::CallNumber;
 use bellwether_journal::key::{self, Context, Digest};
-use bellwether_journal::record::{Outcome, Record};
+use bellwether_journal::record::{CallScheduled, Outcome, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::text::{self, Text};
 use bellwether_scripts::Target;
@@ -16,14 +17,46 @@ pub struct Pures {
     /// Each by its context and by how many before it there were in that, so that equal values of two are not confused.
     calls: HashMap<CallNumber, Digest>,
     issued: HashMap<Context, u32>,
+    /// Whether options that lie outside their records are pure, by their hash: many calls share them.
+    known: HashMap<Digest, bool>,
 }
 
 impl Pures {
     /// A call is issued, with these options as JSON text. Calls come in their order.
     pub fn issued(&mut self, call: CallNumber, context: Context, options: &str) {
-        if !is_pure(options) {
-            return;
+        if is_pure(options) {
+            self.add(call, context);
         }
+    }
+
+    /// The same, with the options as the call's record has them; `read` fetches those that lie elsewhere.
+    ///
+    /// # Errors
+    /// What `read` says.
+    pub fn recorded<E>(
+        &mut self,
+        scheduled: &CallScheduled,
+        read: impl FnOnce() -> Result<Arc<str>, E>,
+    ) -> Result<(), E> {
+        let is_pure = match &scheduled.options {
+            Text::Inline(options) => is_pure(options),
+            Text::Payload(reference) | Text::Shared(reference) => {
+                if let Some(known) = self.known.get(&reference.hash) {
+                    *known
+                } else {
+                    let read = is_pure(&read()?);
+                    self.known.insert(reference.hash, read);
+                    read
+                }
+            }
+        };
+        if is_pure {
+            self.add(scheduled.call, scheduled.context);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, call: CallNumber, context: Context) {
         let ordinal = self.issued.entry(context).or_default();
         let known = Digest::of("pure call", &[&context.0, &ordinal.to_le_bytes()]);
         *ordinal = ordinal.saturating_add(1);

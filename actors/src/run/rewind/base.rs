@@ -140,8 +140,8 @@ impl Base {
             if state.generation.as_ref().map(|open| open.number) == Some(generation) {
                 found = true;
                 if let Record::CallScheduled(call) = &entry.record {
-                    let options = read::resolve(store, run, entry.position, &call.options)?;
-                    pures.issued(call.call, call.context, &options);
+                    let read = || read::resolve(store, run, entry.position, &call.options);
+                    pures.recorded(call, read)?;
                 }
                 base.take(&entry, &state, version);
             }
