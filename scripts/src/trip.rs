@@ -9,6 +9,9 @@ use bellwether_journal::record::ScriptError;
 use crate::cpu;
 use crate::limits::Limits;
 
+/// A turn that has computed for longer lets the turns of other scripts go first: 10 ms, which few turns take.
+const GIVE_WAY_AFTER_NANOS: u64 = 10_000_000;
+
 /// A limit that ends the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -144,6 +147,11 @@ impl Trip {
             let deadline = now.saturating_add(self.most.load(Ordering::Relaxed));
             self.deadline.store(deadline.max(1), Ordering::Relaxed);
             return false;
+        }
+        let most = self.most.load(Ordering::Relaxed);
+        let used = most.saturating_sub(deadline.saturating_sub(now));
+        if used > GIVE_WAY_AFTER_NANOS {
+            cpu::give_way();
         }
         let over = now > deadline;
         if over {

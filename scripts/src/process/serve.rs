@@ -78,11 +78,16 @@ impl Server {
             .name("bw-vm".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                cpu::may_give_way();
                 loop {
                     match server.next() {
                         Ok(Some(request)) => server.carry_out(request),
                         Ok(None) => return server.end(Ok(())),
                         Err(error) => return server.end(Err(error)),
+                    }
+                    if cpu::has_given_way() && server.readers.load(Ordering::Relaxed) > 0 {
+                        // Others read on; the next turn is not to go behind all the rest for this one's sake.
+                        return;
                     }
                     server.readers.fetch_add(1, Ordering::Relaxed);
                 }
