@@ -13,6 +13,7 @@ pub(crate) struct CommandError {
     message: String,
     help: Option<String>,
     again: bool,
+    gone: bool,
 }
 
 /// What a command comes to.
@@ -26,6 +27,7 @@ impl CommandError {
             message: message.into(),
             help: None,
             again: false,
+            gone: false,
         }
     }
 
@@ -41,6 +43,7 @@ impl CommandError {
             message: message.into(),
             help: None,
             again: false,
+            gone: false,
         }
     }
 
@@ -51,6 +54,7 @@ impl CommandError {
             message: message.into(),
             help: None,
             again: false,
+            gone: false,
         }
     }
 
@@ -76,6 +80,18 @@ impl CommandError {
     /// Whether nothing was begun and it is worth to ask again.
     pub(crate) fn is_to_be_asked_again(&self) -> bool {
         self.again
+    }
+
+    /// Who was asked went before it had answered.
+    #[must_use]
+    pub(crate) fn gone(mut self) -> Self {
+        self.gone = true;
+        self
+    }
+
+    /// Whether who was asked went before it had answered.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// The sentence alone.

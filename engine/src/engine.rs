@@ -14,6 +14,7 @@ use bellwether_actors::tree::Tree;
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::{CallNumber, Epoch, RunId};
 use bellwether_journal::read;
+use bellwether_journal::record::Status;
 use bellwether_journal::store::Store;
 
 use crate::approve::Asking;
@@ -258,25 +259,42 @@ impl Engine {
     ) -> Result<RunHandle, RewindError> {
         let engine = self.clone();
         let rewinding = tokio::spawn(async move {
+            let mut stopped = false;
             loop {
                 let entering = engine.0.entering.lock().await;
                 if engine.is_closing() {
                     return Err(RewindError::ShuttingDown);
-                }
-                if let Some(live) = engine.run(run) {
-                    drop(entering);
-                    let by = options.resume.by.clone().unwrap_or_default();
-                    // It may have ended meanwhile, which is as well.
-                    let _ = live.stop(engine.0.limits.stop_grace, &by).await;
-                    live.wait().await;
-                    continue;
                 }
                 let from = crate::rewind::From {
                     run,
                     before: None,
                     to: run,
                 };
-                let handle = crate::rewind::rewind(&engine, from, options).await?;
+                if let Some(live) = engine.run(run) {
+                    // What cannot be done must not stop it.
+                    let drained = engine.0.tree.drain().await;
+                    drained.map_err(|gone| StoreError::Io(gone.to_string()))?;
+                    crate::rewind::prepare(&engine, from, &options).await?;
+                    drop(entering);
+                    let by = options.resume.by.clone().unwrap_or_default();
+                    // It may have ended meanwhile, which is as well.
+                    let _ = live.stop(engine.0.limits.stop_grace, &by).await;
+                    stopped |= live.wait().await == Status::Stopped;
+                    continue;
+                }
+                let changed = options.resume.clone();
+                let handle = match crate::rewind::rewind(&engine, from, options).await {
+                    Ok(handle) => handle,
+                    Err(error) if stopped => {
+                        // It was live, and what it was stopped for is not to be.
+                        let resuming = crate::resume::resume(&engine, run, changed, None);
+                        if let Err(other) = Box::pin(resuming).await {
+                            tracing::error!(%run, error = %other, "a run that was stopped for a rewind is not resumed");
+                        }
+                        return Err(error);
+                    }
+                    Err(error) => return Err(error),
+                };
                 drop(entering);
                 return accepted(handle).await;
             }

@@ -115,6 +115,9 @@ pub struct StartOptions {
     /// run that is taken up has the environment of whoever resumes it.
     #[serde(skip)]
     pub environment: Option<Environment>,
+    /// Whether a merge that the generation before did may be done again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) repeat_merges: bool,
     /// Who starts it, for the record.
     pub started_by: Option<String>,
     /// Whether the first who asks the handle for events gets them from the run's first record on.

@@ -105,6 +105,7 @@ pub(crate) async fn resume(
             .and_then(|started| started.script_path.as_ref())
             .map(PathBuf::from),
         time_limit: options.timeout_ms,
+        repeat_merges: options.repeat_merges,
         abandoned: Arc::default(),
         vms: Arc::clone(&engine.0.vms),
         suspect: Suspect::default(),
@@ -170,7 +171,7 @@ async fn recover(
         let was_suspect = parts.suspect.load(Ordering::Relaxed);
         let store = Arc::clone(&engine.0.surroundings().store);
         let (keys, make_vm) = (parts.keys(), parts.make_vm());
-        let cancelled = Arc::clone(&parts.abandoned);
+        let (cancelled, repeat_merges) = (Arc::clone(&parts.abandoned), parts.repeat_merges);
         let recovering = tokio::task::spawn_blocking(move || {
             let source = replay::Source {
                 store: store.as_ref(),
@@ -181,7 +182,8 @@ async fn recover(
             };
             let recovered = replay::recover(&source, keys, |state| make_vm(state, store.as_ref()))?;
             let rewind = match &recovered.state.generation {
-                Some(generation) => Rewind::load(store.as_ref(), run, generation)?,
+                Some(generation) => Rewind::load(store.as_ref(), run, generation)?
+                    .map(|rewind| rewind.repeating_merges(repeat_merges)),
                 None => None,
             };
             Ok((recovered, rewind))

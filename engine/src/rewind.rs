@@ -161,6 +161,8 @@ pub(crate) struct Prepared {
     pub(crate) script_path: Option<PathBuf>,
     pub(crate) working_directory: PathBuf,
     pub(crate) base: Arc<Base>,
+    /// The same without its cut: what calls answered then.
+    pub(crate) answers: Arc<Base>,
     cut: Position,
     pub(crate) rules: Rules,
     /// Seed and time of the base's first turn.
@@ -187,6 +189,7 @@ pub(crate) async fn prepare(
         source,
         args,
         base,
+        whole,
         cut,
     } = reading.ok_or(RewindError::Unknown(from.run))?;
     let generation = state
@@ -211,8 +214,11 @@ pub(crate) async fn prepare(
     if let Some(workflows) = &change.workflows {
         options.workflows.clone_from(workflows);
     }
+    options.concurrency = state.limits.concurrency.or(options.concurrency);
+    options.max_agents = state.limits.agents.or(options.max_agents);
     take_limits(&mut options, &change.resume);
     options.environment.clone_from(&change.resume.environment);
+    options.repeat_merges = change.repeat_merges;
     let vm_limits = run::vm_limits(&options, &change.resume);
     let args = match &change.args {
         Some(args) => {
@@ -254,6 +260,8 @@ pub(crate) async fn prepare(
         dirty: change.again.iter().copied().collect(),
     };
     let budget_total = options.budget;
+    let base = Arc::new(base);
+    let answers = whole.map_or_else(|| Arc::clone(&base), Arc::new);
     let state = if from.to == from.run {
         state
     } else {
@@ -267,7 +275,8 @@ pub(crate) async fn prepare(
         args: args.map(text::pack_shared),
         source: text::pack_shared(source),
         script_path,
-        base: Arc::new(base),
+        base,
+        answers,
         cut,
         rules,
         seed: generation.seed,
@@ -291,6 +300,8 @@ struct Read {
     source: Arc<str>,
     args: Option<Arc<str>>,
     base: Base,
+    /// Without the cut, where there is one.
+    whole: Option<Base>,
     cut: Position,
 }
 
@@ -312,12 +323,16 @@ fn read_base(store: &dyn Store, from: From) -> Result<Option<Read>, StoreError> 
     let cut = from.before.and_then(|call| state.call(call));
     let cut = cut.map_or(state.next, |call| call.scheduled);
     let base = Base::read(store, run, generation.number, cut)?;
+    let whole = (cut < state.next)
+        .then(|| Base::read(store, run, generation.number, state.next))
+        .transpose()?;
     Ok(Some(Read {
         state,
         options,
         source,
         args,
         base,
+        whole,
         cut,
     }))
 }
@@ -412,6 +427,7 @@ pub(crate) async fn rewind(
         working_directory: prepared.working_directory.clone(),
         script_path: prepared.script_path.clone(),
         time_limit: prepared.options.timeout_ms,
+        repeat_merges: change.repeat_merges,
         abandoned: Arc::default(),
         vms: Arc::clone(&engine.0.vms),
         suspect: Suspect::default(),
@@ -426,7 +442,7 @@ pub(crate) async fn rewind(
     let by = change.resume.by.clone();
     let by = by.map_or(Actor::Engine, Actor::Caller);
     let beginning = Beginning::New(records, packed, parts.begin_vm(opening), by);
-    let rewind = Rewind::new(prepared.base, prepared.rules);
+    let rewind = Rewind::new(prepared.base, prepared.rules).repeating_merges(change.repeat_merges);
     let keys = parts.keys();
     let watch = engine.watch(run);
     if change.resume.watched {

@@ -249,6 +249,8 @@ pub(crate) struct Parts {
     pub(crate) working_directory: PathBuf,
     pub(crate) script_path: Option<PathBuf>,
     pub(crate) time_limit: Option<Millis>,
+    /// Whether a merge that the generation before did may be done again.
+    pub(crate) repeat_merges: bool,
     /// Set when the run's VM is not wanted any more.
     pub(crate) abandoned: Arc<AtomicBool>,
     pub(crate) vms: Arc<Vms>,

@@ -152,6 +152,7 @@ pub(crate) async fn start(
         working_directory,
         script_path,
         time_limit: options.timeout_ms,
+        repeat_merges: options.repeat_merges,
         abandoned: Arc::default(),
         vms: Arc::clone(&engine.0.vms),
         suspect: Suspect::default(),

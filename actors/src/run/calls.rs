@@ -15,6 +15,7 @@ use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Tur
 
 use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared};
 use super::output::{Action, Output, Source, Start, Work};
+use super::rewind::Rewind;
 use super::version::version_of;
 use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
 use crate::pool::{End, Kept};
@@ -285,6 +286,15 @@ impl Machine {
             && let Some(message) = self.budget_used_up()
         {
             self.refuse(call.number, BUDGET, message, now, out);
+        } else if call.kind == CallKind::Merge
+            && let Some(before) = self.rewind.as_ref().and_then(Rewind::merged_before)
+        {
+            // What was explained did not foresee it: better no merge than a second one.
+            let message = format!(
+                "merge(): a-{before} of the generation before merged already, and this is not that call; rewind with \
+                 --repeat-merges to let it merge again"
+            );
+            self.refuse(call.number, "MERGED_BEFORE", message, now, out);
         } else if let Err(refusal) = &resolved.backend {
             let (code, message) = (refusal.code, refusal.message.clone());
             self.refuse(call.number, code, message, now, out);

@@ -16,7 +16,7 @@ use super::{Place, proposal};
 use crate::args::{AttachFlags, Common};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
-use crate::host::client::{Client, parse, segment};
+use crate::host::client::{Client, LineStream, parse, segment};
 use crate::host::daemon;
 use crate::host::order::{Asked, Begun, Done, Order, Verb, Wanted};
 use crate::host::reach::{Reached, reach};
@@ -318,6 +318,7 @@ fn detached(client: &Client, begun: &Begun, screen: Screen, common: &Common) {
 enum Line {
     Event(Box<Event>),
     Lagged { missed: u64 },
+    Failed { failed: String },
 }
 
 /// Shows a run that another process carries out, until that is done with it; then its outcome.
@@ -336,7 +337,16 @@ pub(super) async fn follow(
     let answer = proposal(&format!("answer {run} VALUE"), &common.journal);
     let mut progress = Progress::new(screen, flags.events).answered_by(answer);
     let path = format!("/v1/runs/{}/events", segment(run));
-    let mut lines = client.stream(&path).await?;
+    let mut lines = match client.stream(&path).await {
+        Ok(lines) => lines,
+        // It has left: the journal says how far the run came.
+        Err(error) if error.is_gone() => {
+            let outcome = outcome_of(client, journal, run).await?;
+            attach::show(&outcome, screen, flags, common)?;
+            return Ok(ExitCode::of(outcome.status));
+        }
+        Err(error) => return Err(error),
+    };
     let mut caught = None;
     loop {
         tokio::select! {
@@ -347,12 +357,13 @@ pub(super) async fn follow(
                     _ if leave => Wish::Detach,
                     Caught::Interrupt if screen.live => {
                         Progress::hide();
-                        wish(run, &mut signals, screen).await
+                        wish(run, &mut signals, screen, &mut lines, &mut progress).await
                     }
                     _ => Wish::Stop,
                 };
                 match wish {
                     Wish::GoOn => continue,
+                    Wish::Ended => break,
                     Wish::Detach => {
                         progress.finish();
                         let attach = proposal(&format!("attach {run}"), &common.journal);
@@ -382,14 +393,19 @@ pub(super) async fn follow(
                 tokio::spawn(async move { verb(&client, &run, &wanted).await });
             }
             () = progress.tick() => {}
-            line = lines.next() => match line? {
-                None => break,
-                Some(line) => match serde_json::from_str(&line) {
-                    Ok(Line::Event(event)) => progress.event(&Ok(*event)),
-                    Ok(Line::Lagged { missed }) => progress.event(&Err(Lagged(missed))),
-                    // One of a newer host.
-                    Err(_) => {}
-                },
+            line = lines.next() => match line {
+                Ok(Some(line)) => {
+                    if let Some(reason) = show_line(&line, &mut progress) {
+                        progress.finish();
+                        let resume = proposal(&format!("resume {run}"), &common.journal);
+                        return Err(CommandError::host(format!(
+                            "run {run} is paused: {reason}"
+                        ))
+                        .help(format!("what had ended is in the journal; then go on with `{resume}`")));
+                    }
+                }
+                // A holder that went: the journal says how far the run came.
+                Ok(None) | Err(_) => break,
             },
         }
     }
@@ -397,6 +413,18 @@ pub(super) async fn follow(
     let outcome = outcome_of(client, journal, run).await?;
     attach::show(&outcome, screen, flags, common)?;
     Ok(attach::exit_code(outcome.status, false, caught))
+}
+
+/// Shows an event; gives why the journal takes nothing any more, when that is what the line says.
+fn show_line(line: &str, progress: &mut Progress) -> Option<String> {
+    match serde_json::from_str(line) {
+        Ok(Line::Failed { failed }) => return Some(failed),
+        Ok(Line::Event(event)) => progress.event(&Ok(*event)),
+        Ok(Line::Lagged { missed }) => progress.event(&Err(Lagged(missed))),
+        // One of a newer host.
+        Err(_) => {}
+    }
+    None
 }
 
 /// How a run ended that its holder is done with: that one says so, or, when it has left, the journal.
@@ -407,7 +435,7 @@ pub(super) async fn outcome_of(client: &Client, journal: &Path, run: &str) -> Re
     let path = format!("/v1/runs/{}/outcome", segment(run));
     match client.get(&path).await {
         Ok(outcome) => parse(&outcome),
-        Err(error) if error.exit_code() == ExitCode::Host => {
+        Err(error) if error.is_gone() => {
             let source = Source::require(journal, "attach").await?;
             source.read(Question::Outcome(run)).await
         }
@@ -420,10 +448,18 @@ enum Wish {
     Detach,
     Stop,
     GoOn,
+    /// The run has ended meanwhile.
+    Ended,
 }
 
 /// Asks what Ctrl-C means. A second one leaves.
-async fn wish(run: &str, signals: &mut Signals, screen: Screen) -> Wish {
+async fn wish(
+    run: &str,
+    signals: &mut Signals,
+    screen: Screen,
+    lines: &mut LineStream,
+    progress: &mut Progress,
+) -> Wish {
     screen.note(&screen.err.yellow(&format!(
         "run {run}: [d]etach and let it go on, [s]top it, [Esc] back"
     )));
@@ -439,9 +475,16 @@ async fn wish(run: &str, signals: &mut Signals, screen: Screen) -> Wish {
             }
         }
     });
-    tokio::select! {
-        key = key => key.unwrap_or(Wish::Detach),
-        _ = signals.next() => Wish::Detach,
+    tokio::pin!(key);
+    loop {
+        tokio::select! {
+            key = &mut key => return key.unwrap_or(Wish::Detach),
+            _ = signals.next() => return Wish::Detach,
+            line = lines.next() => match line {
+                Ok(Some(line)) => drop(show_line(&line, progress)),
+                Ok(None) | Err(_) => return Wish::Ended,
+            },
+        }
     }
 }
 

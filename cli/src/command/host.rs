@@ -27,6 +27,8 @@ use crate::read::json as to_json;
 
 /// How long a host may take to leave.
 const LEAVE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long runs may take to stop.
+const SHUTDOWN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn execute(command: Host, screen: Screen) -> Result<ExitCode> {
@@ -63,6 +65,9 @@ async fn serve(flags: &Common, screen: Screen) -> Result<ExitCode> {
         () = presence.until_idle(daemon::LOOKS_IDLE, || engine.live().is_empty()) => {}
         signal = signals.next() => tracing::info!("{}: leaving", signal.name()),
     }
+    // Runs first: whoever watches one hears its end, and then nobody is waited for.
+    presence.close();
+    engine.shutdown(SHUTDOWN).await;
     drop(engine);
     session.leave().await;
     Ok(ExitCode::Success)
@@ -307,7 +312,8 @@ pub(super) async fn wait(flags: Wait, screen: Screen) -> Result<ExitCode> {
     let ended = async {
         let path = format!("/v1/runs/{run}/events");
         let mut lines = client.stream(&path).await?;
-        while lines.next().await?.is_some() {}
+        // A holder that goes has said all that it could: the journal has the rest.
+        while let Ok(Some(_)) = lines.next().await {}
         Ok::<(), CommandError>(())
     };
     let limit = flags.timeout.unwrap_or(Duration::MAX);

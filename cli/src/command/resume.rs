@@ -62,6 +62,9 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
             let run = run.to_string();
             verb(client, &run, &wanted).await?;
             screen.note(&format!("run {run} goes on"));
+            if flags.attach.detach {
+                return Ok(ExitCode::Success);
+            }
             return follow(
                 client,
                 &journal,
@@ -78,6 +81,9 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
         screen.note(&format!(
             "run {run} is {status} already: process {pid} carries it out"
         ));
+        if flags.attach.detach {
+            return Ok(ExitCode::Success);
+        }
         let run = run.to_string();
         return follow(
             client,

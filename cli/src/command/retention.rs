@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Place;
 use super::host::leave;
+use super::run::prepare;
 use super::source::{Question, Source, none_there};
 use crate::args::{Common, Export, Gc, Import};
 use crate::error::{CommandError, Result};
@@ -28,7 +29,9 @@ const KEEP: Duration = Duration::from_hours(30 * 24);
 async fn take(common: &Common, purpose: &str, screen: Screen) -> Result<(PathBuf, Lock)> {
     let place = Place::load(screen, &common.journal, None, None)?;
     let (journal, _) = place.config.journal();
-    if !journal.is_file() {
+    if purpose == "import" {
+        prepare(&place.config)?;
+    } else if !journal.is_file() {
         return Err(none_there(&journal));
     }
     loop {
@@ -200,7 +203,7 @@ pub(super) async fn import(flags: Import, screen: Screen) -> Result<ExitCode> {
 /// The runs that were taken over, and those that were there already.
 fn take_over(file: &Path, journal: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let from = RedbStore::open(file, RedbOptions::default().existing())?;
-    let to = read::open(journal, false)?;
+    let to = read::open(journal, true)?;
     let runs = Reader::new(std::sync::Arc::new(from), |_| false);
     let (mut imported, mut known) = (Vec::new(), Vec::new());
     for row in runs.rows()? {

@@ -11,6 +11,7 @@ use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, starting};
 use super::carry::{Carrier, Way};
+use super::verbs::caller;
 use super::{Place, environment, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
@@ -102,7 +103,7 @@ fn options(flags: &Run, place: &Place, args: Option<String>) -> Result<StartOpti
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     options.base_commit = script::base_commit(&place.directory);
     options.worktree = config.worktree();
-    options.started_by = Some(program());
+    options.started_by = Some(format!("{} ({})", caller(), program()));
     Ok(options)
 }
 
@@ -128,7 +129,7 @@ fn no_agents() -> CommandError {
 }
 
 /// Makes the journal's folder, and says where the journal is.
-fn prepare(config: &Config) -> Result<std::path::PathBuf> {
+pub(super) fn prepare(config: &Config) -> Result<std::path::PathBuf> {
     let (journal, own) = config.journal();
     if journal.is_dir() {
         return Err(source::is_a_folder(&journal));

@@ -83,6 +83,20 @@ impl Source {
     /// # Errors
     /// When there is no such run, or the journal cannot be read.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<String> {
+        let named = match question {
+            Question::Runs { .. } => None,
+            Question::Verify(run) => run,
+            Question::View(run)
+            | Question::Row(run)
+            | Question::Outcome(run)
+            | Question::Changes(run)
+            | Question::Logs(run) => Some(run),
+        };
+        if named.is_some_and(str::is_empty) {
+            return Err(CommandError::usage(
+                "a run has a name: its id, a beginning of it, or `last`",
+            ));
+        }
         match self {
             Self::Held(client) => {
                 let path = match question {

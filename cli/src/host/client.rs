@@ -200,6 +200,7 @@ impl Client {
             self.host.claim.pid
         ))
         .help("nothing is lost: ask again")
+        .gone()
     }
 }
 

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ pub(crate) struct Presence {
     /// Answers under way, and readers of events.
     busy: AtomicUsize,
     leaving: AtomicBool,
+    /// Why the journal takes nothing any more, once it does not.
+    failed: OnceLock<String>,
     /// Somebody wants it to leave.
     pub(crate) told_to_leave: Notify,
 }
@@ -47,6 +49,24 @@ impl Presence {
         self.busy.fetch_add(1, Ordering::SeqCst);
         let busy = Busy(Arc::clone(self));
         (!self.leaving.load(Ordering::SeqCst)).then_some(busy)
+    }
+
+    /// The journal takes nothing any more: what is in memory here is not in it, so that nobody is to hear it, and only another
+    /// opening of it helps.
+    pub(crate) fn fail(&self, reason: String) {
+        // The first reason is the one to tell.
+        let _ = self.failed.set(reason);
+        self.told_to_leave.notify_one();
+    }
+
+    /// Why the journal takes nothing any more.
+    pub(crate) fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn close(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
     }
 
     /// Whether the host may leave now; from then on nobody is let in.
@@ -78,7 +98,7 @@ impl Presence {
         loop {
             tokio::select! {
                 () = &mut told => {
-                    self.leaving.store(true, Ordering::SeqCst);
+                    self.close();
                     return;
                 }
                 _ = looks.tick() => {

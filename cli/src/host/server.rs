@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bellwether::{Engine, Lagged};
+use bellwether::{Engine, Lagged, RunHandle};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,6 +29,8 @@ use crate::read::Reader;
 /// Lines of a long answer that wait for a slow reader.
 const LINES_AHEAD: usize = 256;
 
+/// How long the last events of a run that has ended are waited for.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// A script with its arguments, at the longest.
 const ORDER_BYTES_MAX: usize = 1 << 30;
 
@@ -151,6 +153,12 @@ async fn row(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answ
 }
 
 async fn outcome(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
+    if let Some(reason) = shared.presence.failed() {
+        let error = CommandError::host(format!("the journal cannot be written: {reason}"));
+        return Err(Refusal(error.help(
+            "what had ended is in it; make room, then go on with `bellwether resume`",
+        )));
+    }
     let text = blocking(&shared, move |reader| {
         reader.outcome_text(reader.find(&run)?)
     })
@@ -226,6 +234,14 @@ async fn export(
 async fn order(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> Answer {
     let _busy = enter(&shared)?;
     let handle = order.carry_out(&shared.engine).await?;
+    let (watched, presence) = (handle.clone(), Arc::clone(&shared.presence));
+    tokio::spawn(async move {
+        watched.wait().await;
+        if watched.journal_failed() {
+            let reason = watched.reason().unwrap_or_default();
+            presence.fail(format!("run {}: {reason}", watched.id()));
+        }
+    });
     let row = blocking(&shared, move |reader| reader.row(handle.id())).await?;
     let begun = Begun {
         run_id: row.run_id.to_string(),
@@ -244,15 +260,31 @@ async fn explain(State(shared): State<Arc<Shared>>, Json(asked): Json<Asked>) ->
 async fn events(State(shared): State<Arc<Shared>>, Path(run): Path<String>) -> Answer {
     let run = blocking(&shared, move |reader| reader.find(&run)).await?;
     let busy = enter(&shared)?;
-    let events = shared.engine.run(run).map(|handle| (handle.events(), busy));
+    let events = shared
+        .engine
+        .run(run)
+        .map(|handle| (handle.events(), handle, busy));
     let lines = stream::unfold(events, |events| async move {
-        let (mut events, busy) = events?;
-        let line = match events.next().await? {
-            Ok(event) => serde_json::to_string(&event).unwrap_or_default(),
-            Err(Lagged(missed)) => json!({ "type": "lagged", "missed": missed }).to_string(),
+        let (mut events, handle, busy) = events?;
+        let next = tokio::select! {
+            biased;
+            next = events.next() => next,
+            // What is missing past this time was never sent.
+            () = done(&handle) => None,
+        };
+        let line = match next {
+            None if handle.journal_failed() => {
+                // The last line: nothing of it is in the journal, so that only this says it.
+                let reason = handle.reason().unwrap_or_default();
+                let line = json!({ "failed": reason }).to_string();
+                return Some((Ok(Bytes::from(line + "\n")), None));
+            }
+            None => return None,
+            Some(Ok(event)) => serde_json::to_string(&event).unwrap_or_default(),
+            Some(Err(Lagged(missed))) => json!({ "type": "lagged", "missed": missed }).to_string(),
         };
         let line = Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n"));
-        Some((line, Some((events, busy))))
+        Some((line, Some((events, handle, busy))))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())
@@ -269,6 +301,12 @@ fn enter(shared: &Shared) -> Result<Busy> {
 async fn leave(State(shared): State<Arc<Shared>>) -> Answer {
     shared.presence.told_to_leave.notify_one();
     Ok(Json(json!({ "pid": shared.claim.pid })).into_response())
+}
+
+/// Waits until the engine is done with a run, and a moment for its last events.
+async fn done(run: &RunHandle) {
+    run.wait().await;
+    tokio::time::sleep(LAST_EVENTS).await;
 }
 
 /// Carries out what is wanted of a live run; answers when it is durable.

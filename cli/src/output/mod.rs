@@ -89,15 +89,18 @@ pub(crate) struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || io::stderr().lock().write_all(bytes).map(|()| bytes.len());
+        // Where stderr is a file on a full disk, whoever hears of it would say so on stderr, and panic.
+        let write = || drop(io::stderr().lock().write_all(bytes));
         match BARS.get() {
             Some(bars) => bars.suspend(write),
             None => write(),
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bellwether_actors::orchestrator;
-use bellwether_actors::pool::End;
+use bellwether_actors::pool::{End, Kept};
 use bellwether_actors::run::machine::{Machine, Permits};
 use bellwether_actors::run::output::{Action, Output, Source};
 use bellwether_actors::run::questions::Asked;
@@ -28,7 +28,7 @@ use crate::engine::Engine;
 use crate::error::RewindError;
 use crate::plan::Fail;
 use crate::plan::events::{Event, Events};
-use crate::plan::made_up::{self, AGENT_MS, MadeUp, merge};
+use crate::plan::made_up::{self, AGENT_MS, MadeUp, changes, merge};
 use crate::resolve::RunRules;
 use crate::rewind::{Prepared, RewindOptions};
 use crate::run::{self, Opening, Parts};
@@ -49,6 +49,8 @@ pub(super) struct Drive {
     start: orchestrator::Start,
     load_script: LoadScript,
     base: Arc<recalling::Base>,
+    /// Where assumed answers come from.
+    answers: Arc<recalling::Base>,
     rules: Rules,
     notes: Vec<String>,
     status: Status,
@@ -71,6 +73,7 @@ impl Drive {
             working_directory: prepared.working_directory.clone(),
             script_path: prepared.script_path.clone(),
             time_limit: None,
+            repeat_merges: true,
             abandoned: Arc::default(),
             vms: Arc::clone(&engine.0.vms),
             suspect: Suspect::default(),
@@ -82,7 +85,8 @@ impl Drive {
             time: prepared.time,
             budget_total: prepared.budget_total,
         };
-        let rewind = Rewind::new(Arc::clone(&prepared.base), prepared.rules.clone());
+        let rewind =
+            Rewind::new(Arc::clone(&prepared.base), prepared.rules.clone()).repeating_merges(true);
         let start = parts.begin_vm(opening);
         let machine = Machine::new(
             prepared.state.clone(),
@@ -113,6 +117,7 @@ impl Drive {
                 prepared.options.workflows.clone(),
             ),
             base: Arc::clone(&prepared.base),
+            answers: Arc::clone(&prepared.answers),
             rules: prepared.rules.clone(),
             notes,
             status: prepared.state.status,
@@ -128,7 +133,8 @@ impl Drive {
             machine: self.machine,
             vm,
             load_script: self.load_script,
-            assumed: Assumed::new(&self.base),
+            assumed: Assumed::new(&self.answers),
+            assumed_of: self.answers,
             base: self.base,
             events: Events::default(),
             now: self.now,
@@ -177,6 +183,7 @@ struct Driven {
     load_script: LoadScript,
     base: Arc<recalling::Base>,
     assumed: Assumed,
+    assumed_of: Arc<recalling::Base>,
     events: Events,
     now: Millis,
     answers: VecDeque<Settlement>,
@@ -334,7 +341,11 @@ impl Driven {
         match event {
             Event::Ended(token) => {
                 let end = self.end_of(token)?;
-                self.decide(|machine, now, out| machine.ended(token, end, now, &mut Free, out));
+                let kept = self.kept(token, &end);
+                self.decide(|machine, now, out| {
+                    machine.changed(token, kept, now, out);
+                    machine.ended(token, end, now, &mut Free, out);
+                });
             }
             Event::Timer(timer) => {
                 self.decide(|machine, now, out| machine.timer_due(timer, now, out));
@@ -369,14 +380,32 @@ impl Driven {
         })
     }
 
+    /// What an isolated agent that runs is taken to leave: without a branch nothing would be merged, and what is merged again must
+    /// be known before.
+    fn kept(&mut self, token: FencingToken, end: &End) -> Vec<Kept> {
+        let Some((call, _)) = self.issued.get(token.call.0 as usize) else {
+            return Vec::new();
+        };
+        let (kind, options) = (call.kind, Arc::clone(&call.options));
+        let is_isolated = self
+            .machine
+            .resolve(kind, &options)
+            .options
+            .isolation
+            .is_some();
+        let leaves = is_isolated && matches!(end, End::Completed(..));
+        leaves.then(|| changes(token)).into_iter().collect()
+    }
+
     /// The value that a call that runs had in the base, and what that took.
     fn answer_before(&mut self, call: CallNumber) -> Result<Option<(Packed, Usage)>, StoreError> {
         let Some((issued, _)) = self.issued.get(call.0 as usize) else {
             return Ok(None);
         };
         let (content, key) = self.known.get(call.0 as usize).copied().unwrap_or_default();
-        let was = self.assumed.find(&self.base, issued, content, key);
-        let Some(base) = was.and_then(|number| self.base.call(number)) else {
+        let answers = &self.assumed_of;
+        let was = self.assumed.find(answers, issued, content, key);
+        let Some(base) = was.and_then(|number| answers.call(number)) else {
             return Ok(None);
         };
         let Some(answer) = base.answer.filter(|_| base.kind == issued.kind) else {

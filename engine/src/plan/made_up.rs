@@ -112,7 +112,7 @@ impl MadeUp {
 }
 
 /// What an isolated agent leaves, so that there is something to merge.
-pub(super) fn changes(token: FencingToken) -> Kept {
+pub(crate) fn changes(token: FencingToken) -> Kept {
     let call = token.call.0;
     let diff = text::pack("".into());
     Kept {

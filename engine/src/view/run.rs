@@ -247,8 +247,8 @@ impl RunView {
 }
 
 fn was_reused(call: &CallState, taken_over: Option<Position>) -> bool {
-    call.reused_from.is_some()
-        || (call.status == CallStatus::Completed && call.settled < taken_over)
+    call.status == CallStatus::Completed
+        && (call.reused_from.is_some() || call.settled < taken_over)
 }
 
 fn phases(state: &RunState, taken_over: Option<Position>, now: Millis) -> Vec<PhaseView> {

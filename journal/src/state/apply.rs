@@ -9,8 +9,8 @@ use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
     ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
-    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunStarted,
-    Status, StatusChanged, StepNoted, Usage,
+    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunLimits,
+    RunStarted, Status, StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -232,6 +232,8 @@ impl RunState {
     fn generation_rewound(&mut self, rewound: &GenerationRewound, position: Position, at: Millis) {
         self.generation_opened(&rewound.opened, position, at);
         self.epoch = rewound.epoch;
+        // They are in the generation's options now.
+        self.limits = RunLimits::default();
         if let Some(generation) = &mut self.generation {
             generation.keep_failed = rewound.keep_failed;
             generation.options = Some(rewound.options.clone());

@@ -79,6 +79,8 @@ pub struct Rewind {
     occurrences: HashMap<Digest, usize>,
     /// Calls that run and have no answer yet.
     live: usize,
+    /// Whether a merge that was done may be done again.
+    repeats_merges: bool,
 }
 
 /// An answer of the base that a call or timer of this generation gets.
@@ -183,7 +185,33 @@ impl Rewind {
             by_content,
             occurrences: HashMap::new(),
             live: 0,
+            repeats_merges: false,
         }
+    }
+
+    /// The same, with merges done again that were done.
+    #[must_use]
+    pub fn repeating_merges(self, repeats_merges: bool) -> Self {
+        Self {
+            repeats_merges,
+            ..self
+        }
+    }
+
+    /// A merge of the base that was done and answers no call of this generation: another one might do it again. `None` when
+    /// there is none, or that is allowed.
+    #[must_use]
+    pub fn merged_before(&self) -> Option<CallNumber> {
+        if self.repeats_merges {
+            return None;
+        }
+        let mut numbered = (0..).map(CallNumber).zip(&self.base.calls);
+        let done = numbered.find(|(number, call)| {
+            call.kind == CallKind::Merge
+                && call.end == BaseEnd::Completed
+                && !self.taken.contains(number)
+        });
+        done.map(|(number, _)| number)
     }
 
     /// Where the rewind of a run's newest generation stands, by its records. `None` when it is no rewind.
