@@ -27,7 +27,7 @@ use redb::{
 
 pub use self::rewrite::Rewritten;
 
-use self::file::{check_magic, identity_of, opening_failed};
+use self::file::{check_magic, identity_of, opening_failed, sync_folder};
 use crate::error::{Damage, StoreError};
 use crate::id::{Epoch, Position, RunId};
 use crate::key::Digest;
@@ -237,12 +237,7 @@ impl RedbStore {
             // A file system without links: the rename is as whole, only not as careful.
             Err(_) => fs::rename(draft, path).map_err(failed)?,
         }
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed)?;
+        sync_folder(path).map_err(failed)?;
         Ok(store)
     }
 

@@ -338,3 +338,35 @@ fn x01_a_folder_to_work_in_lies_within_the_worktree() -> anyhow::Result<()> {
     says(1, "leads out of the worktree")?;
     says(2, "is no folder")
 }
+
+/// What a rewind would merge again is told before, and refused before anything runs; when a person says so it is done.
+#[test]
+fn r03_a_merge_that_was_done_is_not_done_again_unseen() -> anyhow::Result<()> {
+    let bed = bed(
+        "await agent(does({ answer: 1 }), { label: 'first' })
+         const work = await attempt(does(add('a.txt', 'more'), { answer: 2 }), { ...isolated, label: 'work' })
+         return (await merge([work.worktree], { into: 'landed' })).landed.length",
+    )?;
+    let outcome = run(&bed, &["--allow", "merge"], 0)?;
+    assert_eq!(outcome["result"], 1);
+    let landed = git(&bed, &["rev-parse", "landed"])?;
+    // What does not lead to it leaves it alone: it is reused, not done.
+    bed.command(&["resume", "last", "--keep-failed"])?
+        .run()?
+        .expect_code(0)?;
+    assert_eq!(git(&bed, &["rev-parse", "landed"])?, landed);
+    let explained = bed.json(&["explain", "last", "--agent", "first", "--json"], 0)?;
+    let repeats = explained["repeats"].as_array().context("a list")?;
+    assert_eq!(repeats.len(), 1, "{explained}");
+    let refused = bed.command(&["restart", "last", "--agent", "first"])?;
+    says(&refused.run()?.expect_code(2)?, "--repeat-merges")?;
+    assert_eq!(git(&bed, &["rev-parse", "landed"])?, landed);
+    assert_eq!(
+        bed.records("GenerationRewound")?.len(),
+        1,
+        "nothing was begun"
+    );
+    let allowed = bed.command(&["restart", "last", "--agent", "first", "--repeat-merges"])?;
+    allowed.run()?.expect_code(0)?;
+    Ok(())
+}

@@ -740,6 +740,17 @@ impl Machine {
 
     /// As [`Machine::settle`], at once.
     pub(super) fn settle_now(&mut self, held: Held, now: Millis, out: &mut Output) {
+        let target = held.target;
+        if self.tell(held, now, out)
+            && let (Some(rewind), Target::Call(call)) = (&mut self.rewind, target)
+        {
+            rewind.miss(call);
+            rewind.settled();
+        }
+    }
+
+    /// Records an answer, whosever it is, and gives it to the script if that still wants any. `false` when it cannot stand there.
+    pub(super) fn tell(&mut self, held: Held, now: Millis, out: &mut Output) -> bool {
         let Held {
             record,
             target,
@@ -748,34 +759,29 @@ impl Machine {
         } = held;
         let position = self.state.next;
         let Some(version) = version_of(&self.state, &self.pures, &record, target) else {
-            return;
+            return false;
         };
         if !self.append(record, now, out) {
-            return;
+            return false;
         }
         if let Some(packed) = &packed {
             out.attach(position, packed);
         }
-        if let (Some(rewind), Target::Call(call)) = (&mut self.rewind, target) {
-            rewind.miss(call);
-            rewind.settled();
+        if self.wants_script() {
+            self.delivered = position.next();
+            let time = self.state.turn_time;
+            self.owed.push_back((self.state.turns, time));
+            let settlement = Settlement {
+                target,
+                answer,
+                time,
+                version,
+                spent: self.state.settled_output_tokens,
+                about: about(&self.state, target),
+            };
+            out.act(position, Action::Deliver(settlement));
         }
-        if !self.wants_script() {
-            return;
-        }
-        self.delivered = position.next();
-        let time = self.state.turn_time;
-        self.owed.push_back((self.state.turns, time));
-        let spent = self.state.settled_output_tokens;
-        let settlement = Settlement {
-            target,
-            answer,
-            time,
-            version,
-            spent,
-            about: about(&self.state, target),
-        };
-        out.act(position, Action::Deliver(settlement));
+        true
     }
 }
 

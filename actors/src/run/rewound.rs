@@ -4,12 +4,11 @@
 use bellwether_journal::id::{CallNumber, Position, TimerNumber};
 use bellwether_journal::record::{CallKind, CallReused, Millis, Record, TimerArmed, TimerElapsed};
 use bellwether_journal::text::{self, Packed};
-use bellwether_scripts::{Answer, Settlement, Target};
+use bellwether_scripts::{Answer, Target};
 
-use super::machine::{Armed, Machine, about, nothing};
+use super::machine::{Armed, Held, Machine, nothing};
 use super::output::{Action, Output, Source};
 use super::rewind::{Next, Recalled, Reuse};
-use super::version::version_of;
 use crate::pool::Kept;
 
 impl Machine {
@@ -112,28 +111,13 @@ impl Machine {
                 (record, Target::Call(call), heard, value)
             }
         };
-        let position = self.state.next;
-        let Some(version) = version_of(&self.state, &self.pures, &record, target) else {
-            return;
-        };
-        if !self.append(record, now, out) {
-            return;
-        }
-        if let Some(packed) = &packed {
-            out.attach(position, packed);
-        }
-        self.delivered = position.next();
-        let time = self.state.turn_time;
-        self.owed.push_back((self.state.turns, time));
-        let settlement = Settlement {
+        let held = Held {
+            record,
             target,
             answer,
-            time,
-            version,
-            spent: self.state.settled_output_tokens,
-            about: about(&self.state, target),
+            packed,
         };
-        out.act(position, Action::Deliver(settlement));
+        self.tell(held, now, out);
     }
 
     /// An answer of the base has been read.

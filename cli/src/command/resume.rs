@@ -53,38 +53,25 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
             .iter()
             .any(|live| live.run_id == run.to_string())
     {
+        let run = run.to_string();
         if matches!(view.status, Status::Paused | Status::Pausing) {
             let wanted = Wanted {
                 verb: Verb::Resume,
                 by: caller(),
                 reason: flags.rewind.reason.clone(),
             };
-            let run = run.to_string();
             verb(client, &run, &wanted).await?;
             screen.note(&format!("run {run} goes on"));
-            if flags.attach.detach {
-                return Ok(ExitCode::Success);
-            }
-            return follow(
-                client,
-                &journal,
-                &run,
-                signals,
-                screen,
-                flags.attach,
-                &flags.common,
-            )
-            .await;
+        } else {
+            let pid = client.host.claim.pid;
+            let status = view.status.name();
+            screen.note(&format!(
+                "run {run} is {status} already: process {pid} carries it out"
+            ));
         }
-        let pid = client.host.claim.pid;
-        let status = view.status.name();
-        screen.note(&format!(
-            "run {run} is {status} already: process {pid} carries it out"
-        ));
         if flags.attach.detach {
             return Ok(ExitCode::Success);
         }
-        let run = run.to_string();
         return follow(
             client,
             &journal,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bellwether_actors::orchestrator;
 use bellwether_actors::pool::{End, Kept};
-use bellwether_actors::run::machine::{Machine, Permits};
+use bellwether_actors::run::machine::Machine;
 use bellwether_actors::run::output::{Action, Output, Source};
 use bellwether_actors::run::questions::Asked;
 use bellwether_actors::run::rewind::{self as recalling, BaseCall, BaseEnd, Rewind, Rules};
@@ -27,7 +27,7 @@ use super::report::{Dropped, Explained, Explanation, Fate, Totals};
 use crate::engine::Engine;
 use crate::error::RewindError;
 use crate::plan::Fail;
-use crate::plan::events::{Event, Events};
+use crate::plan::events::{Event, Events, Free};
 use crate::plan::made_up::{self, AGENT_MS, MadeUp, changes, merge};
 use crate::resolve::RunRules;
 use crate::rewind::{Prepared, RewindOptions};
@@ -154,19 +154,6 @@ impl Drive {
         driven.all()?;
         Ok(driven.explain(&self.rules, self.notes, self.status))
     }
-}
-
-/// Permits without end.
-struct Free;
-
-impl Permits for Free {
-    fn take(&mut self) -> bool {
-        true
-    }
-
-    fn give_back(&mut self) {}
-
-    fn forget(&mut self) {}
 }
 
 /// Something to do besides giving answers.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bellwether_actors::pool::{End, Kept};
 use bellwether_actors::run::keys::Keys;
-use bellwether_actors::run::machine::{Caps, Machine, Permits};
+use bellwether_actors::run::machine::{Caps, Machine};
 use bellwether_actors::run::output::{Action, Output, Source};
 use bellwether_actors::run::questions::Asked;
 use bellwether_actors::run::supervisor::LoadScript;
@@ -26,7 +26,7 @@ use bellwether_scripts::{
 use serde::Deserialize;
 
 use super::PlanOptions;
-use super::events::{Event, Events};
+use super::events::{Event, Events, Free};
 use super::findings::Findings;
 use super::made_up::{self, AGENT_MS, MadeUp, changes, merge};
 use super::report::{Plan, PlanCaps, PlanStatus};
@@ -140,19 +140,6 @@ impl<'a> Drive<'a> {
             empty(name, caps, Some(error("PlanError", "PLAN", message)))
         })
     }
-}
-
-/// Permits without end: in a plan only the run's own cap counts.
-struct Free;
-
-impl Permits for Free {
-    fn take(&mut self) -> bool {
-        true
-    }
-
-    fn give_back(&mut self) {}
-
-    fn forget(&mut self) {}
 }
 
 /// A plan that is being driven.

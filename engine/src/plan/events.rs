@@ -3,8 +3,22 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
+use bellwether_actors::run::machine::Permits;
 use bellwether_journal::id::{CallNumber, FencingToken, TimerNumber};
 use bellwether_journal::record::Millis;
+
+/// Permits without end: in virtual time only the run's own cap counts.
+pub(crate) struct Free;
+
+impl Permits for Free {
+    fn take(&mut self) -> bool {
+        true
+    }
+
+    fn give_back(&mut self) {}
+
+    fn forget(&mut self) {}
+}
 
 /// Something that happens at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

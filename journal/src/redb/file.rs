@@ -75,3 +75,11 @@ pub(super) fn opening_failed(path: &Path, error: &io::Error) -> StoreError {
         _ => StoreError::Io(format!("{path_text}: {error}")),
     }
 }
+
+/// Makes sure that a name in the folder of `path` is on the disk, too.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
+}

@@ -1,11 +1,11 @@
 //! A journal written anew with only some of its runs: so space is given back, since a file of redb never shrinks by itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::file::opening_failed;
+use super::file::{opening_failed, sync_folder};
 use super::{META, META_EPOCH, Options, RedbStore, failed};
 use crate::error::StoreError;
 use crate::id::{Epoch, RunId};
@@ -46,12 +46,7 @@ impl RedbStore {
         let placed = written.and_then(|()| {
             let bytes_after = fs::metadata(&draft).map_err(io)?.len();
             fs::rename(&draft, path).map_err(io)?;
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))
-                .and_then(|folder| folder.sync_all())
-                .map_err(io)?;
+            sync_folder(path).map_err(io)?;
             Ok(bytes_after)
         });
         if placed.is_err() {
