@@ -10,9 +10,24 @@ fn every_line_once_though_killed_again_and_again() -> anyhow::Result<()> {
         kills: 4,
         seed: 7,
         concurrency: 4,
+        hosted: false,
     }
     .run()?;
     // Without kills, and without agents cut off by them, nothing would have been shown.
+    assert!(outcome.kills >= 2 && outcome.in_flight > 0, "{outcome:?}");
+    Ok(())
+}
+
+#[test]
+fn every_line_once_though_its_host_is_killed_again_and_again() -> anyhow::Result<()> {
+    let outcome = Campaign {
+        agents: 120,
+        kills: 4,
+        seed: 11,
+        concurrency: 4,
+        hosted: true,
+    }
+    .run()?;
     assert!(outcome.kills >= 2 && outcome.in_flight > 0, "{outcome:?}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `bellwether ps`
 
 use super::Place;
+use super::retention::bytes;
 use super::source::{Question, Source};
 use bellwether::view::RunRow;
 
@@ -33,5 +34,10 @@ pub(super) async fn execute(flags: Ps, screen: Screen) -> Result<ExitCode> {
         }
     }
     lines.finish();
+    if let Ok(metadata) = std::fs::metadata(&journal) {
+        let size = bytes(metadata.len());
+        let shown = journal.display();
+        screen.note(&screen.err.dim(&format!("{shown}: {size}")));
+    }
     Ok(ExitCode::Success)
 }

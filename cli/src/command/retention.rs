@@ -101,7 +101,7 @@ pub(super) async fn gc(flags: Gc, screen: Screen) -> Result<ExitCode> {
 }
 
 /// A number of bytes for a person.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
 

@@ -1,4 +1,4 @@
-//! `campaign [--agents N] [--kills K] [--seed S] [--concurrency C]`, or with `--files N` in the place of `--agents` that of a
+//! `campaign [--agents N] [--kills K] [--seed S] [--concurrency C] [--hosts]`, or with `--files N` in the place of `--agents` that of a
 //! migration: see `bellwether_tests::campaign`.
 #![expect(clippy::print_stdout, reason = "a check for a terminal")]
 
@@ -17,9 +17,14 @@ fn main() -> anyhow::Result<()> {
         // Another one each time; whoever finds something has it in the output.
         seed: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
         concurrency: 8,
+        hosted: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
+        if word == "--hosts" {
+            campaign.hosted = true;
+            continue;
+        }
         let value = words
             .next()
             .with_context(|| format!("{word} wants a value"))?;
@@ -29,7 +34,9 @@ fn main() -> anyhow::Result<()> {
             "--kills" => kills = Some(value.parse()?),
             "--seed" => campaign.seed = value.parse()?,
             "--concurrency" => campaign.concurrency = value.parse()?,
-            other => bail!("no option {other}: --agents, --files, --kills, --seed, --concurrency"),
+            other => bail!(
+                "no option {other}: --hosts, --agents, --files, --kills, --seed, --concurrency"
+            ),
         }
     }
     if let Some(files) = files {

@@ -14,6 +14,8 @@ use bellwether_journal::record::Record;
 use bellwether_journal::redb::{Options, RedbStore};
 use serde_json::{Value, json};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::GUARD;
 use crate::program::Running;
 use crate::project::Project;
@@ -46,6 +48,8 @@ pub struct Campaign {
     pub seed: u64,
     /// Agents at once.
     pub concurrency: usize,
+    /// Whether a host carries the run out, and is what is killed; else the command itself.
+    pub hosted: bool,
 }
 
 /// What a campaign showed.
@@ -95,12 +99,38 @@ impl Campaign {
                 running.wait(GUARD)?.expect_code(0)?;
                 break;
             }
-            running.kill()?;
+            self.kill(project, running)?;
             kills += 1;
             early_kills += usize::from(seen.ended == 0);
         }
         let last = self.start(project)?.wait(GUARD * 10)?.expect_code(0)?;
+        if self.hosted {
+            let stop = project.bellwether(["host", "stop", "--journal", JOURNAL])?;
+            stop.run()?.expect_code(0)?;
+        }
         self.check(project, &last.json()?, kills, early_kills)
+    }
+
+    /// Kills whoever carries the run out.
+    fn kill(self, project: &Project, running: Running) -> anyhow::Result<()> {
+        if !self.hosted {
+            running.kill()?;
+            return Ok(());
+        }
+        let status = ["host", "status", "--json", "--journal", JOURNAL];
+        let status = project.bellwether(status)?.run()?.expect_code(0)?.json()?;
+        // It may have left already.
+        if let Some(pid) = status["host"]["claim"]["pid"].as_i64() {
+            let pid = Pid::from_raw(i32::try_from(pid)?).context("a process")?;
+            kill_process(pid, Signal::KILL)?;
+        }
+        // Who had watched hears that it is gone, and says so.
+        let watched = running.wait(GUARD)?;
+        ensure!(
+            matches!(watched.status.code(), Some(0 | 3 | 5)),
+            "the command that watched ended otherwise: {watched}"
+        );
+        Ok(())
     }
 
     /// Starts the run, or goes on with it once it is in the journal.
@@ -127,10 +157,12 @@ impl Campaign {
                 &command,
             ]
         };
-        arguments.extend(["--journal", JOURNAL, "--events", "--yes", "--foreground"]);
+        arguments.extend(["--journal", JOURNAL, "--events", "--yes"]);
         arguments.extend(["--max-agents", &agents, "--max-items", &agents]);
         arguments.extend(["--concurrency", &concurrency]);
-        project.bellwether(arguments)?.start()
+        let foreground = if self.hosted { "0" } else { "1" };
+        let command = project.bellwether(arguments)?;
+        command.env("BELLWETHER_FOREGROUND", foreground).start()
     }
 
     /// Compares ledger, journal and result.
