@@ -4,8 +4,7 @@ use bellwether::view::RunRow;
 use serde_json::Value;
 
 use super::source::{Question, Source};
-use super::verbs::caller;
-use super::{Place, proposal};
+use super::{Place, caller, proposal};
 use crate::args::Answer;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;

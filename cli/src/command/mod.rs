@@ -156,6 +156,14 @@ pub(crate) fn environment() -> Environment {
         .collect()
 }
 
+/// Who asks, for the record: `user@host`.
+pub(crate) fn caller() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let host = host.unwrap_or_else(|_| "localhost".to_owned());
+    format!("{user}@{}", host.trim())
+}
+
 /// How this program names itself in a journal.
 pub(crate) fn program() -> String {
     concat!("bellwether ", env!("CARGO_PKG_VERSION")).to_owned()

@@ -7,8 +7,7 @@ use bellwether::{CallNumber, ResumeOptions, Reuse, RewindOptions, Script, workfl
 
 use super::carry::{Carried, Carrier, Way, verb};
 use super::run::{agent_types, listen};
-use super::verbs::caller;
-use super::{Place, environment, list, script};
+use super::{Place, caller, environment, list, script};
 use crate::args::{ArgsFlags, Fork, LimitFlags, Restart, RewindFlags};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;

@@ -11,8 +11,7 @@ use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, starting};
 use super::carry::{Carrier, Way};
-use super::verbs::caller;
-use super::{Place, environment, list, program, script, source};
+use super::{Place, caller, environment, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
 use crate::config::{Agents, Config, project};

@@ -6,7 +6,7 @@ use bellwether::view::{RunRow, RunView};
 use super::carry::verb;
 use super::rewind::calls;
 use super::source::{Question, Source};
-use super::{Place, proposal};
+use super::{Place, caller, proposal};
 use crate::args::{OneLive, Pause, Set, Skip, Stop};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
@@ -122,12 +122,4 @@ fn say(flags: &OneLive, done: &Done, what: &str, screen: Screen) -> Result<ExitC
         }
     });
     Ok(ExitCode::Success)
-}
-
-/// Who asks, for the record: `user@host`.
-pub(super) fn caller() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    let host = host.unwrap_or_else(|_| "localhost".to_owned());
-    format!("{user}@{}", host.trim())
 }
