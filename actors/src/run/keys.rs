@@ -202,20 +202,20 @@ impl Keys {
         let resolved = self.resolve(call.kind, &call.options);
         let identity = resolved.key.as_deref().unwrap_or(&call.prompt);
         let content = key::content(call.kind.name(), identity, &resolved.canonical);
-        let pair = key::mix(content, call.context);
-        let occurrence = self.occurrences.entry(pair).or_default();
-        let key = key::key(content, call.context, *occurrence);
-        *occurrence = occurrence.saturating_add(1);
+        let key = self.next_of(content, call.context);
         (Known { content, key }, resolved)
     }
 
     /// What a timer is known by in a rewind.
     pub fn timer(&mut self, milliseconds: Millis, context: Context) -> Digest {
         let content = key::content("timer", &milliseconds.to_string(), "");
-        let occurrence = self
-            .occurrences
-            .entry(key::mix(content, context))
-            .or_default();
+        self.next_of(content, context)
+    }
+
+    /// The key of the next occurrence of this content in this context.
+    fn next_of(&mut self, content: Digest, context: Context) -> Digest {
+        let pair = key::mix(content, context);
+        let occurrence = self.occurrences.entry(pair).or_default();
         let key = key::key(content, context, *occurrence);
         *occurrence = occurrence.saturating_add(1);
         key

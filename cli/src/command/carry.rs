@@ -61,7 +61,22 @@ pub(super) enum Carried {
     There(Box<Client>, Begun),
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    /// For a command that attaches to its run: the journal is taken here when a flag, or the configuration, says so.
+    pub(super) fn of(
+        journal: &'a Path,
+        place: &'a Place,
+        purpose: &'a str,
+        attach: AttachFlags,
+    ) -> Self {
+        Self {
+            journal,
+            place,
+            purpose,
+            foreground: attach.foreground || place.config.foreground(),
+        }
+    }
+
     /// Finds who holds the journal, or begins a host that does.
     ///
     /// # Errors

@@ -27,12 +27,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     }
     let selector = flags.run.as_deref().unwrap_or("last");
     let mut signals = listen()?;
-    let way = Way {
-        journal: &journal,
-        place: &place,
-        purpose: "resume",
-        foreground: flags.attach.foreground || place.config.foreground(),
-    };
+    let way = Way::of(&journal, &place, "resume", flags.attach);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let view = match carrier.view(selector).await {
         Ok(view) => view,

@@ -19,12 +19,7 @@ pub(super) async fn restart(flags: Restart, screen: Screen) -> Result<ExitCode> 
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let way = Way {
-        journal: &journal,
-        place: &place,
-        purpose: "restart",
-        foreground: flags.attach.foreground || place.config.foreground(),
-    };
+    let way = Way::of(&journal, &place, "restart", flags.attach);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;
@@ -67,12 +62,7 @@ pub(super) async fn fork(flags: Fork, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let way = Way {
-        journal: &journal,
-        place: &place,
-        purpose: "fork",
-        foreground: flags.attach.foreground || place.config.foreground(),
-    };
+    let way = Way::of(&journal, &place, "fork", flags.attach);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;

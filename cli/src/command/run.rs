@@ -55,12 +55,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let journal = prepare(config)?;
 
     let mut signals = listen()?;
-    let way = Way {
-        journal: &journal,
-        place: &place,
-        purpose: "run",
-        foreground: flags.attach.foreground || config.foreground(),
-    };
+    let way = Way::of(&journal, &place, "run", flags.attach);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let run = bellwether::new_run_id().map_err(|error| CommandError::host(error.to_string()))?;
     let order = Order::Start {
