@@ -62,7 +62,8 @@ impl Builder {
         }
     }
 
-    /// Keeps the journal in the file `path` (created when missing; its folder must be there).
+    /// Keeps the journal in the file `path` (created when missing; its folder must be there). Building waits a moment
+    /// ([`RedbOptions::patience`](crate::store::RedbOptions)) for a process before this one that is still closing it.
     pub fn journal(mut self, path: impl Into<PathBuf>) -> Self {
         self.journal = Journal::Path(path.into());
         self

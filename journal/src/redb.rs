@@ -8,6 +8,7 @@
 //! | `payloads` | (run, position) → zstd bytes |
 //! | `blobs` | hash → zstd bytes |
 
+mod closing;
 #[cfg(test)]
 mod crash_tests;
 mod file;
@@ -19,6 +20,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable,
@@ -27,6 +30,7 @@ use redb::{
 
 pub use self::rewrite::Rewritten;
 
+use self::closing::when_closed;
 use self::file::{check_magic, identity_of, opening_failed, sync_folder};
 use crate::error::{Damage, StoreError};
 use crate::id::{Epoch, Position, RunId};
@@ -58,6 +62,9 @@ pub struct Options {
     pub quick_repair: QuickRepair,
     /// Whether a journal is begun where there is no file.
     pub create: bool,
+    /// How long a file is waited for that is open elsewhere. A process that was killed may still have it for a moment: the
+    /// kernel closes its files one after the other, and a program that it was just starting has copies of them all.
+    pub patience: Duration,
 }
 
 /// Whether commits also write down which parts of the file are free. Without that the first opening after a crash reads
@@ -90,12 +97,15 @@ const CACHE_BYTES: usize = 16 << 20;
 /// A file of this size is read whole in some 20 ms, on a slow disk in a quarter of a second.
 const QUICK_REPAIR_ABOVE: u64 = 16 << 20;
 
+/// A process ends in milliseconds, on a machine with much else to do in a second.
+const PATIENCE: Duration = Duration::from_secs(3);
 impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: CACHE_BYTES,
             quick_repair: QuickRepair::Above(QUICK_REPAIR_ABOVE),
             create: true,
+            patience: PATIENCE,
         }
     }
 }
@@ -127,6 +137,12 @@ impl Options {
             ..self
         }
     }
+
+    /// Waits so long for a file that is open elsewhere.
+    #[must_use]
+    pub const fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
 }
 
 /// A journal in one file. The file belongs to one process at a time.
@@ -144,16 +160,18 @@ pub struct RedbStore {
 
 impl RedbStore {
     /// Opens the journal at `path`, or begins one when there is no file. A new file appears under its name only when it
-    /// is a whole journal, readable by its owner alone; its folder must be there.
+    /// is a whole journal, readable by its owner alone; its folder must be there. Blocks for [`Options::patience`] at most
+    /// while another process has the file.
     ///
     /// # Errors
     /// [`StoreError`] says what is at `path` instead of a journal and what to do; it was left as it was.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        match guarded(|| Self::open_existing(path, options)) {
+        let open = || match guarded(|| Self::open_existing(path, options)) {
             Err(StoreError::Missing { .. }) if options.create => Self::begin(path, options),
             opened => opened,
-        }
+        };
+        when_closed(options.patience, open, thread::sleep)
     }
 
     fn database(&self) -> Result<&Database, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use bellwether_journal::error::StoreError;
 use bellwether_journal::id::Position;
@@ -154,7 +155,8 @@ fn a_journal_belongs_to_one_handle_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.redb");
     let first = open(&path).unwrap();
-    let error = open(&path).unwrap_err();
+    let at_once = Options::default().patience(Duration::ZERO);
+    let error = RedbStore::open(&path, at_once).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     drop(first);
     open(&path).unwrap();
