@@ -226,6 +226,12 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
             agent: agent(started.call),
             attempt: started.attempt.0,
         }),
+        Record::AttemptAdopted(adopted) => Some(Event::AgentStarted {
+            run_id,
+            at,
+            agent: agent(adopted.call),
+            attempt: adopted.attempt.0,
+        }),
         Record::AttemptFailed(failed) => Some(Event::AgentRetrying {
             run_id,
             at,

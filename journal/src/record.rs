@@ -126,6 +126,8 @@ records! {
     21 TimerArmed(TimerArmed),
     /// Somebody outside, or the host for them, wanted something of the run.
     22 Ordered(Box<Ordered>),
+    /// An attempt that was under way when its run was rewound goes on, for a call of the new generation.
+    23 AttemptAdopted(Box<AttemptAdopted>),
 }
 
 /// What a run was started with: enough for any process to go on with it.
@@ -300,6 +302,25 @@ pub struct AttemptStarted {
     pub call: CallNumber,
     /// Which attempt of it, from 1.
     pub attempt: Attempt,
+}
+
+/// An attempt that was under way when its run was rewound goes on, for a call of the new generation.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct AttemptAdopted {
+    /// The call that gets its end.
+    pub call: CallNumber,
+    /// The attempt: it keeps the number that it was started with.
+    pub attempt: Attempt,
+    /// The generation that it was started in.
+    pub generation: Generation,
+    /// The call of that generation that it was started for.
+    pub from: CallNumber,
+    /// When it was started.
+    pub started_at: Millis,
+    /// By what a backend knows the work; attempts that follow keep it.
+    pub idempotency_key: Digest,
+    /// What it had noted before, in order.
+    pub notes: Vec<Text>,
 }
 
 /// An attempt ended without settling its call.

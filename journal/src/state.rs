@@ -76,6 +76,8 @@ pub struct RunState {
     pub changes: BTreeMap<CallNumber, Vec<(Position, Arc<ChangesKept>)>>,
     /// What steps that have no answer yet noted, each with its place, oldest first.
     pub notes: BTreeMap<CallNumber, Vec<(Position, Text)>>,
+    /// Calls whose attempt came from the generation before, while they have no answer: by what backends know their work.
+    pub adopted: BTreeMap<CallNumber, Digest>,
     /// The answers that people gave to questions of this generation, as JSON, each with the place of its order. One whose
     /// call has no answer yet is still to be given to the script.
     pub answers: BTreeMap<CallNumber, (Position, Text)>,
@@ -177,6 +179,7 @@ impl RunState {
             recoveries: Vec::new(),
             changes: BTreeMap::new(),
             notes: BTreeMap::new(),
+            adopted: BTreeMap::new(),
             answers: BTreeMap::new(),
             limits: RunLimits::default(),
             noticed: BTreeSet::new(),

@@ -116,6 +116,7 @@ fn shared(record: &Record) -> impl Iterator<Item = Digest> {
         Record::RunEnded(ended) => texts.extend(&ended.result),
         Record::ChangesKept(kept) => texts.push(&kept.diff),
         Record::StepNoted(noted) => texts.push(&noted.note),
+        Record::AttemptAdopted(adopted) => texts.extend(&adopted.notes),
         Record::Ordered(ordered) => {
             if let Order::Answer(_, answer) = &ordered.order {
                 texts.push(answer);

@@ -71,6 +71,15 @@ fn value(record: &Record) -> Value {
         Record::AttemptStarted(started) => {
             json!({ "agentId": agent_id(started.call), "attempt": started.attempt.0 })
         }
+        Record::AttemptAdopted(adopted) => json!({
+            "agentId": agent_id(adopted.call),
+            "attempt": adopted.attempt.0,
+            "generation": adopted.generation.0,
+            "from": agent_id(adopted.from),
+            "startedAt": Timestamp(adopted.started_at),
+            "idempotencyKey": adopted.idempotency_key.to_hex(),
+            "notes": adopted.notes.len(),
+        }),
         Record::AttemptFailed(failed) => json!({
             "agentId": agent_id(failed.call),
             "attempt": failed.attempt.0,
@@ -361,6 +370,13 @@ fn words(record: &Record) -> String {
         Record::AttemptStarted(started) => {
             format!("{} attempt {}", agent_id(started.call), started.attempt)
         }
+        Record::AttemptAdopted(adopted) => format!(
+            "{} attempt {} goes on, {} of generation {}",
+            agent_id(adopted.call),
+            adopted.attempt,
+            agent_id(adopted.from),
+            adopted.generation
+        ),
         Record::AttemptFailed(failed) => format!(
             "{} attempt {} {}; again at {}",
             agent_id(failed.call),

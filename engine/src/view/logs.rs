@@ -126,6 +126,12 @@ impl LogLines {
                 }
                 Some((Level::Info, Some(started.call), text))
             }
+            Record::AttemptAdopted(adopted) => {
+                let (name, from) = (self.name(adopted.call), agent_id(adopted.from));
+                let text =
+                    format!("{name} goes on: {from} of the generation before was at work on it");
+                Some((Level::Info, Some(adopted.call), text))
+            }
             Record::AttemptFailed(failed) => {
                 let wait = duration_text(failed.retry_at.saturating_sub(at));
                 let text = format!(

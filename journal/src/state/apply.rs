@@ -7,10 +7,10 @@ use super::{GenerationState, PhaseState, Recovery, RunState};
 use crate::codec::Entry;
 use crate::id::{Attempt, CallNumber, Generation, Position};
 use crate::record::{
-    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
-    ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind, Millis,
-    OrchestratorLost, Order, Outcome, PhaseEntered, Record, Recovered, RunEnded, RunLimits,
-    RunStarted, Status, StatusChanged, StepNoted, Usage,
+    AttemptAdopted, AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused,
+    CallScheduled, CallSettled, ChangesKept, Failure, FailureKind, GenerationOpened,
+    GenerationRewound, Kind, Millis, OrchestratorLost, Order, Outcome, PhaseEntered, Record,
+    Recovered, RunEnded, RunLimits, RunStarted, Status, StatusChanged, StepNoted, Usage,
 };
 use crate::text::{self, Text};
 
@@ -55,6 +55,9 @@ impl RunState {
             }
             Record::AttemptStarted(started) => {
                 self.attempt_started(*started, *at).map_err(illegal)?;
+            }
+            Record::AttemptAdopted(adopted) => {
+                self.attempt_adopted(adopted, *position).map_err(illegal)?;
             }
             Record::AttemptFailed(failed) => self.attempt_failed(failed, *at).map_err(illegal)?,
             Record::CallSettled(settled) => {
@@ -132,6 +135,7 @@ impl RunState {
             }
             Record::CallScheduled(_)
             | Record::AttemptStarted(_)
+            | Record::AttemptAdopted(_)
             | Record::AttemptFailed(_)
             | Record::CallSettled(_)
             | Record::TimerFired(_)
@@ -198,6 +202,7 @@ impl RunState {
         self.counts = super::Counts::default();
         self.changes.clear();
         self.notes.clear();
+        self.adopted.clear();
         self.answers.clear();
         self.orchestrator_losses = Vec::new();
         self.status = Status::Queued;
@@ -345,6 +350,31 @@ impl RunState {
         call.attempts = attempt.0;
         call.started_at = Some(at);
         self.script_moved();
+        Ok(())
+    }
+
+    fn attempt_adopted(
+        &mut self,
+        adopted: &AttemptAdopted,
+        position: Position,
+    ) -> Result<(), String> {
+        let number = adopted.call;
+        let call = self.open_call(number)?;
+        if call.status != CallStatus::Waiting || call.attempts > 0 {
+            return Err(format!("call {number} before its first attempt"));
+        }
+        if adopted.attempt == Attempt(0) {
+            return Err("an attempt from 1 on".to_owned());
+        }
+        call.status = CallStatus::Running;
+        call.attempts = adopted.attempt.0;
+        call.started_at = Some(adopted.started_at);
+        if !adopted.notes.is_empty() {
+            let notes = adopted.notes.iter();
+            let notes = notes.map(|note| (position, note.clone())).collect();
+            self.notes.insert(number, notes);
+        }
+        self.adopted.insert(number, adopted.idempotency_key);
         Ok(())
     }
 
@@ -516,6 +546,7 @@ impl RunState {
             .saturating_add(call.usage.output_tokens);
         self.usage = self.usage.plus(usage);
         self.notes.remove(&number);
+        self.adopted.remove(&number);
     }
 
     /// A settlement begins a turn at this time.

@@ -10,10 +10,10 @@ use crate::codec::{Entry, Sealer};
 use crate::id::{Attempt, Epoch, Generation, TimerNumber};
 use crate::key;
 use crate::record::{
-    AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused, CallScheduled, CallSettled,
-    Cancellation, ChangesKept, Failure, FailureKind, GenerationOpened, GenerationRewound, Kind,
-    Level, Logged, Order, Ordered, Outcome, PhaseEntered, Record, Recovered, RunEnded,
-    StatusChanged, StepNoted, TimerFired,
+    AttemptAdopted, AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused,
+    CallScheduled, CallSettled, Cancellation, ChangesKept, Failure, FailureKind, GenerationOpened,
+    GenerationRewound, Kind, Level, Logged, Order, Ordered, Outcome, PhaseEntered, Record,
+    Recovered, RunEnded, StatusChanged, StepNoted, TimerFired,
 };
 
 const USED: Usage = Usage {
@@ -525,6 +525,41 @@ fn notes_outlive_their_attempt_and_go_with_the_answer() {
     let text = |text: &str| Text::Inline(text.into());
     assert_eq!(notes, [&text("note of 1"), &text("note of 2")]);
     assert!(records(vec![completed(0, 2)]).notes.is_empty());
+}
+
+fn adopted(call: u32, attempt: u32) -> Record {
+    Record::AttemptAdopted(Box::new(AttemptAdopted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        generation: Generation(1),
+        from: CallNumber(7),
+        started_at: 5,
+        idempotency_key: Digest::of("test", &[b"idempotency"]),
+        notes: vec![Text::Inline("note of before".into())],
+    }))
+}
+
+#[test]
+fn r03_an_adopted_attempt_keeps_its_number_its_notes_and_what_backends_know_it_by() {
+    let zero = CallNumber(0);
+    let open = fold(begun([call(0), adopted(0, 2), noted(0, 2)])).unwrap();
+    let known = open.call(zero).unwrap();
+    assert_eq!(
+        (known.status, known.attempts, known.started_at),
+        (CallStatus::Running, 2, Some(5))
+    );
+    assert_eq!(open.notes[&zero].len(), 2);
+    assert_eq!(open.adopted[&zero], Digest::of("test", &[b"idempotency"]));
+    let after = begun([
+        call(0),
+        adopted(0, 2),
+        recovered(2),
+        attempt(0, 3),
+        completed(0, 3),
+    ]);
+    let after = fold(after).unwrap();
+    assert!(after.notes.is_empty() && after.adopted.is_empty());
+    assert_eq!(after.call(zero).unwrap().past().len(), 1);
 }
 
 fn rewound(number: u32) -> Record {

@@ -8,11 +8,12 @@ use bellwether_journal::id::{
 };
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
-    Actor, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallReused, CallScheduled,
-    CallSettled, Cancellation, ChangedFile, ChangesKept, Failure, FailureKind, FileChange,
-    GenerationOpened, GenerationRewound, Level, Logged, Millis, Noticed, OrchestratorLost, Order,
-    Ordered, Outcome, PhaseEntered, Policy, Record, Recovered, RunEnded, RunLimits, RunStarted,
-    ScriptError, Status, StatusChanged, StepNoted, TimerArmed, TimerElapsed, TimerFired, Usage,
+    Actor, AttemptAdopted, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallReused,
+    CallScheduled, CallSettled, Cancellation, ChangedFile, ChangesKept, Failure, FailureKind,
+    FileChange, GenerationOpened, GenerationRewound, Level, Logged, Millis, Noticed,
+    OrchestratorLost, Order, Ordered, Outcome, PhaseEntered, Policy, Record, Recovered, RunEnded,
+    RunLimits, RunStarted, ScriptError, Status, StatusChanged, StepNoted, TimerArmed, TimerElapsed,
+    TimerFired, Usage,
 };
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Row;
@@ -556,4 +557,37 @@ fn following(state: &RunState, choice: u32) -> Record {
         (_, 1) => settled(number, 0, Outcome::Cancelled(Cancellation::Person)),
         _ => attempt(number, running + 1),
     }
+}
+
+/// A run that is rewound while two agents are at work: one goes on for the new generation, through a crash, the other is not
+/// asked for any more.
+pub(crate) fn adoption() -> Vec<Record> {
+    vec![
+        started("migrate"),
+        Record::GenerationOpened(Box::new(opened(1))),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        attempt(0, 1),
+        attempt(1, 1),
+        failed(1, 1, FailureKind::Transport, START + 10),
+        attempt(1, 2),
+        noted(1, 2, r#"{"answer":1}"#),
+        rewound(2, run(5), 1),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        Record::AttemptAdopted(Box::new(AttemptAdopted {
+            call: CallNumber(0),
+            attempt: Attempt(2),
+            generation: Generation(1),
+            from: CallNumber(1),
+            started_at: START + 9,
+            idempotency_key: Digest::of("test", &[b"idempotency"]),
+            notes: vec![inline(r#"{"answer":1}"#)],
+        })),
+        Record::Recovered(Recovered { epoch: Epoch(4) }),
+        attempt(0, 3),
+        completed(0, 3),
+        ended(Status::Completed),
+    ]
 }

@@ -60,6 +60,18 @@ fn illegal_records_are_refused_and_named() {
             "the end of attempt 1",
         ),
         (
+            "no attempt is adopted beside another",
+            begun([call(0), attempt(0, 1), adopted(0, 2)]),
+            Kind::AttemptAdopted,
+            "call 0 before its first attempt",
+        ),
+        (
+            "an adopted attempt has a number",
+            begun([call(0), adopted(0, 0)]),
+            Kind::AttemptAdopted,
+            "from 1 on",
+        ),
+        (
             "no end before a start",
             begun([call(0), failed(0, 1)]),
             Kind::AttemptFailed,
