@@ -83,8 +83,8 @@ impl Tree {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn run(&self, arguments: Arguments) -> Result<RunControl, Gone> {
-        let message = |reply| root::Message::Run(Box::new(arguments), reply);
+    pub async fn run(&self, arguments: Box<Arguments>) -> Result<RunControl, Gone> {
+        let message = |reply| root::Message::Run(arguments, reply);
         let started = call(&self.root, message, None).await?;
         started
             .map(RunControl)
@@ -166,12 +166,44 @@ impl RunControl {
         call(&self.0, |reply| Message::Order(ordered, reply), None).await
     }
 
+    /// Lets the run stand still, so that its journal can be read to the end: its agents go on, nothing else does. `None` when
+    /// it is not going on, or will not be at rest soon.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn stand_still(&self) -> Result<Option<Standstill>, Gone> {
+        let stands = call(&self.0, Message::StandStill, None).await?;
+        Ok(stands.then(|| Standstill(self.0.clone())))
+    }
+
     /// The run's status as decided, which the journal may not have yet.
     ///
     /// # Errors
     /// [`Gone`].
     pub async fn status(&self) -> Result<Status, Gone> {
         call(&self.0, Message::Ask, None).await
+    }
+}
+
+/// A run that stands still. Dropping this lets it go on as it was.
+pub struct Standstill(ActorRef<Message>);
+
+impl Standstill {
+    /// Begins the next generation; agents that are at work go on when it asks for the same. Returns when its first records are
+    /// durable; `false` when the run stood still no longer.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn begin(self, arguments: Box<Arguments>) -> Result<bool, Gone> {
+        let message = |reply| Message::Rewound(arguments, reply);
+        call(&self.0, message, None).await
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        // One that has begun another generation goes on already.
+        let _ = self.0.cast(Message::GoOn);
     }
 }
 

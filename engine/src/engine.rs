@@ -229,7 +229,8 @@ impl Engine {
     }
 
     /// Opens a new generation of a run, from the script's first line: calls that have not changed and that waited for
-    /// nothing that has are answered by the generation before, the others run (R03). A run that is live here is stopped first.
+    /// nothing that has are answered by the generation before, the others run (R03). Agents of a live run that are at work go on,
+    /// where the new generation asks for the same; a live run that is pausing, stopping or merging is stopped first.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -271,10 +272,10 @@ impl Engine {
                     to: run,
                 };
                 if let Some(live) = engine.run(run) {
-                    // What cannot be done must not stop it.
-                    let drained = engine.0.tree.drain().await;
-                    drained.map_err(|gone| StoreError::Io(gone.to_string()))?;
-                    crate::rewind::prepare(&engine, from, &options).await?;
+                    // What cannot be done is refused here, and does not stop it.
+                    if crate::rewind::rewind_live(&engine, &live, &options).await? {
+                        return Ok(live);
+                    }
                     drop(entering);
                     let by = options.resume.by.clone().unwrap_or_default();
                     // It may have ended meanwhile, which is as well.
@@ -440,7 +441,7 @@ impl Engine {
     pub(crate) async fn supervise(
         &self,
         handle: &RunHandle,
-        arguments: Arguments,
+        arguments: Box<Arguments>,
     ) -> Result<(), StoreError> {
         let run = handle.id();
         let control = self.0.tree.run(arguments).await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bellwether_actors::observe::Report;
-use bellwether_actors::tree::{Gone, RunControl};
+use bellwether_actors::tree::{Gone, RunControl, Standstill};
 use bellwether_journal::codec;
 use bellwether_journal::error::{Damage, StoreError};
 use bellwether_journal::id::{CallNumber, Position, RunId};
@@ -150,6 +150,15 @@ impl RunHandle {
             // The engine is gone, and the run with it.
             Err(_) => self.0.report.borrow().status,
         }
+    }
+
+    /// Waits until the run's status is another one than `known`, and gives it; `None` when this engine is done with the run.
+    /// Statuses that passed meanwhile are not told.
+    pub async fn next_status(&self, known: Status) -> Option<Status> {
+        let mut report = self.0.report.clone();
+        let is_news = |report: &Report| report.done || report.status != known;
+        let report = report.wait_for(is_news).await.ok()?;
+        (!report.done).then_some(report.status)
     }
 
     /// Waits like [`RunHandle::wait`] and gives the script's value.
@@ -319,6 +328,11 @@ impl RunHandle {
     /// [`ControlError::NotLive`].
     pub async fn decided_status(&self) -> Result<Status, ControlError> {
         self.control()?.status().await.map_err(not_live)
+    }
+
+    /// Lets the run stand still; `None` when it cannot.
+    pub(crate) async fn stand_still(&self) -> Option<Standstill> {
+        self.control().ok()?.stand_still().await.ok().flatten()
     }
 
     fn control(&self) -> Result<RunControl, ControlError> {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bellwether_actors::run::adopt::Left;
 use bellwether_actors::run::rewind::{Base, BaseEnd, Rewind, Rules};
-use bellwether_actors::run::supervisor::Beginning;
+use bellwether_actors::run::supervisor::{Arguments, Beginning};
 use bellwether_journal::error::StoreError;
-use bellwether_journal::id::{CallNumber, Generation, Position, RunId};
+use bellwether_journal::id::{CallNumber, FencingToken, Generation, Position, RunId};
 use bellwether_journal::read;
 use bellwether_journal::record::{
     Actor, Base as BaseRecord, CallKind, GenerationOpened, GenerationRewound, Policy, Record,
-    RunStarted,
+    RunStarted, Status,
 };
-use bellwether_journal::state::RunState;
+use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::{Script as Parsed, Vm};
@@ -24,6 +25,7 @@ use crate::engine::Engine;
 use crate::error::RewindError;
 use crate::explain;
 use crate::handle::RunHandle;
+use crate::observe::Watch;
 use crate::options::{ResumeOptions, Script, StartOptions};
 use crate::resume::opened;
 use crate::run::{self, Opening, Parts, Standing};
@@ -338,6 +340,26 @@ fn read_base(store: &dyn Store, from: From) -> Result<Option<Read>, StoreError> 
 }
 
 impl Prepared {
+    /// What the run leaves at work when it is rewound without being stopped ([`rewind_live`]).
+    pub(crate) fn left(&self, engine: &Engine) -> Left {
+        let state = &self.state;
+        let goes_on = matches!(state.status, Status::Running | Status::Waiting);
+        let is_merging = state
+            .unsettled()
+            .any(|(_, call)| call.kind == CallKind::Merge && call.status == CallStatus::Running);
+        if !goes_on || is_merging || engine.run(state.id).is_none() {
+            return Left::default();
+        }
+        let generation = self.base.generation;
+        Left::recorded(state, |call, attempt| FencingToken {
+            epoch: engine.0.epoch,
+            run: state.id,
+            generation,
+            call,
+            attempt,
+        })
+    }
+
     /// The records with which the generation begins, and the texts that leave them.
     pub(crate) fn records(
         &self,
@@ -404,20 +426,83 @@ pub(crate) async fn rewind(
     let gone = |error: &dyn ToString| StoreError::Io(error.to_string());
     engine.0.tree.drain().await.map_err(|error| gone(&error))?;
     let prepared = prepare(engine, from, &change).await?;
+    refuse_repeats(engine, &prepared, &change).await?;
+    let watch = engine.watch(from.to);
+    if change.resume.watched {
+        watch.keep_for_the_first();
+    }
+    let store = Arc::clone(&engine.0.surroundings().store);
+    let handle = RunHandle::new(from.to, store, Arc::clone(&watch));
+    let arguments = arguments(engine, prepared, &change, &watch)?;
+    handle.set_changed(change.resume);
+    engine.supervise(&handle, arguments).await?;
+    Ok(handle)
+}
+
+/// Begins a new generation of a run that is live, without stopping it: agents at work go on where the new generation asks for
+/// the same. The caller holds the lock. `false` when it must be stopped first.
+pub(crate) async fn rewind_live(
+    engine: &Engine,
+    live: &RunHandle,
+    change: &RewindOptions,
+) -> Result<bool, RewindError> {
+    let run = live.id();
+    let from = From {
+        run,
+        before: None,
+        to: run,
+    };
+    // What cannot be done is refused before the run stands still for it.
+    let gone = |error: &dyn ToString| StoreError::Io(error.to_string());
+    engine.0.tree.drain().await.map_err(|error| gone(&error))?;
+    let prepared = prepare(engine, from, change).await?;
+    refuse_repeats(engine, &prepared, change).await?;
+    let Some(standstill) = live.stand_still().await else {
+        return Ok(false);
+    };
+    let prepared = prepare(engine, from, change).await?;
+    refuse_repeats(engine, &prepared, change).await?;
+    let arguments = arguments(engine, prepared, change, live.watch())?;
+    let began = standstill.begin(arguments).await;
+    let began = began.map_err(|error| gone(&error))?;
+    if began {
+        live.set_changed(change.resume.clone());
+    }
+    Ok(began)
+}
+
+/// A merge that was done is not done again unless that is allowed.
+async fn refuse_repeats(
+    engine: &Engine,
+    prepared: &Prepared,
+    change: &RewindOptions,
+) -> Result<(), RewindError> {
     let may_repeat = change.repeat_merges
         || !prepared
             .base
             .calls
             .iter()
             .any(|call| call.kind == CallKind::Merge && call.end == BaseEnd::Completed);
-    if !may_repeat {
-        let explanation = explain::of(engine, &prepared, &change).await?;
-        if !explanation.repeats.is_empty() {
-            return Err(RewindError::Repeats(explanation.repeats));
-        }
+    if may_repeat {
+        return Ok(());
     }
-    let (records, packed) = prepared.records(engine, &change)?;
-    let run = from.to;
+    let explanation = explain::of(engine, prepared, change).await?;
+    if explanation.repeats.is_empty() {
+        Ok(())
+    } else {
+        Err(RewindError::Repeats(explanation.repeats))
+    }
+}
+
+/// What the supervisor of the new generation begins with.
+fn arguments(
+    engine: &Engine,
+    prepared: Prepared,
+    change: &RewindOptions,
+    watch: &Arc<Watch>,
+) -> Result<Box<Arguments>, RewindError> {
+    let (records, packed) = prepared.records(engine, change)?;
+    let run = prepared.state.id;
     let rules = run::rules(engine, &prepared.options, run, &prepared.working_directory);
     let parts = Parts {
         rules: rules.map_err(RewindError::Backend)?,
@@ -444,18 +529,9 @@ pub(crate) async fn rewind(
     let beginning = Beginning::New(records, packed, parts.begin_vm(opening), by);
     let rewind = Rewind::new(prepared.base, prepared.rules).repeating_merges(change.repeat_merges);
     let keys = parts.keys();
-    let watch = engine.watch(run);
-    if change.resume.watched {
-        watch.keep_for_the_first();
-    }
-    let store = Arc::clone(&engine.0.surroundings().store);
-    let handle = RunHandle::new(run, store, Arc::clone(&watch));
-    handle.set_changed(change.resume);
     let standing = Standing {
         rewind: Some(rewind),
         ..Standing::at_the_beginning(prepared.state, keys)
     };
-    let arguments = parts.arguments(engine, &watch, standing, beginning);
-    engine.supervise(&handle, arguments).await?;
-    Ok(handle)
+    Ok(parts.arguments(engine, watch, standing, beginning))
 }

@@ -269,7 +269,7 @@ impl Parts {
         watch: &Arc<Watch>,
         standing: Standing,
         beginning: Beginning,
-    ) -> Arguments {
+    ) -> Box<Arguments> {
         let Standing {
             state,
             keys,
@@ -280,7 +280,7 @@ impl Parts {
         let make_vm = self.make_vm();
         let (state_id, is_dry) = (state.id, self.rules.is_dry());
         let rules = Arc::clone(&self.rules);
-        Arguments {
+        Box::new(Arguments {
             surroundings: engine.0.surroundings().clone(),
             machine: Machine::new(state, engine.0.epoch, self.caps, keys, timers)
                 .with_rewind(rewind)
@@ -297,7 +297,7 @@ impl Parts {
             time_limit: self.time_limit,
             vm_idle: engine.0.limits.vm_idle,
             abandoned: self.abandoned,
-        }
+        })
     }
 
     /// Makes the VM of a generation that begins.

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use bellwether_tests::GUARD;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, ended, says};
+use crate::bed::{Bed, agents_ended, ended, says};
 
 /// Agents that note what they are asked; `fails(name, times)` fails so often, then answers.
 const AGENTS: &str = "
@@ -229,7 +229,7 @@ fn r04_explain_says_what_and_why_and_restart_and_fork_do_it() -> anyhow::Result<
 }
 
 #[test]
-fn r03_a_run_that_is_live_is_stopped_and_rewound() -> anyhow::Result<()> {
+fn r03_what_waited_for_an_agent_of_a_live_run_that_is_restarted_runs_again() -> anyhow::Result<()> {
     let bed = Bed::new(&format!(
         "{AGENTS}await agent(work('first'), {{ label: 'first' }})
         return agent(does(note('second'), ring('up'), {{ pass: 'gate' }}, {{ answer: 2 }}))"
@@ -245,5 +245,47 @@ fn r03_a_run_that_is_live_is_stopped_and_rewound() -> anyhow::Result<()> {
     assert_eq!(outcome["result"], 2);
     running.wait(GUARD)?.expect_code(0)?;
     assert_eq!(bed.ledger(), ["first", "first", "second", "second"]);
+    Ok(())
+}
+
+#[test]
+fn r03_agents_at_work_go_on_when_another_one_of_a_live_run_is_restarted() -> anyhow::Result<()> {
+    let bed = Bed::new(
+        "const quick = () => agent(does(note('quick'), { answer: 1 }), { label: 'quick' })
+        const slow = () => agent(does(note('slow'), ring('up'), { pass: 'gate' }, { answer: 2 }), { label: 'slow' })
+        const [a, b] = await parallel([quick, slow])
+        return agent(does(note('sum'), { answer: [a, b] }))",
+    )?;
+    let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
+    let mut running = bed.run(&["--json", "--events"])?.start()?;
+    bell.next_line(GUARD)?;
+    agents_ended(&mut running, 1)?;
+
+    let foretold = bed.json(&["explain", "last", "--agent", "quick", "--json"], 0)?;
+    let fates: Vec<&Value> = foretold["calls"]
+        .as_array()
+        .context("calls")?
+        .iter()
+        .map(|call| &call["fate"])
+        .collect();
+    assert_eq!(fates, ["again", "adopted", "new"]);
+    let words = ["restart", "last", "--agent", "quick", "--detach"];
+    bed.command(&words)?.run()?.expect_code(0)?;
+    agents_ended(&mut running, 1)?;
+    gate.admit(1)?;
+    // Who watches the run did not lose it.
+    let finished = running.wait(GUARD)?.expect_code(0)?;
+    ensure!(finished.stdout.contains(r#""result":[1,2]"#), "{finished}");
+    assert_eq!(bed.ledger(), ["quick", "quick", "slow", "sum"]);
+    let adopted = bed.records("AttemptAdopted")?;
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(
+        (
+            &adopted[0]["agentId"],
+            &adopted[0]["from"],
+            &adopted[0]["generation"]
+        ),
+        (&json!("a-1"), &json!("a-1"), &json!(1))
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_journal::id::{Attempt, CallNumber, FencingToken, TimerNumber};
-use bellwether_journal::key::{self, Digest};
+use bellwether_journal::key::Digest;
 use bellwether_journal::record::{
     AttemptFailed, AttemptStarted, CallKind, CallRefused, CallScheduled, CallSettled, Cancellation,
     Failure, FailureKind, Logged, Millis, Noticed, Outcome, PhaseEntered, Record, ScriptError,
@@ -13,9 +13,10 @@ use bellwether_journal::state::{CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
+use super::adopt::idempotency_key;
 use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared};
 use super::output::{Action, Output, Source, Start, Work};
-use super::rewind::Rewind;
+use super::rewind::{Issued, Rewind};
 use super::version::version_of;
 use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
 use crate::pool::{End, Kept};
@@ -100,6 +101,7 @@ impl Machine {
                 self.backlog.push_front(begun);
             }
         }
+        self.end_adopted(now, permits, out);
         self.start_waiting(now, permits, out);
         self.rewind_on(now, out);
     }
@@ -241,16 +243,23 @@ impl Machine {
             let options = &resolved.packed.text;
             self.pures.issued(call.number, call.context, options);
         }
-        let place = self
+        let issued = self
             .rewind
             .as_mut()
-            .and_then(|rewind| rewind.issue(call.number, call.kind, known.content, known.key));
-        if let Some(place) = place
-            && call.kind != CallKind::Workflow
-        {
-            self.agents += u64::from(call.kind == CallKind::Agent);
-            out.act(position, Action::Recall(call.number, place));
-            return;
+            .map(|rewind| rewind.issue(call.number, call.kind, known.content, known.key));
+        match issued {
+            Some(Issued::Answered(place)) if call.kind != CallKind::Workflow => {
+                self.agents += u64::from(call.kind == CallKind::Agent);
+                out.act(position, Action::Recall(call.number, place));
+                return;
+            }
+            Some(Issued::UnderWay(from)) => {
+                self.agents += 1;
+                self.retry(call.number, resolved.options.retries);
+                self.adopt(call.number, from, now, out);
+                return;
+            }
+            Some(Issued::Answered(_) | Issued::Live) | None => {}
         }
         if call.kind == CallKind::Ask {
             if let Err(refusal) = &resolved.backend {
@@ -392,7 +401,7 @@ impl Machine {
             && self
                 .caps
                 .concurrency
-                .is_none_or(|limit| self.running.len() < limit)
+                .is_none_or(|limit| self.running() < limit)
     }
 
     pub(super) fn start_waiting(
@@ -415,7 +424,6 @@ impl Machine {
             return;
         };
         let attempt = call.attempt().next();
-        let generation = self.generation();
         let notes = self.state.notes.get(&number);
         let notes = notes.map_or(&[][..], Vec::as_slice).iter();
         let notes = notes.filter_map(|(_, note)| match note {
@@ -426,7 +434,7 @@ impl Machine {
         let start = Start {
             token: self.token(number, attempt),
             notes: notes.collect(),
-            idempotency_key: key::idempotency(self.state.id, generation, call.key),
+            idempotency_key: idempotency_key(&self.state, number),
             previous_attempts: previous(call.past()),
             work: match self.at_hand.remove(&number) {
                 Some((prompt, resolved)) => Work::AtHand(prompt, resolved),
@@ -490,6 +498,7 @@ impl Machine {
             return;
         }
         self.running.remove(&token.call);
+        self.adoption.forget(token.call);
         permits.give_back();
         let used = match &end {
             End::Completed(_, usage) | End::Failed(_, usage) | End::Cancelled(usage) => *usage,

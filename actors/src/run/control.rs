@@ -191,7 +191,7 @@ impl Machine {
             };
             self.append(Record::CallSettled(Box::new(settled)), now, out);
         }
-        if !self.running.is_empty() {
+        if self.running() > 0 {
             out.act(self.state.next, Action::CancelAgents);
         }
         self.settle_down(now, out);
@@ -199,7 +199,7 @@ impl Machine {
 
     /// When the last agent has ended, whatever waited for that happens.
     pub(super) fn settle_down(&mut self, now: Millis, out: &mut Output) {
-        if !self.running.is_empty() {
+        if self.running() > 0 {
             return;
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {

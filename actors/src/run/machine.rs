@@ -23,6 +23,7 @@ use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::text::Packed;
 use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStatus};
 
+use super::adopt::Adoption;
 use super::keys::{Keys, Resolved};
 use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
@@ -153,6 +154,8 @@ pub struct Machine {
     pub(super) pures: Pures,
     /// Answers of this generation's own that wait for those of the base.
     pub(super) held: VecDeque<Held>,
+    /// What the generation before left at work.
+    pub(super) adoption: Adoption,
 }
 
 /// An answer that is not recorded yet.
@@ -205,6 +208,7 @@ impl Machine {
             rewind: None,
             pures: Pures::default(),
             held: VecDeque::new(),
+            adoption: Adoption::default(),
         }
     }
 
@@ -228,15 +232,14 @@ impl Machine {
         &self.state
     }
 
-    /// How many attempts are alive.
+    /// How many attempts are alive, those with that the generation before left at work.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.running.len()
+        self.running.len() + self.adoption.alive()
     }
 
-    /// The attempts that are alive, in call order.
-    #[must_use]
-    pub fn running_tokens(&self) -> Vec<FencingToken> {
+    /// The generation's own attempts that are alive, in call order.
+    pub(super) fn running_tokens(&self) -> Vec<FencingToken> {
         let mut calls: Vec<CallNumber> = self.running.iter().copied().collect();
         calls.sort_unstable();
         calls
@@ -273,6 +276,12 @@ impl Machine {
     /// An attempt whose start was decided was never carried out. `false` when it had ended already.
     pub fn never_started(&mut self, token: FencingToken) -> bool {
         self.is_current(token) && self.running.remove(&token.call)
+    }
+
+    /// Whether the run goes on: it is neither paused nor ending.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.stage == Stage::Live
     }
 
     /// Whether the script still gets answers.

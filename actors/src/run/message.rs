@@ -126,16 +126,16 @@ pub enum Message {
     Granted(Permit),
     /// The answers have waited long enough for their turn.
     CommitNow,
-    /// A timer's time has come.
-    TimerDue(TimerNumber),
+    /// A timer's time has come; in which round of the run.
+    TimerDue(u32, TimerNumber),
     /// A call's back-off is over.
-    RetryDue(CallNumber),
+    RetryDue(u32, CallNumber),
     /// Another workflow was read, or cannot be; or its name could not be read back from the journal.
     Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
     /// A question was read, or cannot be.
     Asked(CallNumber, Result<Asked, StoreError>),
     /// A question's time is over.
-    DeadlineDue(CallNumber),
+    DeadlineDue(u32, CallNumber),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
     /// Answers of the base were read, or cannot be.
@@ -166,7 +166,15 @@ pub enum Message {
     /// What state is the run in, as decided?
     Ask(RpcReplyPort<Status>),
     /// The run's time is over.
-    OutOfTime(Millis),
+    OutOfTime(u32, Millis),
+    /// Stand still as soon as the run is at rest, until told otherwise: everything that it has decided is durable then.
+    /// `false` when it will not be at rest soon.
+    StandStill(RpcReplyPort<bool>),
+    /// Do not stand still any more.
+    GoOn,
+    /// Begin this generation, which was made while the run stood still. Told when it is durable; `false` when it stood
+    /// still no longer.
+    Rewound(Box<Arguments>, RpcReplyPort<bool>),
 }
 
 /// The run's children.

@@ -1,7 +1,9 @@
 //! One run: its rules ([`machine`] and what comes out of them, [`output`]), its recovery ([`replay`]), what a generation
-//! reuses of the one before ([`rewind`]), its calls' keys ([`keys`]), and the actor that performs ([`supervisor`]).
+//! reuses of the one before ([`rewind`]) and takes over from it at work ([`adopt`]), its calls' keys ([`keys`]), and the actor that performs ([`supervisor`]).
 
+pub mod adopt;
 mod calls;
+mod changeover;
 mod control;
 pub mod keys;
 pub mod machine;

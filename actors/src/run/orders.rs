@@ -148,7 +148,8 @@ impl Machine {
 
     fn end_agent(&mut self, call: CallNumber, how: ToEnd, out: &mut Output) {
         self.to_end.insert(call, how);
-        let token = self.token(call, self.attempts_of(call));
+        let own = self.token(call, self.attempts_of(call));
+        let token = self.adoption.name(call).unwrap_or(own);
         out.act(self.state.next, Action::CancelAgent(token));
     }
 

@@ -37,6 +37,10 @@ pub enum Action {
     Arm(TimerNumber, Millis),
     /// The timer is wanted no longer.
     Disarm(TimerNumber),
+    /// A call has the attempt that the pool knows by this name of a generation before.
+    Adopted(FencingToken),
+    /// No call has that attempt: tell it to end in order.
+    Disowned(FencingToken),
     /// Tell one agent to end in order.
     CancelAgent(FencingToken),
     /// Tell all agents to end in order.

@@ -36,10 +36,10 @@ impl State {
             Action::Ask(call, source, given) => self.ask(myself, call, source, given),
             Action::ArmDeadline(call, at) => {
                 let wait = at.saturating_sub(self.surroundings.clock.now());
-                let myself = myself.clone();
+                let (myself, round) = (myself.clone(), self.round);
                 let task = tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(wait)).await;
-                    let _ = myself.cast(Message::DeadlineDue(call));
+                    let _ = myself.cast(Message::DeadlineDue(round, call));
                 });
                 if let Some(earlier) = self.deadlines.insert(call, task) {
                     earlier.abort();
@@ -51,16 +51,17 @@ impl State {
                 }
             }
             Action::RetryAfter(call, after) => {
+                let round = self.round;
                 myself.send_after(Duration::from_millis(after), move || {
-                    Message::RetryDue(call)
+                    Message::RetryDue(round, call)
                 });
             }
             Action::Arm(timer, at) => {
                 let wait = at.saturating_sub(self.surroundings.clock.now());
-                let myself = myself.clone();
+                let (myself, round) = (myself.clone(), self.round);
                 let task = tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(wait)).await;
-                    let _ = myself.cast(Message::TimerDue(timer));
+                    let _ = myself.cast(Message::TimerDue(round, timer));
                 });
                 if let Some(earlier) = self.timers.insert(timer, task) {
                     earlier.abort();
@@ -70,6 +71,20 @@ impl State {
                 if let Some(task) = self.timers.remove(&timer) {
                     task.abort();
                 }
+            }
+            Action::Adopted(token) => {
+                let held = std::mem::take(&mut self.notes_held);
+                for (whose, note, reply) in held {
+                    if whose == token {
+                        self.noted(token, note, reply);
+                    } else {
+                        self.notes_held.push((whose, note, reply));
+                    }
+                }
+            }
+            Action::Disowned(token) => {
+                self.notes_held.retain(|(whose, ..)| *whose != token);
+                self.tell_pool(pool::Message::Cancel(token, self.grace));
             }
             Action::CancelAgent(token) => {
                 self.tell_pool(pool::Message::Cancel(token, self.grace));
@@ -169,7 +184,8 @@ impl State {
         }
     }
 
-    fn fetch(&self, myself: &ActorRef<Message>, start: Box<Start>, scheduled: Position) {
+    fn fetch(&mut self, myself: &ActorRef<Message>, start: Box<Start>, scheduled: Position) {
+        self.fetching += 1;
         let (store, run, myself) = (
             Arc::clone(&self.surroundings.store),
             self.run,

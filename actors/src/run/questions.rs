@@ -238,7 +238,7 @@ impl Machine {
     /// What the run waits for when that is people alone.
     fn waits_for(&self) -> Option<String> {
         let (_, first) = self.questions.first_key_value()?;
-        let is_busy = !self.running.is_empty()
+        let is_busy = self.running() > 0
             || !self.waiting.is_empty()
             || !self.loading.is_empty()
             || self.base_comes_first()

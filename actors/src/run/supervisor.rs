@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
-use bellwether_journal::id::{CallNumber, Position, RunId, TimerNumber};
+use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::adopt::Hearing;
+use super::changeover::Still;
 use super::keys::Keys;
 use super::machine::{Machine, Permits};
 pub use super::message::{
@@ -31,7 +34,7 @@ use crate::child;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
 use crate::orchestrator::{self, Orchestrator};
-use crate::pool::{self, AgentPool, End};
+use crate::pool::{self, AgentPool};
 use crate::restart::{self, Exit, History, Verdict};
 use crate::scheduler::{Granted, Permit, Scheduler};
 
@@ -68,7 +71,7 @@ pub struct State {
     pub(super) output: Output,
     /// What waits for a position to be durable.
     pub(super) effects: VecDeque<(Position, Effect)>,
-    /// Records that somebody wants to be told of when they are durable.
+    /// Records of which those who watch are told when they are durable.
     pub(super) told_later: VecDeque<Entry>,
     pub(super) durable: Position,
     /// Answers that the VM was given and has not answered.
@@ -91,6 +94,15 @@ pub struct State {
     pub(super) stops: Vec<RpcReplyPort<()>>,
     pub(super) journal_failed: Option<String>,
     pub(super) finished: bool,
+    /// How often the run was rewound here: what was set up to happen in an earlier round does not.
+    pub(super) round: u32,
+    pub(super) still: Still,
+    /// What arrived while the run stood still and is to be heard before anything else.
+    pub(super) unheard: VecDeque<Message>,
+    /// Notes of attempts whose call may be still to come.
+    pub(super) notes_held: Vec<(FencingToken, Arc<str>, oneshot::Sender<()>)>,
+    /// Attempts that are durable and whose prompt is being read.
+    pub(super) fetching: usize,
 }
 
 /// Something that waits for records to be durable.
@@ -98,6 +110,7 @@ pub(super) enum Effect {
     Act(Action),
     Answer(RpcReplyPort<()>),
     Ordered(RpcReplyPort<Result<(), OrderError>>, Result<(), OrderError>),
+    Began(RpcReplyPort<bool>, bool),
     Report(Report),
 }
 
@@ -122,11 +135,6 @@ impl Actor for RunSupervisor {
             // A run that is gone has given its permits back.
             let _ = granted.cast(Message::Granted(Permit::new(scheduler.clone())));
         });
-        if let Some(limit) = arguments.time_limit {
-            myself.send_after(Duration::from_millis(limit), move || {
-                Message::OutOfTime(limit)
-            });
-        }
         let mut state = State {
             run,
             journal: journal::Handle::new(arguments.surroundings.writer.clone(), run),
@@ -167,7 +175,13 @@ impl Actor for RunSupervisor {
             stops: Vec::new(),
             journal_failed: None,
             finished: false,
+            round: 0,
+            still: Still::No,
+            unheard: VecDeque::new(),
+            notes_held: Vec::new(),
+            fetching: 0,
         };
+        state.limit_time(&myself, arguments.time_limit);
         state.begin(arguments.beginning);
         state.perform(&myself, Commit::Now);
         Ok(state)
@@ -179,8 +193,15 @@ impl Actor for RunSupervisor {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let commit = state.take(&myself, message).await?;
-        state.perform(&myself, commit);
+        let mut next = Some(message);
+        while let Some(message) = next {
+            if let Some(message) = state.put_by(message) {
+                let commit = state.take(&myself, message).await?;
+                state.perform(&myself, commit);
+                state.come_to_rest();
+            }
+            next = state.unheard.pop_front();
+        }
         Ok(())
     }
 
@@ -257,11 +278,23 @@ impl State {
             granted: &self.granted,
         };
         let decided = decide(&mut self.machine, now, &mut permits, &mut self.output);
+        self.machine
+            .disown_rest(now, &mut permits, &mut self.output);
         self.machine.tell_waiting(now, &mut self.output);
         decided
     }
 
-    fn begin(&mut self, beginning: Beginning) {
+    /// Ends the run when its time is over.
+    pub(super) fn limit_time(&self, myself: &ActorRef<Message>, limit: Option<Millis>) {
+        if let Some(limit) = limit {
+            let round = self.round;
+            myself.send_after(Duration::from_millis(limit), move || {
+                Message::OutOfTime(round, limit)
+            });
+        }
+    }
+
+    pub(super) fn begin(&mut self, beginning: Beginning) {
         match beginning {
             Beginning::New(records, packed, start, by) => {
                 self.decide(|machine, now, _, out| machine.begin(records, &packed, by, now, out));
@@ -288,6 +321,11 @@ impl State {
         message: Message,
     ) -> Result<Commit, ActorProcessingErr> {
         match message {
+            Message::TimerDue(round, _)
+            | Message::RetryDue(round, _)
+            | Message::DeadlineDue(round, _)
+            | Message::OutOfTime(round, _)
+                if round != self.round => {}
             Message::Turns(turns) => {
                 let over = turns
                     .last()
@@ -305,17 +343,11 @@ impl State {
             }
             Message::Ended(token, end, kept) => {
                 self.decide(|machine, now, permits, out| {
-                    machine.changed(token, kept, now, out);
-                    machine.ended(token, end, now, permits, out);
+                    machine.attempt_ended(token, end, kept, now, permits, out);
                 });
                 return Ok(Commit::WithItsTurn);
             }
-            Message::Noted(token, note, reply) => {
-                // A refused note's answer is dropped: the attempt hears that it was superseded.
-                if self.decide(|machine, now, _, out| machine.noted(token, note, now, out)) {
-                    self.answer_when_durable(reply.into());
-                }
-            }
+            Message::Noted(token, note, reply) => self.noted(token, note, reply),
             Message::Acknowledged(Acknowledgement::Durable(position)) => {
                 self.durable = self.durable.max(position);
             }
@@ -325,12 +357,12 @@ impl State {
                 self.decide(|machine, now, permits, out| machine.granted(now, permits, out));
             }
             Message::CommitNow => self.commit_timer = false,
-            Message::TimerDue(timer) => {
+            Message::TimerDue(_, timer) => {
                 self.timers.remove(&timer);
                 self.decide(|machine, now, _, out| machine.timer_due(timer, now, out));
                 return Ok(Commit::WithItsTurn);
             }
-            Message::RetryDue(call) => {
+            Message::RetryDue(_, call) => {
                 self.decide(|machine, now, permits, out| {
                     machine.retry_due(call, now, permits, out);
                 });
@@ -350,17 +382,19 @@ impl State {
                 }
                 return Ok(Commit::WithItsTurn);
             }
-            Message::DeadlineDue(call) => {
+            Message::DeadlineDue(_, call) => {
                 self.deadlines.remove(&call);
                 self.decide(|machine, now, _, out| machine.deadline_due(call, now, out));
                 return Ok(Commit::WithItsTurn);
             }
             Message::Fetched(start, Ok((prompt, options))) => {
+                self.fetching = self.fetching.saturating_sub(1);
                 let kind = self.machine.kind_of(start.token.call);
                 let resolved = self.machine.resolve(kind, &options);
                 self.start(*start, prompt, &resolved);
             }
             Message::Fetched(start, Err(error)) => {
+                self.fetching = self.fetching.saturating_sub(1);
                 // A journal that cannot be read never looks like a failed agent.
                 if self.machine.never_started(start.token) {
                     self.surroundings.scheduler.give_back();
@@ -421,12 +455,37 @@ impl State {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.machine.state().status);
             }
-            Message::OutOfTime(limit) => {
+            Message::OutOfTime(_, limit) => {
                 let reason = format!("the run's time limit of {limit} ms is over");
                 self.stop(Some(self.grace), By::Engine, Some(reason));
             }
+            Message::StandStill(reply) => self.stand_still(reply),
+            Message::GoOn => self.go_on(),
+            Message::Rewound(arguments, reply) => {
+                let began = self.change_over(myself, *arguments).await?;
+                let next = self.machine.state().next;
+                self.effects.push_back((next, Effect::Began(reply, began)));
+            }
         }
         Ok(Commit::Now)
+    }
+
+    /// An attempt's note. When it is refused its answer is dropped: the attempt hears that it was superseded.
+    pub(super) fn noted(
+        &mut self,
+        token: FencingToken,
+        note: Arc<str>,
+        reply: oneshot::Sender<()>,
+    ) {
+        match self.machine.hear(token) {
+            Hearing::Now(token) => {
+                if self.decide(|machine, now, _, out| machine.noted(token, note, now, out)) {
+                    self.answer_when_durable(reply.into());
+                }
+            }
+            Hearing::Later => self.notes_held.push((token, note, reply)),
+            Hearing::Never => {}
+        }
     }
 
     fn stop(&mut self, grace: Option<Duration>, by: By, reason: Option<String>) {
@@ -491,21 +550,21 @@ impl State {
                 Effect::Ordered(reply, ordered) => {
                     let _ = reply.send(ordered);
                 }
+                Effect::Began(reply, began) => {
+                    let _ = reply.send(began);
+                }
             }
         }
     }
 
     /// Sorts what the machine decided: answers go to the script at once, the rest waits to be durable.
     fn collect(&mut self) {
-        let watched = self.observer.is_watching();
         for entry in self.output.entries.drain(..) {
             if let Some(report) = report_of(&entry) {
                 self.effects
                     .push_back((entry.position.next(), Effect::Report(report)));
             }
-            if watched {
-                self.told_later.push_back(entry);
-            }
+            self.told_later.push_back(entry);
         }
         for (position, action) in self.output.actions.drain(..) {
             match action {
@@ -554,8 +613,10 @@ impl State {
             .iter()
             .take_while(|entry| entry.position < durable)
             .count();
-        if count > 0 {
-            let entries: Vec<Entry> = self.told_later.drain(..count).collect();
+        let entries = self.told_later.drain(..count);
+        // Only here: who begins to watch while a record is on its way to the disk finds it neither in the journal nor gone by.
+        if count > 0 && self.observer.is_watching() {
+            let entries: Vec<Entry> = entries.collect();
             self.observer.durable(self.machine.state(), &entries);
         }
     }
@@ -619,11 +680,8 @@ impl State {
             let Verdict::Restart(wait) = verdict else {
                 return Err(format!("the agent pool failed too often, at last: {why}").into());
             };
-            let lost = End::Lost(format!("the agent pool failed: {why}"));
             self.decide(|machine, now, permits, out| {
-                for token in machine.running_tokens() {
-                    machine.ended(token, lost.clone(), now, permits, out);
-                }
+                machine.pool_lost(why, now, permits, out);
             });
             myself.send_after(wait, || Message::Restart(Child::AgentPool));
         }
@@ -665,6 +723,7 @@ impl State {
                 // What it would say is not durable: whoever asked hears that the run is gone.
                 Effect::Answer(reply) => drop(reply),
                 Effect::Ordered(reply, _) => drop(reply),
+                Effect::Began(reply, _) => drop(reply),
                 // It never came to be, so no end of it will be heard.
                 Effect::Act(Action::Start(start)) => {
                     if self.machine.never_started(start.token) {
@@ -675,7 +734,7 @@ impl State {
             }
         }
         self.told_later.clear();
-        self.machine.abandon();
+        self.decide(|machine, _, _, _| machine.abandon());
         if let Some(orchestrator) = self.orchestrator.take() {
             orchestrator.stop(None);
         }
@@ -757,7 +816,7 @@ async fn spawn_pool(
     Ok(pool)
 }
 
-async fn spawn_orchestrator(
+pub(super) async fn spawn_orchestrator(
     myself: &ActorRef<Message>,
     vm_idle: Duration,
 ) -> Result<ActorRef<orchestrator::Message>, ActorProcessingErr> {

@@ -2,10 +2,12 @@
 
 #![expect(
     clippy::panic,
+    clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
+mod adopting;
 mod orders;
 mod questions;
 mod steps;
@@ -22,6 +24,7 @@ use bellwether_journal::record::{
     ScriptError, Status, Usage,
 };
 use bellwether_journal::state::{CallStatus, RunState};
+use bellwether_journal::store::Row;
 use bellwether_journal::text;
 use bellwether_scripts::{Answer, Call, Command, Nothing, Turn, TurnStatus};
 use futures_util::future::BoxFuture;
@@ -64,6 +67,8 @@ struct Run {
     machine: Machine,
     permits: Free,
     now: u64,
+    /// Every record, as the journal gets it.
+    rows: Vec<Row>,
 }
 
 /// What came out, in words that a reader of a failed test understands.
@@ -138,6 +143,13 @@ fn words(out: &Output) -> Came {
     }
 }
 
+fn machine(state: RunState, epoch: Epoch, caps: Caps) -> Machine {
+    let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
+    let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
+    let keys = Keys::new(Arc::new(backends));
+    Machine::new(state, epoch, caps, keys, BTreeMap::new())
+}
+
 fn run_id() -> RunId {
     RunId::from_entropy([1; 5])
 }
@@ -148,22 +160,15 @@ impl Run {
     }
 
     fn with_budget(concurrency: Option<usize>, agents: u64, budget: Option<u64>) -> Self {
-        let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
-        let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
-        let machine = Machine::new(
-            RunState::new(run_id()),
-            Epoch(1),
-            Caps {
-                concurrency,
-                agents,
-            },
-            Keys::new(Arc::new(backends)),
-            BTreeMap::new(),
-        );
+        let caps = Caps {
+            concurrency,
+            agents,
+        };
         let mut run = Self {
-            machine,
+            machine: machine(RunState::new(run_id()), Epoch(1), caps),
             permits: Free::default(),
             now: 1_000,
+            rows: Vec::new(),
         };
         let started = RunStarted {
             name: "test".to_owned(),
@@ -196,14 +201,18 @@ impl Run {
             words(&out),
             came(&["runstarted", "generationopened", "status running"], &[])
         );
+        run.rows = out.rows;
         run
     }
 
     fn decide(&mut self, decide: impl FnOnce(&mut Machine, u64, &mut Free, &mut Output)) -> Came {
         let mut out = Output::default();
         decide(&mut self.machine, self.now, &mut self.permits, &mut out);
+        self.machine
+            .disown_rest(self.now, &mut self.permits, &mut out);
         self.machine.tell_waiting(self.now, &mut out);
         assert_eq!(out.rows.len(), out.entries.len(), "every record is sealed");
+        self.rows.extend(out.rows.iter().cloned());
         words(&out)
     }
 

@@ -280,7 +280,7 @@ impl Bed {
             time_limit: None,
             vm_idle: VM_IDLE,
         };
-        let control = self.tree.run(arguments).await.unwrap();
+        let control = self.tree.run(Box::new(arguments)).await.unwrap();
         Run {
             control,
             id,

@@ -16,11 +16,16 @@ const REASON: usize = 110;
 pub(crate) fn lines(explanation: &Explanation, all: bool, paint: Paint) -> Vec<String> {
     let totals = explanation.totals;
     let runs = totals.again + totals.new;
+    let at_work = match totals.adopted {
+        0 => String::new(),
+        agents => format!("{} at work go on, ", number(agents)),
+    };
     let mut lines = vec![format!(
-        "{} from generation {}: {} reused, {} again, {} new, {} not asked for any more",
+        "{} from generation {}: {} reused, {}{} again, {} new, {} not asked for any more",
         paint.bold(&explanation.run_id.to_string()),
         explanation.generation,
         number(totals.reused),
+        at_work,
         number(totals.again),
         number(totals.new),
         number(totals.dropped)
@@ -97,7 +102,7 @@ fn row(call: &Explained, paint: Paint) -> Vec<Cell> {
     vec![
         Cell::new(&call.agent_id),
         Cell::new(fate.name()).painted(move |text| match fate {
-            Fate::Reused => paint.green(text),
+            Fate::Reused | Fate::Adopted => paint.green(text),
             Fate::Again => paint.yellow(text),
             _ => paint.cyan(text),
         }),

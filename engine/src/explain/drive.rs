@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bellwether_actors::orchestrator;
 use bellwether_actors::pool::{End, Kept};
+use bellwether_actors::run::adopt::Hearing;
 use bellwether_actors::run::machine::Machine;
 use bellwether_actors::run::output::{Action, Output, Source};
 use bellwether_actors::run::questions::Asked;
@@ -108,7 +109,9 @@ impl Drive {
         }
         Ok(Self {
             store: Arc::clone(&engine.0.surroundings().store),
-            machine: machine.with_rewind(Some(rewind)),
+            machine: machine
+                .with_rewind(Some(rewind))
+                .with_left(prepared.left(engine)),
             records,
             packed,
             start,
@@ -143,6 +146,7 @@ impl Drive {
             issued: Vec::new(),
             known: Vec::new(),
             reused: HashMap::new(),
+            adopted: HashMap::new(),
             began: vec![None],
             end: None,
         };
@@ -184,6 +188,8 @@ struct Driven {
     )>,
     /// The base's calls that answered, by the call that they answered.
     reused: HashMap<CallNumber, CallNumber>,
+    /// The base's calls whose attempts go on, by the call that gets their end.
+    adopted: HashMap<CallNumber, CallNumber>,
     /// The call whose answer began each turn, by the turn's number.
     began: Vec<Option<CallNumber>>,
     end: Option<Result<(), ScriptError>>,
@@ -193,11 +199,15 @@ impl Driven {
     fn decide(&mut self, decide: impl FnOnce(&mut Machine, Millis, &mut Output)) {
         let mut out = Output::default();
         decide(&mut self.machine, self.now, &mut out);
+        self.machine.disown_rest(self.now, &mut Free, &mut out);
         for entry in out.entries {
             match entry.record {
                 Record::CallScheduled(call) => self.known.push((call.content, call.key)),
                 Record::CallReused(reused) => {
                     self.reused.insert(reused.call, reused.from);
+                }
+                Record::AttemptAdopted(adopted) => {
+                    self.adopted.insert(adopted.call, adopted.from);
                 }
                 _ => {}
             }
@@ -228,6 +238,12 @@ impl Driven {
                 let end = self.now.saturating_add(AGENT_MS);
                 self.events.put(end, Event::Ended(start.token));
             }
+            Action::Adopted(token) => {
+                if let Hearing::Now(token) = self.machine.hear(token) {
+                    let end = self.now.saturating_add(AGENT_MS);
+                    self.events.put(end, Event::Ended(token));
+                }
+            }
             Action::RetryAfter(call, after) => {
                 let at = self.now.saturating_add(after);
                 self.events.put(at, Event::Retry(call));
@@ -238,6 +254,7 @@ impl Driven {
             | Action::Ask(_, Source::InJournal(_), _)
             | Action::ArmDeadline(..)
             | Action::DisarmDeadline(_)
+            | Action::Disowned(_)
             | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
@@ -330,8 +347,7 @@ impl Driven {
                 let end = self.end_of(token)?;
                 let kept = self.kept(token, &end);
                 self.decide(|machine, now, out| {
-                    machine.changed(token, kept, now, out);
-                    machine.ended(token, end, now, &mut Free, out);
+                    machine.attempt_ended(token, end, kept, now, &mut Free, out);
                 });
             }
             Event::Timer(timer) => {
@@ -406,8 +422,9 @@ impl Driven {
     }
 
     fn explain(self, rules: &Rules, notes: Vec<String>, status: Status) -> Explanation {
-        let reused: HashSet<CallNumber> = self.reused.values().copied().collect();
-        let mut counterparts = Counterparts::new(&self.base, &reused);
+        let taken = self.reused.values().chain(self.adopted.values());
+        let taken: HashSet<CallNumber> = taken.copied().collect();
+        let mut counterparts = Counterparts::new(&self.base, &taken);
         let mut calls = Vec::new();
         let mut totals = Totals::default();
         let mut repeats = Vec::new();
@@ -434,6 +451,11 @@ impl Driven {
             };
             if let Some(base) = from.and_then(|from| self.base.call(from)) {
                 explained.output_tokens = base.usage.output_tokens;
+            } else if let Some(from) = self.adopted.get(&call.number).copied() {
+                explained.fate = Fate::Adopted;
+                explained.from = Some(agent_id(from));
+                explained.reason = Some(format!("{} is at work on it and goes on", agent_id(from)));
+                explained.output_tokens = self.assumed.usage.output_tokens;
             } else {
                 let issued = Issued {
                     kind: call.kind,
@@ -553,10 +575,11 @@ fn count(totals: &mut Totals, explained: &Explained) {
             totals.reused += 1;
             totals.output_tokens_saved += explained.output_tokens;
         }
+        Fate::Adopted => totals.adopted += 1,
         Fate::Again => totals.again += 1,
         Fate::New => totals.new += 1,
     }
-    if explained.fate != Fate::Reused {
+    if matches!(explained.fate, Fate::Again | Fate::New) {
         totals.output_tokens_expected += explained.output_tokens;
     }
 }

@@ -62,6 +62,8 @@ pub struct Explained {
 pub enum Fate {
     /// The base answers it.
     Reused,
+    /// An agent is at work on it, and goes on.
+    Adopted,
     /// It runs, as it did in the base or instead of what did.
     Again,
     /// It runs, and the base has nothing like it.
@@ -74,6 +76,7 @@ impl Fate {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reused => "reused",
+            Self::Adopted => "adopted",
             Self::Again => "again",
             Self::New => "new",
         }
@@ -100,6 +103,9 @@ pub struct Dropped {
 pub struct Totals {
     /// Agents whose answer is reused.
     pub reused: u64,
+    /// Agents that are at work and go on.
+    #[serde(default)]
+    pub adopted: u64,
     /// Agents that run again.
     pub again: u64,
     /// Agents that are new.
@@ -108,6 +114,6 @@ pub struct Totals {
     pub dropped: u64,
     /// Output tokens that are not spent again.
     pub output_tokens_saved: u64,
-    /// Output tokens that are to be expected.
+    /// Output tokens that are to be expected of those that run again or are new.
     pub output_tokens_expected: u64,
 }

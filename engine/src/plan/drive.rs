@@ -344,6 +344,8 @@ impl<'a> Driven<'a> {
             | Action::ArmDeadline(..)
             | Action::DisarmDeadline(_)
             | Action::Recall(..)
+            | Action::Adopted(_)
+            | Action::Disowned(_)
             | Action::CancelAgent(_)
             | Action::CancelAgents
             | Action::KillAgents
@@ -364,8 +366,7 @@ impl<'a> Driven<'a> {
                 let (end, kept) = self.end_of(token);
                 self.tally.ended(token.call);
                 self.decide(|machine, now, out| {
-                    machine.changed(token, kept, now, out);
-                    machine.ended(token, end, now, &mut Free, out);
+                    machine.attempt_ended(token, end, kept, now, &mut Free, out);
                 });
             }
             Event::Timer(timer) => {

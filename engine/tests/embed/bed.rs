@@ -81,11 +81,13 @@ impl Scripted {
 
     /// Waits until no agent is at work.
     pub(crate) async fn idle(&self) {
-        self.alive
-            .subscribe()
-            .wait_for(|alive| *alive == 0)
-            .await
-            .unwrap();
+        self.alive_are(0).await;
+    }
+
+    /// Waits until so many agents are at work.
+    pub(crate) async fn alive_are(&self, count: usize) {
+        let mut alive = self.alive.subscribe();
+        alive.wait_for(|alive| *alive == count).await.unwrap();
     }
 
     pub(crate) fn alive(&self) -> usize {

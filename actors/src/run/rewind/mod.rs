@@ -81,6 +81,8 @@ pub struct Rewind {
     live: usize,
     /// Whether a merge that was done may be done again.
     repeats_merges: bool,
+    /// Calls of the base with an attempt at work that no call of this generation has yet.
+    under_way: HashSet<CallNumber>,
 }
 
 /// An answer of the base that a call or timer of this generation gets.
@@ -111,6 +113,17 @@ pub struct Place {
     pub changes: Option<Position>,
     /// The hash of its value.
     pub value: Option<Digest>,
+}
+
+/// What the base has for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// The answer.
+    Answered(Place),
+    /// An attempt that is at work on this call of its own.
+    UnderWay(CallNumber),
+    /// Nothing: the call is to be carried out.
+    Live,
 }
 
 /// What the script gets next.
@@ -186,6 +199,7 @@ impl Rewind {
             occurrences: HashMap::new(),
             live: 0,
             repeats_merges: false,
+            under_way: HashSet::new(),
         }
     }
 
@@ -245,6 +259,11 @@ impl Rewind {
             Record::AttemptStarted(started) => {
                 self.miss(started.call);
             }
+            Record::AttemptAdopted(adopted) => {
+                self.miss(adopted.call);
+                // It was the same call, which only whoever was there could see.
+                self.is_prefix = true;
+            }
             Record::CallSettled(settled) => {
                 self.miss(settled.call);
                 self.settled();
@@ -276,15 +295,24 @@ impl Rewind {
         &self.rules
     }
 
-    /// The script asks for this: where the answer is, if the base has it. Calls come in their order.
+    /// The script asks for this: what the base has for it. Calls come in their order.
     pub fn issue(
         &mut self,
         call: CallNumber,
         kind: CallKind,
         content: Digest,
         key: Digest,
-    ) -> Option<Place> {
-        let place = self.find(call, content, key).and_then(|from| {
+    ) -> Issued {
+        let found = self.find(call, content, key);
+        if let Some(from) = found
+            && kind == CallKind::Agent
+            && !self.rules.dirty.contains(&from)
+            && self.under_way.remove(&from)
+        {
+            self.live += 1;
+            return Issued::UnderWay(from);
+        }
+        let place = found.and_then(|from| {
             let base = self.base.call(from)?;
             let answer = base.answer?;
             (base.kind == kind && !self.taken.contains(&from) && self.rules.allow(from, base))
@@ -296,20 +324,24 @@ impl Rewind {
                     value: answer.value,
                 })
         });
-        match place {
-            Some(place) => {
-                self.take(place.from);
-                self.places.insert(call, place.answer);
-                let hit = Hit::Call {
-                    call,
-                    from: place.from,
-                    recalled: None,
-                };
-                self.hits.insert(place.answer, hit);
-            }
-            None => self.live += 1,
-        }
-        place
+        let Some(place) = place else {
+            self.live += 1;
+            return Issued::Live;
+        };
+        self.take(place.from);
+        self.places.insert(call, place.answer);
+        let hit = Hit::Call {
+            call,
+            from: place.from,
+            recalled: None,
+        };
+        self.hits.insert(place.answer, hit);
+        Issued::Answered(place)
+    }
+
+    /// These calls of the base have an attempt at work that goes on.
+    pub fn leave_under_way(&mut self, calls: impl IntoIterator<Item = CallNumber>) {
+        self.under_way = calls.into_iter().collect();
     }
 
     /// The base's call that is the same as this one, by the policy.
@@ -317,10 +349,10 @@ impl Rewind {
         match self.rules.policy {
             Policy::Causal => self.base.by_key(key),
             Policy::Prefix => {
-                let same = self
-                    .base
-                    .call(call)
-                    .is_some_and(|base| base.content == content && self.rules.allow(call, base));
+                let same = self.base.call(call).is_some_and(|base| {
+                    base.content == content
+                        && (self.rules.allow(call, base) || self.under_way.contains(&call))
+                });
                 self.is_prefix &= same;
                 self.is_prefix.then_some(call)
             }

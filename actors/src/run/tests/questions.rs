@@ -275,8 +275,6 @@ fn x03_a_script_that_returns_takes_its_questions_back() {
 impl Run {
     /// Taken up by another engine, from its records.
     fn recovered(self) -> Self {
-        let unused: Arc<dyn AgentBackend> = Arc::new(Unused);
-        let backends = Backends::new(HashMap::from([("dry".to_owned(), unused)]), "dry");
         let caps = Caps {
             concurrency: None,
             agents: 1_000,
@@ -284,15 +282,10 @@ impl Run {
         let state = self.machine.state().clone();
         let given = !state.answers.is_empty();
         let mut run = Self {
-            machine: Machine::new(
-                state,
-                Epoch(2),
-                caps,
-                Keys::new(Arc::new(backends)),
-                BTreeMap::new(),
-            ),
+            machine: machine(state, Epoch(2), caps),
             permits: Free::default(),
             now: self.now,
+            rows: self.rows,
         };
         let came_out = run.decide(|machine, now, permits, out| {
             machine.go_on(Vec::new(), Actor::Engine, Way::Running, now, permits, out);
