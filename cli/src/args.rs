@@ -183,6 +183,14 @@ pub(crate) struct LimitFlags {
     pub(crate) max_items: Option<u32>,
 }
 
+/// Who is told of the run's end.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct NotifyFlag {
+    /// What a shell does when the run has ended or waits for somebody; it gets the run's final object on stdin
+    #[arg(long, value_name = "COMMAND", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) notify: Option<String>,
+}
+
 /// Who does the agents' work.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Agents")]
@@ -286,6 +294,9 @@ pub(crate) struct Run {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
 }
 
 /// `list`

@@ -13,6 +13,7 @@ mod house;
 mod isolation;
 mod journal;
 mod names;
+mod notify;
 mod plan;
 mod processes;
 mod resume;

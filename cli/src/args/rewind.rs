@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{AttachFlags, Common, LimitFlags};
+use super::{AttachFlags, Common, LimitFlags, NotifyFlag};
 
 /// `resume`
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ pub(crate) struct Resume {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
 }
 
 /// How a run is rewound.
@@ -120,6 +123,9 @@ pub(crate) struct Restart {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
 }
 
 /// `fork`
@@ -147,6 +153,9 @@ pub(crate) struct Fork {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
 }
 
 /// `explain`

@@ -11,6 +11,7 @@ use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::Serving;
 use crate::host::daemon::Presence;
+use crate::host::notify::Notifier;
 use crate::model::Outcome;
 use crate::output::progress::Progress;
 use crate::output::{self, Screen, human};
@@ -26,6 +27,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 pub(super) struct Session {
     /// What keeps this process besides its own run.
     pub(super) presence: Arc<Presence>,
+    /// Who tells that runs have ended.
+    pub(super) notifier: Notifier,
     /// The engine.
     pub(super) engine: Engine,
     /// The journal, to read.
@@ -43,11 +46,13 @@ impl Session {
             engine,
             reader,
             serving,
+            notifier,
             ..
         } = self;
         let lock = serving.leave().await;
         engine.shutdown(SHUTDOWN).await;
-        drop((engine, reader));
+        notifier.finish().await;
+        drop((engine, reader, notifier));
         drop(lock);
     }
 

@@ -12,12 +12,13 @@ use super::attach::{self, Session, attach, starting};
 use super::run::open;
 use super::source::{Question, Source, none_there};
 use super::{Place, caller, proposal};
-use crate::args::{AttachFlags, Common};
+use crate::args::{AttachFlags, Common, NotifyFlag};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::host::client::{Client, LineStream, parse, segment};
 use crate::host::daemon;
-use crate::host::order::{Asked, Begun, Done, Order, Verb, Wanted};
+use crate::host::notify::Notify;
+use crate::host::order::{Asked, Begun, Done, Order, Submitted, Verb, Wanted};
 use crate::host::reach::{Reached, reach};
 use crate::model::Outcome;
 use crate::output::progress::Progress;
@@ -43,12 +44,14 @@ pub(super) struct Way<'a> {
     pub(super) purpose: &'a str,
     /// Whether this process does it where nobody else holds the journal; else a host is begun.
     pub(super) foreground: bool,
+    /// What a shell is to do when the run has ended or waits.
+    pub(super) notify: Option<&'a str>,
 }
 
 /// Who carries out.
 pub(super) enum Carrier<'a> {
     /// This process.
-    Here(Box<Session>),
+    Here(Box<Session>, Way<'a>),
     /// The one that holds the journal.
     There(Box<Client>, Way<'a>),
 }
@@ -68,13 +71,24 @@ impl<'a> Way<'a> {
         place: &'a Place,
         purpose: &'a str,
         attach: AttachFlags,
+        notify: &'a NotifyFlag,
     ) -> Self {
         Self {
             journal,
             place,
             purpose,
             foreground: attach.foreground || place.config.foreground(),
+            notify: place.config.notify(notify.notify.as_deref()),
         }
+    }
+
+    /// An order, with what is to be done at its end.
+    fn submit(self, order: Order) -> Submitted {
+        let notify = self.notify.map(|command| Notify {
+            command: command.to_owned(),
+            directory: self.place.directory.clone(),
+        });
+        Submitted { order, notify }
     }
 
     /// Finds who holds the journal, or begins a host that does.
@@ -136,6 +150,7 @@ impl<'a> Carrier<'a> {
             place,
             purpose,
             foreground,
+            ..
         } = way;
         if purpose != "run" && !journal.is_file() {
             return Err(none_there(journal));
@@ -145,9 +160,10 @@ impl<'a> Carrier<'a> {
             return Ok(Self::There(Box::new(client), way));
         }
         Ok(match starting(signals, reach(journal, purpose)).await? {
-            Reached::Free(lock) => Self::Here(Box::new(
-                open(lock, journal, &place.config, purpose, signals).await?,
-            )),
+            Reached::Free(lock) => Self::Here(
+                Box::new(open(lock, journal, &place.config, purpose, signals).await?),
+                way,
+            ),
             Reached::Held(client) => Self::There(Box::new(client), way),
         })
     }
@@ -158,7 +174,7 @@ impl<'a> Carrier<'a> {
     /// When there is none, or it cannot be read.
     pub(super) async fn view(&self, selector: &str) -> Result<RunView> {
         match self {
-            Self::Here(session) => look(&session.reader, selector.to_owned()).await,
+            Self::Here(session, _) => look(&session.reader, selector.to_owned()).await,
             Self::There(client, _) => parse(
                 &client
                     .get(&format!("/v1/runs/{}", segment(selector)))
@@ -173,7 +189,7 @@ impl<'a> Carrier<'a> {
     /// Why it cannot be said.
     pub(super) async fn explain(&self, asked: &Asked) -> Result<bellwether::explain::Explanation> {
         match self {
-            Self::Here(session) => asked.explain(&session.engine).await,
+            Self::Here(session, _) => asked.explain(&session.engine).await,
             Self::There(client, _) => {
                 let asked = serde_json::to_value(asked).map_err(CommandError::bug)?;
                 parse(&client.post("/v1/explain", &asked).await?)
@@ -187,20 +203,22 @@ impl<'a> Carrier<'a> {
     /// Why it cannot be begun. The journal is left then.
     pub(super) async fn carry_out(self, order: Order, signals: &mut Signals) -> Result<Carried> {
         match self {
-            Self::Here(session) => {
-                let begun = starting(signals, Box::pin(order.carry_out(&session.engine))).await;
+            Self::Here(session, way) => {
+                let submitted = way.submit(order);
+                let begun = submitted.carry_out(&session.engine, &session.notifier);
+                let begun = starting(signals, Box::pin(begun)).await;
                 match begun {
                     Ok(handle) => Ok(Carried::Here(session, handle)),
                     Err(error) => session.give_up(error).await,
                 }
             }
-            Self::There(client, way) => submit(*client, way, &order).await,
+            Self::There(client, way) => submit(*client, way, &way.submit(order)).await,
         }
     }
 
     /// Leaves the journal.
     pub(super) async fn leave(self) {
-        if let Self::Here(session) = self {
+        if let Self::Here(session, _) = self {
             session.leave().await;
         }
     }
@@ -217,13 +235,13 @@ impl<'a> Carrier<'a> {
 
 /// Gives an order to a host. One that is just leaving has begun nothing, and a start that was not answered is begun once, by
 /// its id: both are given to who holds the journal next.
-async fn submit(mut client: Client, way: Way<'_>, order: &Order) -> Result<Carried> {
-    let text = serde_json::to_value(order).map_err(CommandError::bug)?;
+async fn submit(mut client: Client, way: Way<'_>, submitted: &Submitted) -> Result<Carried> {
+    let text = serde_json::to_value(submitted).map_err(CommandError::bug)?;
     for _ in 0..TRIES {
         match client.post("/v1/orders", &text).await {
             Ok(begun) => return Ok(Carried::There(Box::new(client), parse(&begun)?)),
             Err(error) => {
-                let is_start = matches!(order, Order::Start { .. });
+                let is_start = matches!(submitted.order, Order::Start { .. });
                 let is_gone = error.exit_code() == ExitCode::Host && is_start;
                 if !error.is_to_be_asked_again() && !is_gone {
                     return Err(error);

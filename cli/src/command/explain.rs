@@ -21,6 +21,7 @@ pub(super) async fn execute(flags: Explain, screen: Screen) -> Result<ExitCode> 
         place: &place,
         purpose: "explain",
         foreground: true,
+        notify: None,
     };
     let carrier = Carrier::reach(way, &mut signals).await?;
     let explained = async {

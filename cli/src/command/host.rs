@@ -199,6 +199,7 @@ async fn restart(flags: &Common, screen: Screen) -> Result<ExitCode> {
             place: &place,
             purpose: "run",
             foreground: false,
+            notify: None,
         };
         let carrier = Carrier::reach(way, &mut signals).await?;
         let view = carrier.view(&run.run_id).await?;

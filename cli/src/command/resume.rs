@@ -27,7 +27,7 @@ pub(super) async fn execute(flags: Resume, screen: Screen) -> Result<ExitCode> {
     }
     let selector = flags.run.as_deref().unwrap_or("last");
     let mut signals = listen()?;
-    let way = Way::of(&journal, &place, "resume", flags.attach);
+    let way = Way::of(&journal, &place, "resume", flags.attach, &flags.notify);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let view = match carrier.view(selector).await {
         Ok(view) => view,

@@ -19,7 +19,7 @@ pub(super) async fn restart(flags: Restart, screen: Screen) -> Result<ExitCode> 
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let way = Way::of(&journal, &place, "restart", flags.attach);
+    let way = Way::of(&journal, &place, "restart", flags.attach, &flags.notify);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;
@@ -62,7 +62,7 @@ pub(super) async fn fork(flags: Fork, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(screen, &flags.common.journal, None, Some(&flags.limits))?;
     let (journal, _) = place.config.journal();
     let mut signals = listen()?;
-    let way = Way::of(&journal, &place, "fork", flags.attach);
+    let way = Way::of(&journal, &place, "fork", flags.attach, &flags.notify);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let prepared = async {
         let view = carrier.view(&flags.run).await?;

@@ -20,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::host::Host;
 use crate::host::daemon::Presence;
 use crate::host::lock::{Claim, Lock};
+use crate::host::notify::Notifier;
 use crate::host::order::Order;
 use crate::output::Screen;
 use crate::output::paint::one_line;
@@ -55,7 +56,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     let journal = prepare(config)?;
 
     let mut signals = listen()?;
-    let way = Way::of(&journal, &place, "run", flags.attach);
+    let way = Way::of(&journal, &place, "run", flags.attach, &flags.notify);
     let carrier = Carrier::reach(way, &mut signals).await?;
     let run = bellwether::new_run_id().map_err(|error| CommandError::host(error.to_string()))?;
     let order = Order::Start {
@@ -180,14 +181,18 @@ pub(super) async fn open(
     let live = engine.clone();
     let reader = Reader::new(store, move |run| live.run(run).is_some());
     let presence = Arc::<Presence>::default();
+    let notifier = Notifier::new(journal, reader.clone(), Arc::clone(&presence));
+    notifier.catch_up().await;
     let serving = host.serve(
         engine.clone(),
         reader.clone(),
         config.stop_grace(),
         Arc::clone(&presence),
+        notifier.clone(),
     );
     Ok(Session {
         presence,
+        notifier,
         engine,
         reader,
         serving,

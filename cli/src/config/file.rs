@@ -159,6 +159,8 @@ struct File {
     max_items: Option<u32>,
     /// How long a run may take before it is stopped, such as `90s`, `2h` or `PT90S`. Default: no limit.
     timeout: Option<String>,
+    /// What a shell does when a run has ended or waits for somebody, such as `notify-send "$BELLWETHER_RUN"`.
+    notify: Option<String>,
     /// Whether a command carries out its run itself, and not a host process that outlives it. Default: false.
     foreground: Option<bool>,
     /// How long agents may take to end when a run is stopped. Default: `10s`.
@@ -299,6 +301,7 @@ mod tests {
             max_agents = 0x10
             budget = 1000000
             nesting = 3
+            notify = "notify-send done"
             foreground = true
             parse_args = false
             max_items = 5

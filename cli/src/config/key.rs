@@ -32,6 +32,8 @@ pub(crate) enum Key {
     MaxItems,
     /// How long a run may take.
     Timeout,
+    /// What to do when a run has ended or waits.
+    Notify,
     /// Whether runs are carried out by the command itself.
     Foreground,
     /// How long agents may take to end when a run is stopped.
@@ -128,6 +130,7 @@ impl Key {
         Self::ParseArgs,
         Self::MaxItems,
         Self::Timeout,
+        Self::Notify,
         Self::Foreground,
         Self::StopGrace,
         Self::ScriptSourceBytes,
@@ -160,6 +163,7 @@ impl Key {
             Self::ParseArgs => "parse_args",
             Self::MaxItems => "max_items",
             Self::Timeout => "timeout",
+            Self::Notify => "notify",
             Self::Foreground => "foreground",
             Self::StopGrace => "stop_grace",
             Self::ScriptSourceBytes => "script_source_bytes",
@@ -224,7 +228,7 @@ impl Key {
             Self::Backend | Self::WorktreeBase => Kind::Text,
             Self::WorktreeUncommitted => Kind::Choice(UNCOMMITTED),
             Self::WorktreeLink | Self::WorktreeCopy | Self::WorktreeSetupInputs => Kind::Paths,
-            Self::WorktreeSetup => Kind::Line,
+            Self::WorktreeSetup | Self::Notify => Kind::Line,
             Self::PermissionsMerge | Self::ParseArgs | Self::Foreground => Kind::Flag,
             Self::Nesting => Kind::Count { min: 1, max: 5 },
             Self::WorktreeDiskLimit => Kind::Count {

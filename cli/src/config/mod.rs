@@ -292,6 +292,17 @@ impl Config {
         matches!(self.set(Key::ParseArgs), Some(Value::Flag(false)))
     }
 
+    /// What a shell is to do when a run has ended or waits: as the flag says, if there is one and the administrator lets it.
+    pub(crate) fn notify<'a>(&'a self, flag: Option<&'a str>) -> Option<&'a str> {
+        let setting = self.get(Key::Notify);
+        let is_managed =
+            setting.is_some_and(|setting| matches!(setting.source, Source::Managed(_)));
+        match setting.and_then(|setting| setting.value.as_ref()) {
+            Some(Value::Text(command)) if is_managed || flag.is_none() => Some(command),
+            _ => flag,
+        }
+    }
+
     /// Whether the command carries out its run itself.
     pub(crate) fn foreground(&self) -> bool {
         matches!(self.set(Key::Foreground), Some(Value::Flag(true)))
@@ -421,6 +432,7 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 | Key::AgentCommand
                 | Key::Budget
                 | Key::Timeout
+                | Key::Notify
                 | Key::WorktreeBase
                 | Key::WorktreeLink
                 | Key::WorktreeCopy

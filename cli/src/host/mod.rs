@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod lock;
+pub(crate) mod notify;
 pub(crate) mod order;
 pub(crate) mod reach;
 pub(crate) mod server;
@@ -24,6 +25,7 @@ use crate::error::{CommandError, Result};
 use crate::read::Reader;
 use daemon::Presence;
 use lock::{Claim, Lock};
+use notify::Notifier;
 
 /// How long answers that are on their way may take when the host leaves.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -72,6 +74,7 @@ impl Host {
         reader: Reader,
         grace: Duration,
         presence: Arc<Presence>,
+        notifier: Notifier,
     ) -> Serving {
         let Self {
             lock,
@@ -86,6 +89,7 @@ impl Host {
             claim,
             grace,
             presence,
+            notifier,
         });
         let task = tokio::spawn(async move {
             let left = async {

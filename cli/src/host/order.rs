@@ -9,6 +9,7 @@ use bellwether::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::notify::{Notifier, Notify};
 use crate::error::{CommandError, Result};
 
 /// Something to begin. Each is asked for with the run's id, so that asking twice begins one.
@@ -51,6 +52,51 @@ pub(crate) enum Order {
     },
 }
 
+/// Something to begin, and whom to tell of its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Submitted {
+    /// What.
+    #[serde(flatten)]
+    pub(crate) order: Order,
+    /// What to do when it has ended, or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notify: Option<Notify>,
+}
+
+impl Submitted {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// Why it cannot be begun; nothing has changed then.
+    pub(crate) async fn carry_out(self, engine: &Engine, notifier: &Notifier) -> Result<RunHandle> {
+        let Self { order, notify } = self;
+        // Before it begins, so that a crash in between loses no end; a fork's id is known only then.
+        let run = order.run().map(str::to_owned);
+        let is_new = matches!(order, Order::Start { .. });
+        let notify = match (&run, notify) {
+            (Some(run), Some(notify)) => {
+                notifier.entrust(run, notify)?;
+                None
+            }
+            (_, notify) => notify,
+        };
+        let begun = order.carry_out(engine).await;
+        match (&begun, notify) {
+            (Ok(handle), Some(notify)) => notifier.entrust(&handle.id().to_string(), notify)?,
+            (Err(_), _) if is_new => {
+                if let Some(run) = &run {
+                    notifier.withdraw(run);
+                }
+            }
+            _ => {}
+        }
+        let handle = begun?;
+        notifier.watch(handle.clone()).await;
+        Ok(handle)
+    }
+}
+
 /// What is asked of a rewind before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +120,16 @@ pub(crate) struct Begun {
 }
 
 impl Order {
+    /// The run that it begins, when that is known before.
+    fn run(&self) -> Option<&str> {
+        match self {
+            Self::Start { run, .. } | Self::Resume { run, .. } | Self::Rewind { run, .. } => {
+                Some(run)
+            }
+            Self::Fork { .. } => None,
+        }
+    }
+
     /// Begins it.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ use super::answer::Given;
 use super::client::{ErrorBody, HostInfo, LiveRun};
 use super::daemon::{Busy, Presence};
 use super::lock::Claim;
-use super::order::{Asked, Begun, Done, Order, Wanted};
+use super::notify::Notifier;
+use super::order::{Asked, Begun, Done, Submitted, Wanted};
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
 use crate::read::Reader;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) grace: Duration,
     /// What keeps this process.
     pub(crate) presence: Arc<Presence>,
+    /// Who tells that runs have ended.
+    pub(crate) notifier: Notifier,
 }
 
 type Answer = std::result::Result<Response, Refusal>;
@@ -231,9 +234,11 @@ async fn export(
 }
 
 /// Begins something; answers when it is durable.
-async fn order(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> Answer {
+async fn order(State(shared): State<Arc<Shared>>, Json(submitted): Json<Submitted>) -> Answer {
     let _busy = enter(&shared)?;
-    let handle = order.carry_out(&shared.engine).await?;
+    let handle = submitted
+        .carry_out(&shared.engine, &shared.notifier)
+        .await?;
     let (watched, presence) = (handle.clone(), Arc::clone(&shared.presence));
     tokio::spawn(async move {
         watched.wait().await;
