@@ -1,0 +1,333 @@
+//! A soak: rounds of mixed runs in one engine, several at once, and after each round a look at what the process uses. What
+//! grows from round to round is a leak.
+//!
+//! **Memory** is what the program has allocated and not given back, which the program's allocator counts: what the allocator
+//! itself keeps for later is no growth. The memory that the kernel counts is told beside it, for this process and for the
+//! scripts'.
+//!
+//! **The slope** is a line through the means of ten parts of the last half, and its error is what those means are off the
+//! line. A soak fails when it is sure to be above one percent an hour: when the slope less its error still is.
+
+mod scripts;
+mod slope;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use bellwether::{
+    AgentBackend, AttemptContext, CallNumber, Ended, Engine, FailureKind, Generation,
+    ResumeOptions, RewindOptions, RunHandle, Script, StartOptions, Status, Task,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, try_join_all};
+use tempfile::TempDir;
+
+pub use self::slope::Slope;
+use crate::bench::measure::{Usage, mb};
+use crate::program::programs;
+
+/// Above so much an hour something grows.
+const PERCENT_AN_HOUR_MAX: f64 = 1.0;
+/// Runs of each kind in a round.
+const EACH: usize = 2;
+/// A round begins so long after the one before, so that the journal grows as fast on every machine.
+const ROUND: Duration = Duration::from_millis(500);
+/// Rounds before anything is compared: what is made once is there then.
+const WARM_UP_ROUNDS: usize = 3;
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a soak is run with.
+#[derive(Clone, Copy, Debug)]
+pub struct Soak {
+    /// How long.
+    pub length: Duration,
+    /// What the program has allocated and not given back, in bytes.
+    pub allocated: fn() -> u64,
+}
+
+/// What one look showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Since the beginning.
+    pub at: Duration,
+    /// What the kernel counts.
+    pub usage: Usage,
+    /// What the program has allocated and not given back, in bytes.
+    pub allocated_bytes: u64,
+}
+
+/// A figure over the last half of a soak.
+#[derive(Clone, Copy, Debug)]
+pub struct Trend {
+    /// What it is.
+    pub name: &'static str,
+    /// Whether the soak fails when it grows.
+    pub counts: bool,
+    /// How it changes.
+    pub slope: Slope,
+}
+
+/// What a soak showed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Rounds of runs.
+    pub rounds: usize,
+    /// Runs that ended as they were to.
+    pub runs: usize,
+    /// How each figure changed.
+    pub trends: Vec<Trend>,
+    /// Before the engine, and after its end.
+    pub before: Sample,
+    /// After the engine's end.
+    pub after: Sample,
+}
+
+impl Outcome {
+    /// Fails when something grows, or when the engine's end did not give everything back.
+    ///
+    /// # Errors
+    /// Names what grows, or what was not given back.
+    pub fn judge(&self) -> anyhow::Result<()> {
+        for Trend {
+            name,
+            counts,
+            slope,
+        } in &self.trends
+        {
+            let grows = *counts && slope.surely_above(PERCENT_AN_HOUR_MAX);
+            ensure!(!grows, "{name} grows: {slope}");
+        }
+        let kept = |usage: &Usage| (usage.descriptors, usage.threads, usage.children);
+        let (before, after) = (&self.before.usage, &self.after.usage);
+        ensure!(
+            kept(before) == kept(after),
+            "the engine's end has left something: {after:?} after {before:?}"
+        );
+        Ok(())
+    }
+}
+
+impl Soak {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When a run does not end as it is to, or the kernel does not tell.
+    pub fn run(self) -> anyhow::Result<Outcome> {
+        programs()?;
+        let start = Instant::now();
+        let before = self.look(start)?;
+        let runtime = crate::bench::scenarios::runtime()?;
+        let (samples, rounds, runs) = runtime.block_on(self.rounds(start))?;
+        drop(runtime);
+        let after = self.look(start)?;
+        Ok(Outcome {
+            rounds,
+            runs,
+            trends: trends(&samples),
+            before,
+            after,
+        })
+    }
+
+    async fn rounds(self, start: Instant) -> anyhow::Result<(Vec<Sample>, usize, usize)> {
+        let bed = Bed::new().await?;
+        let (mut samples, mut rounds, mut runs) = (Vec::new(), 0, 0);
+        while rounds < WARM_UP_ROUNDS || start.elapsed() < self.length {
+            let began = Instant::now();
+            runs += bed
+                .round()
+                .await
+                .with_context(|| format!("round {rounds}"))?;
+            rounds += 1;
+            if rounds > WARM_UP_ROUNDS {
+                samples.push(self.look(start)?);
+            }
+            tokio::time::sleep_until((began + ROUND).into()).await;
+        }
+        bed.engine.shutdown(GRACE).await;
+        Ok((samples, rounds, runs))
+    }
+
+    fn look(self, start: Instant) -> anyhow::Result<Sample> {
+        Ok(Sample {
+            at: start.elapsed(),
+            usage: Usage::now()?,
+            allocated_bytes: (self.allocated)(),
+        })
+    }
+}
+
+fn trends(samples: &[Sample]) -> Vec<Trend> {
+    let half = &samples[samples.len() / 2..];
+    let trend = |name, counts, of: fn(&Sample) -> f64| Trend {
+        name,
+        counts,
+        slope: Slope::through(
+            half.iter()
+                .map(|sample| (sample.at.as_secs_f64(), of(sample))),
+        ),
+    };
+    vec![
+        trend("MiB allocated", true, |sample| mb(sample.allocated_bytes)),
+        trend("descriptors", true, |sample| {
+            sample.usage.descriptors as f64
+        }),
+        trend("threads", true, |sample| sample.usage.threads as f64),
+        trend("MiB resident", false, |sample| {
+            mb(sample.usage.resident_bytes)
+        }),
+        trend("MiB resident, scripts", true, |sample| {
+            mb(sample.usage.children_bytes)
+        }),
+    ]
+}
+
+/// The engine, over a journal in a folder of its own.
+struct Bed {
+    engine: Engine,
+    folder: TempDir,
+    agent: String,
+}
+
+impl Bed {
+    async fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("leaf.js"), scripts::LEAF)?;
+        let engine = Engine::builder()
+            .journal(folder.path().join("journal.redb"))
+            .backend("soak", Arc::new(Worker))
+            .build()
+            .await?;
+        Ok(Self {
+            engine,
+            folder,
+            agent: programs()?.join("fake_agent").display().to_string(),
+        })
+    }
+
+    /// Some runs of each kind at once; gives how many.
+    async fn round(&self) -> anyhow::Result<usize> {
+        let mut all: Vec<BoxFuture<'_, anyhow::Result<()>>> = Vec::new();
+        for _ in 0..EACH {
+            for source in [
+                scripts::FANOUT,
+                scripts::PIPELINE,
+                scripts::TIMERS,
+                scripts::PARENT,
+            ] {
+                all.push(self.plain(source).boxed());
+            }
+            all.push(self.programs().boxed());
+            all.push(self.failing().boxed());
+            all.push(self.asking().boxed());
+            all.push(self.steered().boxed());
+        }
+        Ok(try_join_all(all).await?.len())
+    }
+
+    fn options(&self) -> StartOptions {
+        StartOptions::new()
+            .backend("soak")
+            .working_directory(self.folder.path())
+    }
+
+    async fn start(&self, source: &str, options: StartOptions) -> anyhow::Result<RunHandle> {
+        let mut script = Script::text(source);
+        script.path = Some(self.folder.path().join("flow.js"));
+        Ok(self.engine.start(script, options).await?)
+    }
+
+    async fn plain(&self, source: &str) -> anyhow::Result<()> {
+        let run = self.start(source, self.options()).await?;
+        ends(&run, Status::Completed).await
+    }
+
+    /// Agents that are processes.
+    async fn programs(&self) -> anyhow::Result<()> {
+        let mut options = self.options();
+        options.backend = None;
+        let options = options.agent_command([self.agent.as_str()], bellwether::AgentInput::Task);
+        let run = self.start(scripts::PROGRAMS, options).await?;
+        ends(&run, Status::Completed).await
+    }
+
+    /// Agents fail, and a rewind makes it good.
+    async fn failing(&self) -> anyhow::Result<()> {
+        let run = self.start(scripts::FAILING, self.options()).await?;
+        ends(&run, Status::Degraded).await?;
+        let again = self.engine.rewind(run.id(), RewindOptions::new()).await?;
+        ends(&again, Status::Completed).await
+    }
+
+    /// A person answers.
+    async fn asking(&self) -> anyhow::Result<()> {
+        let run = self
+            .start(scripts::ASKING, self.options().watched())
+            .await?;
+        let mut events = run.events();
+        while run.status() != Status::Waiting {
+            // Being behind is no matter: the status is looked at.
+            if events.next().await.is_none() {
+                break;
+            }
+        }
+        for question in run.questions().await? {
+            let number = question.id.trim_start_matches("a-").parse()?;
+            let answer = serde_json::json!("yes");
+            run.answer(CallNumber(number), &answer, "the soak").await?;
+        }
+        ends(&run, Status::Completed).await
+    }
+
+    /// Paused, resumed, stopped, and taken up again.
+    async fn steered(&self) -> anyhow::Result<()> {
+        let run = self.start(scripts::STEERED, self.options()).await?;
+        run.pause("the soak").await?;
+        run.resume("the soak").await?;
+        run.stop(GRACE, "the soak").await?;
+        ends(&run, Status::Stopped).await?;
+        let run = self.engine.resume(run.id(), ResumeOptions::new()).await?;
+        ends(&run, Status::Completed).await
+    }
+}
+
+async fn ends(run: &RunHandle, wanted: Status) -> anyhow::Result<()> {
+    let status = run.wait().await;
+    ensure!(
+        status == wanted,
+        "run {} is {status:?}: {:?}",
+        run.id(),
+        run.reason()
+    );
+    Ok(())
+}
+
+/// Does what a prompt's first word says.
+struct Worker;
+
+impl AgentBackend for Worker {
+    fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
+        let answer = Ended::completed(format!("\"{}\"", task.prompt));
+        async move {
+            match task.prompt.split(' ').next() {
+                // In the next generation it is well.
+                Some("fails") if task.token.generation == Generation(1) => {
+                    Ended::failed(FailureKind::Other, "not yet")
+                }
+                // Until it is told to end; the next attempt answers.
+                Some("holds") if task.previous_attempts.is_empty() => {
+                    context.cancelled.cancelled().await;
+                    Ended::cancelled()
+                }
+                Some("slow") => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    answer
+                }
+                _ => answer,
+            }
+        }
+        .boxed()
+    }
+}
