@@ -17,15 +17,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bellwether::{
-    AgentBackend, AttemptContext, CallNumber, Ended, Engine, FailureKind, Generation,
-    ResumeOptions, RewindOptions, RunHandle, Script, StartOptions, Status, Task,
+    AgentBackend, Attempt, AttemptContext, CallNumber, Ended, Engine, Event, FailureKind,
+    Generation, ResumeOptions, RewindOptions, RunHandle, Script, StartOptions, Status, Task,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};
 use tempfile::TempDir;
 
 pub use self::slope::Slope;
+use crate::GUARD;
 use crate::bench::measure::{Usage, mb};
+use crate::bench::scenarios::runtime;
 use crate::program::programs;
 
 /// Above so much an hour something grows.
@@ -36,6 +38,8 @@ const EACH: usize = 2;
 const ROUND: Duration = Duration::from_millis(500);
 /// Rounds before anything is compared: what is made once is there then.
 const WARM_UP_ROUNDS: usize = 3;
+/// Agents of a run at once.
+const CONCURRENCY: u32 = 8;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What a soak is run with.
@@ -116,11 +120,15 @@ impl Soak {
     /// When a run does not end as it is to, or the kernel does not tell.
     pub fn run(self) -> anyhow::Result<Outcome> {
         programs()?;
+        // What a process makes once is there after the first engine: tokio's pipe for signals, for one.
+        let first = Self {
+            length: Duration::ZERO,
+            ..self
+        };
+        first.engine(Instant::now())?;
         let start = Instant::now();
         let before = self.look(start)?;
-        let runtime = crate::bench::scenarios::runtime()?;
-        let (samples, rounds, runs) = runtime.block_on(self.rounds(start))?;
-        drop(runtime);
+        let (samples, rounds, runs) = self.engine(start)?;
         let after = self.look(start)?;
         Ok(Outcome {
             rounds,
@@ -129,6 +137,11 @@ impl Soak {
             before,
             after,
         })
+    }
+
+    /// An engine's life, with the runtime that it has.
+    fn engine(self, start: Instant) -> anyhow::Result<(Vec<Sample>, usize, usize)> {
+        runtime()?.block_on(self.rounds(start))
     }
 
     async fn rounds(self, start: Instant) -> anyhow::Result<(Vec<Sample>, usize, usize)> {
@@ -209,26 +222,30 @@ impl Bed {
 
     /// Some runs of each kind at once; gives how many.
     async fn round(&self) -> anyhow::Result<usize> {
-        let mut all: Vec<BoxFuture<'_, anyhow::Result<()>>> = Vec::new();
+        let mut all: Vec<(&str, BoxFuture<'_, anyhow::Result<()>>)> = Vec::new();
         for _ in 0..EACH {
-            for source in [
-                scripts::FANOUT,
-                scripts::PIPELINE,
-                scripts::TIMERS,
-                scripts::PARENT,
-            ] {
-                all.push(self.plain(source).boxed());
-            }
-            all.push(self.programs().boxed());
-            all.push(self.failing().boxed());
-            all.push(self.asking().boxed());
-            all.push(self.steered().boxed());
+            all.extend([
+                ("fan-out", self.plain(scripts::FANOUT).boxed()),
+                ("pipeline", self.plain(scripts::PIPELINE).boxed()),
+                ("timers", self.plain(scripts::TIMERS).boxed()),
+                ("child workflows", self.plain(scripts::PARENT).boxed()),
+                ("programs", self.programs().boxed()),
+                ("failing agents", self.failing().boxed()),
+                ("questions", self.asking().boxed()),
+                ("pause and stop", self.steered().boxed()),
+            ]);
         }
-        Ok(try_join_all(all).await?.len())
+        let guarded = all.into_iter().map(|(kind, run)| async move {
+            let ended = tokio::time::timeout(GUARD, run).await;
+            ended.context("it does not end").flatten().context(kind)
+        });
+        Ok(try_join_all(guarded).await?.len())
     }
 
     fn options(&self) -> StartOptions {
-        StartOptions::new()
+        // By itself a run has as many agents at once as the machine has cores.
+        let options = StartOptions::new().concurrency(CONCURRENCY);
+        options
             .backend("soak")
             .working_directory(self.folder.path())
     }
@@ -283,7 +300,20 @@ impl Bed {
 
     /// Paused, resumed, stopped, and taken up again.
     async fn steered(&self) -> anyhow::Result<()> {
-        let run = self.start(scripts::STEERED, self.options()).await?;
+        let run = self
+            .start(scripts::STEERED, self.options().watched())
+            .await?;
+        let mut events = run.events();
+        // Held is whoever works when it is stopped; one that began later would hold for ever.
+        let mut started = 0;
+        while started < scripts::STEERED_AGENTS {
+            let event = events
+                .next()
+                .await
+                .context("it ended before it was stopped")?;
+            started += usize::from(matches!(event, Ok(Event::AgentStarted { .. })));
+        }
+        drop(events);
         run.pause("the soak").await?;
         run.resume("the soak").await?;
         run.stop(GRACE, "the soak").await?;
@@ -317,7 +347,7 @@ impl AgentBackend for Worker {
                     Ended::failed(FailureKind::Other, "not yet")
                 }
                 // Until it is told to end; the next attempt answers.
-                Some("holds") if task.previous_attempts.is_empty() => {
+                Some("holds") if task.token.attempt == Attempt(1) => {
                     context.cancelled.cancelled().await;
                     Ended::cancelled()
                 }

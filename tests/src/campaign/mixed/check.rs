@@ -261,27 +261,25 @@ fn repository(project: &Project, kept: &BTreeSet<String>) -> anyhow::Result<usiz
             registered.insert(path.to_owned());
         }
     }
-    // The checkout itself is the first.
-    let worktrees = registered.len() - 1;
-    ensure!(
-        worktrees <= ISOLATED + 1,
-        "{worktrees} worktrees for {ISOLATED} agents at once: {list:#?}"
-    );
-    let ended = project.path(JOURNAL).with_extension("worktrees");
-    let mut folders = BTreeSet::new();
-    for entry in fs::read_dir(ended)? {
-        folders.insert(entry?.path().display().to_string());
+    let pool = fs::read_dir(project.path(JOURNAL).with_extension("worktrees"))?;
+    let pool = pool.last().context("no pool of worktrees")??.path();
+    let mut folders = BTreeSet::from([project.folder().display().to_string()]);
+    for entry in fs::read_dir(pool)? {
+        let path = entry?.path();
+        if path.join(".git").exists() {
+            folders.insert(path.display().to_string());
+        }
     }
-    let unregistered: Vec<&String> = folders.difference(&registered).collect();
-    let hidden = |path: &&&String| {
-        !path
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.starts_with('.'))
-    };
     ensure!(
-        unregistered.iter().filter(hidden).count() == 0,
-        "folders in the pool that are no worktrees: {unregistered:#?}"
+        folders == registered,
+        "worktrees are {registered:#?}, and folders {folders:#?}"
+    );
+    // The checkout itself is one of them.
+    let worktrees = registered.len() - 1;
+    // One that a killed agent leaves waits for the next attempt of its call, which has another.
+    ensure!(
+        worktrees <= 2 * ISOLATED,
+        "{worktrees} worktrees for {ISOLATED} agents at once: {list:#?}"
     );
     Ok(worktrees)
 }

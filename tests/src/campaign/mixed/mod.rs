@@ -144,11 +144,11 @@ impl Site {
 
     fn go(&mut self) -> anyhow::Result<()> {
         while self.outcome.kills() < self.campaign.kills {
+            self.gate.admit(self.random.below(PASSES_MAX) as usize)?;
+            self.tend()?;
             if self.runs.values().all(|run| run.done) {
                 self.begin_all()?;
             }
-            self.gate.admit(self.random.below(PASSES_MAX) as usize)?;
-            self.tend()?;
             let between = self.random.below(2) == 0;
             if between {
                 // While commands look for a host, begin one, or are answered.
@@ -306,14 +306,14 @@ impl Site {
         let agents: Vec<&Process> = there.iter().filter(|process| is_agent(process)).collect();
         let mut host_died = false;
         match kind {
-            0..3 if !agents.is_empty() => {
+            0..5 if !agents.is_empty() => {
                 for _ in 0..count.min(agents.len()) {
                     let one = self.random.below(agents.len() as u64) as usize;
                     agents[one].kill();
                     self.outcome.agents += 1;
                 }
             }
-            3 if !self.pending.is_empty() => {
+            5 if !self.pending.is_empty() => {
                 let one = self.random.below(self.pending.len() as u64) as usize;
                 let pending = &self.pending[one];
                 // Of a run whose beginning nobody is told, nobody could say later what it was.

@@ -65,3 +65,6 @@ pub(super) const STEERED: &str = script!(
     "await agent('does it')
     return parallel([1, 2, 3].map(i => () => agent('holds ' + i)))"
 );
+
+/// So many agents have begun when it is steered.
+pub(super) const STEERED_AGENTS: usize = 4;
