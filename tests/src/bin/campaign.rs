@@ -106,12 +106,13 @@ fn kill_mixed(kills: usize, seed: u64) -> anyhow::Result<()> {
     println!("runs of all kinds, {kills} kills at random moments, seed {seed}");
     let outcome = Mixed { kills, seed }.run()?;
     println!(
-        "killed {} hosts, {} agents and {} commands: {} runs completed as undisturbed, with {} rewinds, {} attempts ({} cut off) \
+        "killed {} hosts, {} agents and {} commands ({} commands could begin nothing): {} runs completed as undisturbed, with {} rewinds, {} attempts ({} cut off) \
          and {} reused answers; every line is there, {} tasks left more than one, no attempt did; no completed agent ran again; \
          no process and no branch is left over, and {} worktrees wait for the next",
         outcome.hosts,
         outcome.agents,
         outcome.commands,
+        outcome.refused,
         outcome.runs,
         outcome.rewinds,
         outcome.attempts,

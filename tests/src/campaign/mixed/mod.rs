@@ -51,6 +51,8 @@ pub struct Outcome {
     pub commands: usize,
     /// Runs that were begun, all of which completed.
     pub runs: usize,
+    /// Commands that could begin no run, since the host that they had begun was killed at once.
+    pub refused: usize,
     /// Generations beyond the first, over all runs.
     pub rewinds: usize,
     /// Attempts over all agents.
@@ -120,6 +122,8 @@ struct Site {
     gate: Fifo,
     random: Random,
     runs: BTreeMap<RunId, Begun>,
+    /// Kinds of which a run is to be begun.
+    not_begun: Vec<&'static Kind>,
     pending: Vec<Pending>,
     outcome: Outcome,
 }
@@ -137,6 +141,7 @@ impl Site {
             gate,
             random: Random::new(campaign.seed),
             runs: BTreeMap::new(),
+            not_begun: Vec::new(),
             pending: Vec::new(),
             outcome: Outcome::default(),
         })
@@ -146,9 +151,10 @@ impl Site {
         while self.outcome.kills() < self.campaign.kills {
             self.gate.admit(self.random.below(PASSES_MAX) as usize)?;
             self.tend()?;
-            if self.runs.values().all(|run| run.done) {
-                self.begin_all()?;
+            if self.runs.values().all(|run| run.done) && self.not_begun.is_empty() {
+                self.not_begun.extend(KINDS);
             }
+            self.begin_runs()?;
             let between = self.random.below(2) == 0;
             if between {
                 // While commands look for a host, begin one, or are answered.
@@ -166,7 +172,7 @@ impl Site {
             }
         }
         let mut rounds = 0;
-        while !self.runs.values().all(|run| run.done) {
+        while !self.runs.values().all(|run| run.done) || !self.not_begun.is_empty() {
             rounds += 1;
             ensure!(
                 rounds < CALM_ROUNDS_MAX,
@@ -175,6 +181,7 @@ impl Site {
             );
             self.gate.admit(PASSES_CALM)?;
             self.tend()?;
+            self.begin_runs()?;
             self.finish_commands()?;
             moment(Duration::from_millis(50));
         }
@@ -189,10 +196,10 @@ impl Site {
         moment(Duration::from_millis(self.random.below(MOMENT_MS_MAX)));
     }
 
-    /// Begins a run of each kind.
-    fn begin_all(&mut self) -> anyhow::Result<()> {
+    /// Begins the runs that are due.
+    fn begin_runs(&mut self) -> anyhow::Result<()> {
         let agent = self.project.agent_command()?;
-        for kind in KINDS {
+        for kind in std::mem::take(&mut self.not_begun) {
             let script = format!("{}.js", kind.name);
             let mut words = vec!["run", &script, "--args-file", "args.json"];
             words.extend(["--agent-command", &agent, "--concurrency", CONCURRENCY]);
@@ -270,14 +277,15 @@ impl Site {
         {
             let finished = running.wait(GUARD)?;
             match what {
-                // A start that was not answered is given to the next host, so that none fails for a host's death.
+                // One whose host was killed may fail; then there is no run either, which everybody who asks for the runs sees.
+                What::Begin(kind) if !finished.status.success() => {
+                    ensure!(disturbed, "{finished}");
+                    self.outcome.refused += 1;
+                    self.not_begun.push(kind);
+                }
                 What::Begin(kind) => {
-                    let finished = finished.expect_code(0)?;
-                    let run: RunId = finished
-                        .stdout
-                        .trim()
-                        .parse()
-                        .with_context(|| finished.to_string())?;
+                    let told = finished.stdout.trim().parse();
+                    let run: RunId = told.with_context(|| finished.to_string())?;
                     let begun = Begun {
                         kind,
                         restarted: false,
