@@ -13,7 +13,7 @@
 //! | `plan N` | a plan of N agents in a pipeline of two stages, with its check and its JSON | seconds, of 0.2 ms an agent |
 //! | `turn N` | N agents in sequence, the journal in memory, once with the script in a process of its own and once within | the first, of the second |
 //! | `hostile N` | N agents in sequence, alone and beside a script that computes without end | the 99th percentile of a step beside it, of that alone |
-//! | `beside N` | runs of 10 agents that do nothing, alone and beside a run of N of them | the median to a run's end beside it, of that alone; at most 2 |
+//! | `beside N` | a run of 10 agents that do nothing, alone and beside a run of N of them | the median to its end beside, of that alone; at most 2 |
 //! | `runs N` | N runs of three agents each, all alive at once | MiB over all processes, of 500 |
 //! | `heard N` | `pause` and `stop` of a run with N agents at work | milliseconds until durable, of 50 |
 //! | `read N` | `ps` and `show` of the program, without a host, on a journal of N records in 200 runs | milliseconds of the slower, of 100 |

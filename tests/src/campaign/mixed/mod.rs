@@ -5,7 +5,7 @@ mod check;
 mod kinds;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bellwether::RunId;
@@ -26,6 +26,10 @@ const MOMENT_MS_MAX: u64 = 400;
 const PASSES_MAX: u64 = 12;
 /// So many go through at once when nobody is killed any more.
 const PASSES_CALM: usize = 32;
+/// Of ten kills so many are of agents, one of a command, and the others, and those that find nobody, of the host.
+const AGENTS_OF_TEN: u64 = 5;
+/// An agent that is to be killed is waited for so long: after a kill of the host there is none for a while.
+const AGENT_PATIENCE: Duration = Duration::from_secs(1);
 /// Agents of a run at once.
 const CONCURRENCY: &str = "4";
 /// So often in a row nothing may have changed before the campaign gives up, once nobody is killed any more.
@@ -309,19 +313,26 @@ impl Site {
 
     /// Kills a host, some agents, or a command; says whether it was a host.
     fn kill_somebody(&mut self) -> anyhow::Result<bool> {
-        let there = of_folder(self.project.folder())?;
         let (kind, count) = (self.random.below(10), 1 + self.random.below(3) as usize);
+        let deadline = Instant::now() + AGENT_PATIENCE;
+        let there = loop {
+            let there = of_folder(self.project.folder())?;
+            if kind >= AGENTS_OF_TEN || there.iter().any(is_agent) || Instant::now() > deadline {
+                break there;
+            }
+            moment(Duration::from_millis(5));
+        };
         let agents: Vec<&Process> = there.iter().filter(|process| is_agent(process)).collect();
         let mut host_died = false;
         match kind {
-            0..5 if !agents.is_empty() => {
+            0..AGENTS_OF_TEN if !agents.is_empty() => {
                 for _ in 0..count.min(agents.len()) {
                     let one = self.random.below(agents.len() as u64) as usize;
                     agents[one].kill();
                     self.outcome.agents += 1;
                 }
             }
-            5 if !self.pending.is_empty() => {
+            AGENTS_OF_TEN if !self.pending.is_empty() => {
                 let one = self.random.below(self.pending.len() as u64) as usize;
                 let pending = &self.pending[one];
                 // Of a run whose beginning nobody is told, nobody could say later what it was.
