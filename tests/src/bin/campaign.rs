@@ -2,7 +2,7 @@
 //! `campaign --files N [--kills K] …`                                     a migration, killed while it works and while it lands
 //! `campaign --mixed [--kills K] [--seed S]`                              runs of all kinds, hosts and agents killed
 //! `campaign --race TRIES [--seed S]`                                     commands that begin a host at once
-//! `campaign --soak MINUTES`                                              rounds of mixed runs in one engine: what grows?
+//! `campaign --soak MINUTES [--round MILLISECONDS]`                       rounds of mixed runs in one engine: what grows?
 //!
 //! See `bellwether_tests::campaign`.
 #![expect(clippy::print_stdout, reason = "a check for a terminal")]
@@ -23,6 +23,9 @@ use cap::Cap;
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
+/// How often a round of a soak begins.
+const ROUND: Duration = Duration::from_millis(500);
+
 /// Commands that begin a host at once, at most.
 const RIVALS: usize = 4;
 
@@ -30,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     bellwether::child_main();
     let mut words = std::env::args().skip(1);
     let (mut files, mut kills, mut tries, mut minutes) = (None, None, None, None::<f64>);
-    let mut mixed = false;
+    let (mut mixed, mut round) = (false, ROUND);
     let mut campaign = Campaign {
         agents: 10_000,
         kills: 20,
@@ -53,10 +56,11 @@ fn main() -> anyhow::Result<()> {
             "--kills" => kills = Some(value()?.parse()?),
             "--race" => tries = Some(value()?.parse()?),
             "--soak" => minutes = Some(value()?.parse()?),
+            "--round" => round = Duration::from_millis(value()?.parse()?),
             "--seed" => campaign.seed = value()?.parse()?,
             "--concurrency" => campaign.concurrency = value()?.parse()?,
             other => bail!(
-                "no option {other}: --hosts, --mixed, --agents, --files, --kills, --race, --soak, --seed, --concurrency"
+                "no option {other}: --hosts, --mixed, --agents, --files, --kills, --race, --soak, --round, --seed, --concurrency"
             ),
         }
     }
@@ -76,7 +80,7 @@ fn main() -> anyhow::Result<()> {
         return race(tries, seed);
     }
     if let Some(minutes) = minutes {
-        return soak(Duration::try_from_secs_f64(minutes * 60.0)?);
+        return soak(Duration::try_from_secs_f64(minutes * 60.0)?, round);
     }
     campaign.kills = kills.unwrap_or(campaign.kills);
     if mixed {
@@ -140,16 +144,30 @@ fn race(tries: usize, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn soak(length: Duration) -> anyhow::Result<()> {
-    println!("rounds of mixed runs for {length:?}");
-    let allocated = || ALLOCATOR.allocated() as u64;
-    let outcome = Soak { length, allocated }.run()?;
+fn soak(length: Duration, round: Duration) -> anyhow::Result<()> {
+    println!("rounds of mixed runs for {length:?}, one every {round:?}");
+    let soak = Soak {
+        length,
+        round,
+        allocated: || ALLOCATOR.allocated() as u64,
+    };
+    let outcome = soak.run()?;
     println!(
         "{} rounds, {} runs; the last half:",
         outcome.rounds, outcome.runs
     );
     for Trend { name, slope, .. } in &outcome.trends {
         println!("  {name}: {slope}");
+    }
+    for sample in &outcome.course {
+        println!(
+            "  after {:.0} s: {:.2} MiB allocated, {:.1} and {:.1} MiB resident, {} threads",
+            sample.at.as_secs_f64(),
+            mb(sample.allocated_bytes),
+            mb(sample.usage.resident_bytes),
+            mb(sample.usage.children_bytes),
+            sample.usage.threads
+        );
     }
     for (when, sample) in [("before", outcome.before), ("after", outcome.after)] {
         let usage = sample.usage;

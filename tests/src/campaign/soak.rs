@@ -34,8 +34,6 @@ use crate::program::programs;
 const PERCENT_AN_HOUR_MAX: f64 = 1.0;
 /// Runs of each kind in a round.
 const EACH: usize = 2;
-/// A round begins so long after the one before, so that the journal grows as fast on every machine.
-const ROUND: Duration = Duration::from_millis(500);
 /// Rounds before anything is compared: what is made once is there then.
 const WARM_UP_ROUNDS: usize = 3;
 /// Agents of a run at once.
@@ -47,6 +45,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Soak {
     /// How long.
     pub length: Duration,
+    /// A round begins so long after the one before, so that the journal grows as fast on every machine; zero is at once.
+    pub round: Duration,
     /// What the program has allocated and not given back, in bytes.
     pub allocated: fn() -> u64,
 }
@@ -82,6 +82,8 @@ pub struct Outcome {
     pub runs: usize,
     /// How each figure changed.
     pub trends: Vec<Trend>,
+    /// The last look of each tenth of the time: what levels off is told from what goes on growing.
+    pub course: Vec<Sample>,
     /// Before the engine, and after its end.
     pub before: Sample,
     /// After the engine's end.
@@ -134,6 +136,7 @@ impl Soak {
             rounds,
             runs,
             trends: trends(&samples),
+            course: course(&samples),
             before,
             after,
         })
@@ -157,7 +160,7 @@ impl Soak {
             if rounds > WARM_UP_ROUNDS {
                 samples.push(self.look(start)?);
             }
-            tokio::time::sleep_until((began + ROUND).into()).await;
+            tokio::time::sleep_until((began + self.round).into()).await;
         }
         bed.engine.shutdown(GRACE).await;
         Ok((samples, rounds, runs))
@@ -170,6 +173,14 @@ impl Soak {
             allocated_bytes: (self.allocated)(),
         })
     }
+}
+
+/// The last look of each tenth of the time.
+fn course(samples: &[Sample]) -> Vec<Sample> {
+    const PARTS: usize = 10;
+    let ends = (1..=PARTS).map(|part| samples.len() * part / PARTS);
+    ends.filter_map(|end| samples.get(end.checked_sub(1)?).copied())
+        .collect()
 }
 
 fn trends(samples: &[Sample]) -> Vec<Trend> {
