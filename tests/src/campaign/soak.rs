@@ -6,7 +6,9 @@
 //! scripts'.
 //!
 //! **The slope** is a line through the means of ten parts of the last half, and its error is what those means are off the
-//! line. A soak fails when it is sure to be above one percent an hour: when the slope less its error still is.
+//! line. A soak fails when it is sure to be above one percent an hour: when the slope less its error still is, and when what it comes
+//! to over the half is more than a step that pools make (of threads, of an allocator): those grow to what was wanted at once, by steps,
+//! and then no more. The course over the whole time is told, too: a leak goes on, a pool levels off.
 
 mod scripts;
 mod slope;
@@ -67,8 +69,8 @@ pub struct Sample {
 pub struct Trend {
     /// What it is.
     pub name: &'static str,
-    /// Whether the soak fails when it grows.
-    pub counts: bool,
+    /// A step that is no growth yet; `None` where the soak does not fail however it grows.
+    pub step: Option<f64>,
     /// How it changes.
     pub slope: Slope,
 }
@@ -96,13 +98,9 @@ impl Outcome {
     /// # Errors
     /// Names what grows, or what was not given back.
     pub fn judge(&self) -> anyhow::Result<()> {
-        for Trend {
-            name,
-            counts,
-            slope,
-        } in &self.trends
-        {
-            let grows = *counts && slope.surely_above(PERCENT_AN_HOUR_MAX);
+        for Trend { name, step, slope } in &self.trends {
+            let beyond = step.is_some_and(|step| slope.grown > step);
+            let grows = beyond && slope.surely_above(PERCENT_AN_HOUR_MAX);
             ensure!(!grows, "{name} grows: {slope}");
         }
         let kept = |usage: &Usage| (usage.descriptors, usage.threads, usage.children);
@@ -185,24 +183,26 @@ fn course(samples: &[Sample]) -> Vec<Sample> {
 
 fn trends(samples: &[Sample]) -> Vec<Trend> {
     let half = &samples[samples.len() / 2..];
-    let trend = |name, counts, of: fn(&Sample) -> f64| Trend {
+    let trend = |name, step, of: fn(&Sample) -> f64| Trend {
         name,
-        counts,
+        step,
         slope: Slope::through(
             half.iter()
                 .map(|sample| (sample.at.as_secs_f64(), of(sample))),
         ),
     };
     vec![
-        trend("MiB allocated", true, |sample| mb(sample.allocated_bytes)),
-        trend("descriptors", true, |sample| {
+        trend("MiB allocated", Some(1.0), |sample| {
+            mb(sample.allocated_bytes)
+        }),
+        trend("descriptors", Some(0.5), |sample| {
             sample.usage.descriptors as f64
         }),
-        trend("threads", true, |sample| sample.usage.threads as f64),
-        trend("MiB resident", false, |sample| {
+        trend("threads", Some(4.0), |sample| sample.usage.threads as f64),
+        trend("MiB resident", None, |sample| {
             mb(sample.usage.resident_bytes)
         }),
-        trend("MiB resident, scripts", true, |sample| {
+        trend("MiB resident, scripts", Some(1.0), |sample| {
             mb(sample.usage.children_bytes)
         }),
     ]

@@ -14,6 +14,8 @@ const SECONDS_PER_HOUR: f64 = 3_600.0;
 pub struct Slope {
     /// Its mean.
     pub mean: f64,
+    /// By how much it changes over the time.
+    pub grown: f64,
     /// By how much of its mean it changes in an hour, in percent.
     pub percent_an_hour: f64,
     /// How far off that may be, in percent an hour.
@@ -29,6 +31,7 @@ impl Slope {
         if figures.len() < PARTS || mean == 0.0 {
             return Self {
                 mean,
+                grown: 0.0,
                 percent_an_hour: 0.0,
                 error: if figures.len() < PARTS {
                     f64::INFINITY
@@ -48,9 +51,11 @@ impl Slope {
             })
             .collect();
         let (slope, error) = line(&points);
+        let seconds = figures[figures.len() - 1].0 - figures[0].0;
         let percent_an_hour = SECONDS_PER_HOUR * 100.0 / mean;
         Self {
             mean,
+            grown: slope * seconds,
             percent_an_hour: slope * percent_an_hour,
             error: ERRORS * error * percent_an_hour.abs(),
         }
@@ -69,10 +74,11 @@ impl fmt::Display for Slope {
             mean,
             percent_an_hour,
             error,
+            grown,
         } = self;
         write!(
             formatter,
-            "{mean:.2} on average, {percent_an_hour:+.2} ± {error:.2} % an hour"
+            "{mean:.2} on average, {grown:+.2} in that time, {percent_an_hour:+.2} ± {error:.2} % an hour"
         )
     }
 }
@@ -126,6 +132,7 @@ mod tests {
     fn what_grows_is_told_from_noise() {
         let exact = slope(3.0, 0.0);
         assert!((exact.percent_an_hour - 3.0).abs() < 0.02, "{exact}");
+        assert!((exact.grown - 50.0 * 0.03 / 6.0).abs() < 0.01, "{exact}");
         assert!(exact.surely_above(1.0) && !exact.surely_above(3.1));
         assert!(!slope(0.0, 0.0).surely_above(0.01));
         // A leak shows through two percent of noise, and noise alone is none.
