@@ -27,7 +27,7 @@ const PASSES_MAX: u64 = 12;
 /// So many go through at once when nobody is killed any more.
 const PASSES_CALM: usize = 32;
 /// Of ten kills so many are of agents, one of a command, and the others, and those that find nobody, of the host.
-const AGENTS_OF_TEN: u64 = 5;
+const AGENTS_OF_TEN: u64 = 4;
 /// An agent that is to be killed is waited for so long: after a kill of the host there is none for a while.
 const AGENT_PATIENCE: Duration = Duration::from_secs(1);
 /// Agents of a run at once.
