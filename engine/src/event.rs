@@ -1,5 +1,7 @@
 //! What a run tells those who watch it.
 
+use std::sync::Arc;
+
 use bellwether_journal::record::{Level, Status, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +118,7 @@ pub enum Event {
 
 /// A run's events, from the moment of asking on.
 #[derive(Debug)]
-pub struct Events(pub(crate) tokio::sync::broadcast::Receiver<Event>);
+pub struct Events(pub(crate) tokio::sync::broadcast::Receiver<Arc<Event>>);
 
 /// The reader was too slow: so many events were dropped for it. The run did not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +133,7 @@ impl Events {
     pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         use tokio::sync::broadcast::error::RecvError;
         match self.0.recv().await {
-            Ok(event) => Some(Ok(event)),
+            Ok(event) => Some(Ok(Arc::unwrap_or_clone(event))),
             Err(RecvError::Lagged(count)) => Some(Err(Lagged(count))),
             Err(RecvError::Closed) => None,
         }

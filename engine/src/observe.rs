@@ -1,6 +1,6 @@
 //! From records to what the watchers of a run are told.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellwether_actors::backend::ProgressEvent;
 use bellwether_actors::observe::{Observer, Report};
@@ -15,19 +15,28 @@ use crate::event::{Event, Events};
 /// A run's watchers.
 pub(crate) struct Watch {
     run: RunId,
-    /// Dropped when the run is done, so that those who read to the end find one.
-    events: Mutex<Option<broadcast::Sender<Event>>>,
+    events: Mutex<Channel>,
     /// Kept from the beginning for the first who asks for events.
     first: Mutex<Option<Events>>,
     report: watch::Sender<Report>,
 }
 
+/// A run's events on their way. A channel has its memory from the beginning, some 50 KiB, so most runs do without: those that
+/// nobody asks for events.
+enum Channel {
+    /// Nobody has asked yet; the channel will keep so many events.
+    Unasked(usize),
+    Open(broadcast::Sender<Arc<Event>>),
+    /// The run is done, and those who read to the end find one.
+    Closed,
+}
+
 impl Watch {
     pub(crate) fn new(run: RunId, status: Status, done: bool, capacity: usize) -> Self {
         let events = if done {
-            None
+            Channel::Closed
         } else {
-            Some(broadcast::Sender::new(capacity.max(1)))
+            Channel::Unasked(capacity.max(1))
         };
         let report = Report {
             status,
@@ -63,11 +72,20 @@ impl Watch {
         {
             return first;
         }
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        Events(match events.as_ref() {
-            Some(sender) => sender.subscribe(),
-            None => broadcast::Sender::new(1).subscribe(),
+        let mut channel = self.channel();
+        Events(match &*channel {
+            Channel::Open(sender) => sender.subscribe(),
+            Channel::Unasked(capacity) => {
+                let (sender, receiver) = broadcast::channel(*capacity);
+                *channel = Channel::Open(sender);
+                receiver
+            }
+            Channel::Closed => broadcast::channel(1).1,
         })
+    }
+
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run has ended so, as its journal says.
@@ -92,24 +110,16 @@ impl Watch {
     }
 
     fn send(&self, event: Event) {
-        if let Some(sender) = self
-            .events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-        {
+        if let Channel::Open(sender) = &*self.channel() {
             // Nobody may be looking any more.
-            let _ = sender.send(event);
+            let _ = sender.send(Arc::new(event));
         }
     }
 }
 
 impl Observer for Watch {
     fn is_watching(&self) -> bool {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events
-            .as_ref()
-            .is_some_and(|sender| sender.receiver_count() > 0)
+        matches!(&*self.channel(), Channel::Open(sender) if sender.receiver_count() > 0)
     }
 
     fn durable(&self, state: &RunState, entries: &[Entry]) {
@@ -144,10 +154,7 @@ impl Observer for Watch {
             news
         });
         if done {
-            self.events
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            *self.channel() = Channel::Closed;
         }
     }
 }

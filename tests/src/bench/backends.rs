@@ -85,6 +85,33 @@ impl AgentBackend for Held {
     }
 }
 
+/// Counts starts, and works until it is told to end, which it does at once.
+#[derive(Debug, Default)]
+pub struct Obedient(watch::Sender<usize>);
+
+impl Obedient {
+    /// Waits until so many have started.
+    pub async fn started(&self, count: usize) {
+        // The sender is this value's own, so it is there as long as somebody waits.
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|started| *started >= count)
+            .await;
+    }
+}
+
+impl AgentBackend for Obedient {
+    fn run(&self, _: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
+        self.0.send_modify(|started| *started += 1);
+        async move {
+            context.cancelled.cancelled().await;
+            Ended::cancelled()
+        }
+        .boxed()
+    }
+}
+
 /// Answers with prose; the agent with the prompt `last` says that it has begun, and does not end until it is let go.
 #[derive(Debug)]
 pub struct Prose {

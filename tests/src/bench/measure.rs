@@ -58,13 +58,79 @@ impl Memory {
 }
 
 fn status_bytes(name: &str) -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    Ok(figure(Path::new("/proc/self/status"), name)? * 1024)
+}
+
+/// A figure of a process's `status` file; those of memory are in KiB.
+fn figure(status: &Path, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(status)?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix(name))
         .context("no such figure")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1024)
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// What this process and those that it started use now, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory of this process, in bytes.
+    pub resident_bytes: u64,
+    /// Memory of those that it has started, in bytes. A page that two of them share counts twice.
+    pub children_bytes: u64,
+    /// The sum of what each of them all ever used at once, in bytes.
+    pub peak_bytes: u64,
+    /// Open descriptors of this process.
+    pub descriptors: u64,
+    /// Threads of this process.
+    pub threads: u64,
+    /// Processes that it has started and that are there.
+    pub children: u64,
+}
+
+impl Usage {
+    /// That of this moment.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn now() -> anyhow::Result<Self> {
+        let own = Path::new("/proc/self/status");
+        let mut usage = Self {
+            resident_bytes: figure(own, "VmRSS:")? * 1024,
+            peak_bytes: figure(own, "VmHWM:")? * 1024,
+            children_bytes: 0,
+            // The folder that is read is open meanwhile.
+            descriptors: fs::read_dir("/proc/self/fd")?.count() as u64 - 1,
+            threads: figure(own, "Threads:")?,
+            children: 0,
+        };
+        for entry in fs::read_dir("/proc")? {
+            let status = entry?.path().join("status");
+            // Others come and go meanwhile; one that has ended has no memory to show.
+            if figure(&status, "PPid:").is_ok_and(|parent| parent == u64::from(std::process::id()))
+                && let (Ok(resident), Ok(peak)) =
+                    (figure(&status, "VmRSS:"), figure(&status, "VmHWM:"))
+            {
+                usage.children += 1;
+                usage.children_bytes += resident * 1024;
+                usage.peak_bytes += peak * 1024;
+            }
+        }
+        Ok(usage)
+    }
+}
+
+/// The median of some figures; 0 of none.
+#[must_use]
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+/// The largest of some figures; 0 of none.
+#[must_use]
+pub fn largest(figures: &[f64]) -> f64 {
+    figures.iter().copied().fold(0.0, f64::max)
 }
 
 /// Mebibytes.

@@ -13,12 +13,19 @@
 //! | `plan N` | a plan of N agents in a pipeline of two stages, with its check and its JSON | seconds, of 0.2 ms an agent |
 //! | `turn N` | N agents in sequence, the journal in memory, once with the script in a process of its own and once within | the first, of the second |
 //! | `hostile N` | N agents in sequence, alone and beside a script that computes without end | the 99th percentile of a step beside it, of that alone |
+//! | `beside N` | a run of 10 agents that do nothing, alone and beside a run of N of them | the median to its end beside, of that alone; at most 2 |
+//! | `runs N` | N runs of three agents each, all alive at once | MiB over all processes, of 500 |
+//! | `heard N` | `pause` and `stop` of a run with N agents at work | milliseconds until durable, of 50 |
+//! | `read N` | `ps` and `show` of the program, without a host, on a journal of N records in 200 runs | milliseconds of the slower, of 100 |
+//! | `host N` | `bellwether run` by a host, N times each | milliseconds through one that is there, of those in the foreground |
 //! | `startup` | a journal not in the page cache, to the first agent's start | milliseconds, of 30 |
 
 pub mod backends;
+pub mod concurrent;
 pub mod measure;
 pub mod migration;
 pub mod parts;
+pub mod program;
 pub mod resume;
 pub mod scenarios;
 
@@ -27,6 +34,10 @@ use std::path::PathBuf;
 use bellwether::{Builder, Engine};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+/// The scenarios' names, for who has to be told.
+pub const SCENARIOS: &str = "fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, hostile, beside, runs, \
+                             heard, read, host, worktrees, migrate";
 
 /// What a scenario is run with.
 #[derive(Clone, Debug)]
@@ -85,6 +96,10 @@ pub enum Speed {
     AgentsPerSecond(f64),
     /// Milliseconds from one step to the next.
     MsPerStep(f64),
+    /// Runs from start to end in a second.
+    RunsPerSecond(f64),
+    /// Milliseconds of one thing that is done.
+    Milliseconds(f64),
 }
 
 /// Runs a scenario by its name.
@@ -103,10 +118,13 @@ pub fn run(scenario: &str, settings: &Settings) -> anyhow::Result<Report> {
         "startup" => scenarios::startup(settings),
         "turn" => scenarios::turn(settings),
         "hostile" => scenarios::hostile(settings),
+        "beside" => concurrent::beside(settings),
+        "runs" => concurrent::runs(settings),
+        "heard" => concurrent::heard(settings),
+        "read" => program::read(settings),
+        "host" => program::host(settings),
         "worktrees" => migration::worktrees(settings),
         "migrate" => migration::migrate(settings),
-        other => anyhow::bail!(
-            "no scenario `{other}`: fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, hostile, worktrees, migrate"
-        ),
+        other => anyhow::bail!("no scenario `{other}`: {SCENARIOS}"),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bellwether::plan::PlanOptions;
-use bellwether::{AgentBackend, Engine, RunHandle, Script, StartOptions};
+use bellwether::{AgentBackend, Engine, Limits, RunHandle, Script, StartOptions};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -15,6 +15,9 @@ use super::backends::{Held, Noop, Slow, Timed};
 use super::measure::{CountingStore, Memory, fdatasync_median, forget, mb};
 use super::{Report, Settings, Speed, parts};
 
+/// The journal's file in a bench's folder.
+pub(super) const JOURNAL: &str = "journal.redb";
+
 /// All agents in one turn.
 pub const FANOUT: &str = "export const meta = { name: 'fanout', description: 'a bench' }
 const all = await parallel(Array.from({ length: args.n }, (_, i) => () => agent('work ' + i)))
@@ -22,7 +25,7 @@ return all.length
 ";
 
 /// One agent after the other.
-const SEQUENCE: &str = "export const meta = { name: 'sequence', description: 'a bench' }
+pub(super) const SEQUENCE: &str = "export const meta = { name: 'sequence', description: 'a bench' }
 for (let i = 0; i < args.n; i++) await agent('work ' + i)
 return args.n
 ";
@@ -53,11 +56,20 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(settings: &Settings, backend: Arc<dyn AgentBackend>) -> anyhow::Result<Self> {
+        Self::with(settings, Limits::new(), backend)
+    }
+
+    pub(super) fn with(
+        settings: &Settings,
+        limits: Limits,
+        backend: Arc<dyn AgentBackend>,
+    ) -> anyhow::Result<Self> {
         let runtime = runtime()?;
         let folder = tempfile::tempdir_in(&settings.folder)?;
-        let store = Arc::new(CountingStore::open(&folder.path().join("journal.redb"))?);
+        let store = Arc::new(CountingStore::open(&folder.path().join(JOURNAL))?);
         let builder = settings
             .engine()
+            .limits(limits)
             .store(Arc::clone(&store) as _)
             .backend("bench", backend);
         let engine = runtime.block_on(builder.build())?;
@@ -69,25 +81,32 @@ impl Bench {
         })
     }
 
-    fn start(&self, source: &str, n: usize, concurrency: u32) -> anyhow::Result<RunHandle> {
+    pub(super) fn start(
+        &self,
+        source: &str,
+        n: usize,
+        concurrency: u32,
+    ) -> anyhow::Result<RunHandle> {
         let options = options(n, concurrency)?;
         Ok(self
             .runtime
             .block_on(self.engine.start(Script::text(source), options))?)
     }
 
-    fn result(&self, run: &RunHandle) -> anyhow::Result<usize> {
+    pub(super) fn result(&self, run: &RunHandle) -> anyhow::Result<usize> {
         Ok(self.runtime.block_on(run.result::<usize>())?)
     }
 
-    fn end(self) {
+    /// Ends the engine, which closes the journal's file; the folder is there as long as what comes back.
+    pub(super) fn end(self) -> TempDir {
         self.runtime
             .block_on(self.engine.shutdown(Duration::from_secs(10)));
+        self.folder
     }
 }
 
 /// A runtime as the program has it.
-pub(super) fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(tokio::runtime::Builder::new_multi_thread()
         .worker_threads((cores / 2).max(1))
@@ -126,7 +145,7 @@ pub(super) fn fanout(settings: &Settings) -> anyhow::Result<Report> {
     let folder = bench.folder.path().to_owned();
     let journal_seconds = parts::journal(n, &folder)?;
     let vm_seconds = parts::vm(n)?;
-    bench.end();
+    drop(bench.end());
     let agents_per_second = n as f64 / seconds;
     let composite = n as f64 / (vm_seconds + journal_seconds + actors_seconds);
     Ok(Report {
@@ -175,7 +194,7 @@ fn held(
     ensure!(bench.result(&run)? == n, "the run gave another number");
     let seconds = start.elapsed().as_secs_f64();
     let (peak_mb, commits) = (mb(memory.peak_bytes()?), bench.store.commits());
-    bench.end();
+    drop(bench.end());
     Ok(Report {
         scenario,
         n,
@@ -208,7 +227,7 @@ pub(super) fn sequence(settings: &Settings) -> anyhow::Result<Report> {
     );
     // Disks change their mind: the mean of before and after is what was there meanwhile.
     let fdatasync_ms = f64::midpoint(before, fdatasync_median(bench.folder.path())?) * 1e3;
-    bench.end();
+    drop(bench.end());
     let ms_per_step = seconds * 1e3 / n as f64;
     Ok(Report {
         scenario: "sequence",
@@ -235,7 +254,7 @@ pub(super) fn overhead(settings: &Settings) -> anyhow::Result<Report> {
     ensure!(bench.result(&run)? == n, "the run gave another number");
     let seconds = start.elapsed().as_secs_f64();
     let (peak_mb, commits) = (mb(memory.peak_bytes()?), bench.store.commits());
-    bench.end();
+    drop(bench.end());
     let rounds = if concurrency == 0 {
         1
     } else {
@@ -343,7 +362,7 @@ pub(super) fn hostile(settings: &Settings) -> anyhow::Result<Report> {
 /// From a journal that is not in the page cache to the first agent's start.
 pub(super) fn startup(settings: &Settings) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir_in(&settings.folder)?;
-    let path = folder.path().join("journal.redb");
+    let path = folder.path().join(JOURNAL);
     // A journal with something in it.
     one_run(settings, &path, 100)?;
     forget(&path)?;

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use bellwether_tests::bench::{Settings, resume, run};
+use bellwether_tests::bench::{SCENARIOS, Settings, resume, run};
 
 fn main() -> anyhow::Result<()> {
     bellwether::child_main();
@@ -22,9 +22,9 @@ fn main() -> anyhow::Result<()> {
     let mut words = arguments.into_iter();
     let scenario = words
         .next()
-        .context("which scenario? fanout, alive, waiting, sequence, resume, overhead, plan, startup, turn, hostile, worktrees, migrate")?;
+        .with_context(|| format!("which scenario? {SCENARIOS}"))?;
     let mut settings = Settings {
-        n: 10_000,
+        n: usual_n(&scenario),
         payload_bytes: 100,
         concurrency: 0,
         folder: std::env::temp_dir(),
@@ -63,4 +63,14 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
+}
+
+/// How many, where nothing is said.
+fn usual_n(scenario: &str) -> usize {
+    match scenario {
+        "runs" | "heard" => 1_000,
+        "read" => 1_000_000,
+        "host" => 9,
+        _ => 10_000,
+    }
 }

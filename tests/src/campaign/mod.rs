@@ -2,6 +2,10 @@
 //! at the end no line missing, none twice without a reason, and the result as if nothing had happened.
 
 pub mod migration;
+pub mod mixed;
+pub mod processes;
+pub mod race;
+pub mod soak;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -220,6 +224,18 @@ impl Campaign {
             outcome.in_flight
         );
         Ok(outcome)
+    }
+}
+
+/// Lets so much time pass: kills and rivals come at moments that nothing else names.
+fn moment(length: Duration) {
+    let end = std::time::Instant::now() + length;
+    loop {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
     }
 }
 
