@@ -58,10 +58,13 @@ interface AgentOptions<S = JsonSchema> {
   agentType?: 'general-purpose' | 'Explore' | (string & {}) | null;
   /** How long an attempt may take. */
   timeout?: Duration | null;
-  /** How long it may report no progress. */
-  stallTimeout?: Duration | null;
-  /** How many more attempts it gets when it fails. */
-  retries?: number | null;
+  /** How long it may report no progress; by what it is at, if you like: `{ silent: 90_000, tool: 'PT1H' }`. */
+  stallTimeout?: Duration | { silent?: Duration | null; tool?: Duration | null; person?: Duration | null } | null;
+  /** How many more attempts it gets when it fails; by what it fails of, if you like: `{ crash: 1, transport: 5 }`. */
+  retries?:
+    | number
+    | { [kind in 'rate_limit' | 'quota' | 'transport' | 'timeout' | 'refused' | 'crash' | 'other']?: number | null }
+    | null;
   /** The tools that it may use. */
   tools?: readonly string[] | null;
   /** Tools that it may not use. */

@@ -180,6 +180,7 @@ fn pack(token: FencingToken, ended: Ended) -> (End, Vec<Kept>) {
         outcome,
         usage,
         changes,
+        written: _,
     } = ended;
     let kept = changes
         .into_iter()

@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::restart::Retries;
+
 /// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
 ///
 /// The future may be dropped at any moment (a kill, a panic elsewhere): whatever it started must then end with it.
@@ -106,7 +108,7 @@ pub struct AgentOptions {
     /// What its agent type tells it besides the prompt.
     pub system_prompt: Option<Arc<str>>,
     /// How many more attempts it gets when it fails; `None` leaves it to the kind of failure.
-    pub retries: Option<u32>,
+    pub retries: Option<Retries>,
     /// The names of the environment variables that its process gets besides those that every program needs; `None` is all
     /// that the engine has.
     pub env: Option<Vec<String>>,
@@ -257,6 +259,8 @@ pub struct Ended {
     pub usage: Usage,
     /// What it, or an attempt before it that a crash cut off, changed in an isolated working tree.
     pub changes: Vec<Changes>,
+    /// The end of what it had written, when it was ended before it had answered: whoever ended it may tell it on.
+    pub written: Option<String>,
 }
 
 /// What an attempt changed in its isolated working tree.
@@ -296,6 +300,7 @@ impl Ended {
             outcome,
             usage,
             changes: Vec::new(),
+            written: None,
         }
     }
 

@@ -19,17 +19,19 @@
 //! | the agent's actor or task panicked | 2 | 0.1 s |
 //! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
 //!
-//! The option `retries` of a call (X01) puts its own number in the place of these, for all that an agent can fail of but
-//! answers that do not fit their schema, of which there were five. The engine's own part is not counted by it.
+//! The option `retries` of a call or of its agent type (X01) puts its own numbers in the place of these, for all that an agent
+//! can fail of or by kind, but for answers that do not fit their schema, of which there were five. The engine's own part is not
+//! counted by it.
 //!
 //! A program that ended with an error has given its answer: running it again without being asked would repeat what it did
 //! to the files. An attempt that was cut off because the engine died is no failure and counts for none of this.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::{Failure, FailureKind, Millis};
+use serde::{Deserialize, Serialize};
 
 /// Whether an actor that ended is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,41 @@ pub fn jitter(key: Digest, attempt: u32) -> u8 {
     Digest::of("jitter", &[&key.0, &attempt.to_le_bytes()]).0[0]
 }
 
+/// How many more attempts a call gets when it fails, in place of what the table says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct Retries {
+    /// Whatever it fails of, where nothing is said of that kind; `None` leaves it to the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<u32>,
+    /// When it fails of this kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_kind: BTreeMap<FailureKind, u32>,
+}
+
+impl Retries {
+    /// So many, whatever it fails of.
+    #[must_use]
+    pub const fn all(retries: u32) -> Self {
+        Self {
+            all: Some(retries),
+            by_kind: BTreeMap::new(),
+        }
+    }
+
+    /// So many when it fails of this kind.
+    #[must_use]
+    pub fn of(mut self, kind: FailureKind, retries: u32) -> Self {
+        self.by_kind.insert(kind, retries);
+        self
+    }
+
+    fn after(&self, kind: FailureKind) -> Option<u32> {
+        self.by_kind.get(&kind).copied().or(self.all)
+    }
+}
+
 /// A failure, as the retry table sorts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause<'a> {
@@ -149,7 +186,7 @@ pub enum Cause<'a> {
 #[must_use]
 pub fn retry_after(
     cause: Cause<'_>,
-    retries: Option<u32>,
+    retries: Option<&Retries>,
     failures: u32,
     jitter: u8,
 ) -> Option<Millis> {
@@ -162,6 +199,7 @@ pub fn retry_after(
                 FailureKind::Transport => (4, Duration::from_millis(500)),
                 _ => (1, Duration::from_secs(1)),
             };
+            let retries = retries.and_then(|retries| retries.after(failure.kind));
             let attempts = retries.map_or(attempts, |retries| retries.saturating_add(1));
             (attempts, base, failure.retry_after)
         }
@@ -284,12 +322,41 @@ mod tests {
                 evidence: None,
                 retry_after: None,
             };
-            let after = retry_after(Cause::Agent(&failure), Some(retries), failures, 0);
+            let retries = Retries::all(retries);
+            let after = retry_after(Cause::Agent(&failure), Some(&retries), failures, 0);
             assert_eq!(
                 after, expected,
-                "{kind:?}, {retries} retries, {failures} failures"
+                "{kind:?}, {retries:?}, {failures} failures"
             );
         }
-        assert_eq!(retry_after(Cause::Engine, Some(0), 1, 0), Some(100));
+        assert_eq!(
+            retry_after(Cause::Engine, Some(&Retries::all(0)), 1, 0),
+            Some(100)
+        );
+    }
+
+    #[test]
+    fn x01_a_call_may_ask_by_kind() {
+        let crash_alone = Retries::default().of(FailureKind::Crash, 1);
+        let all_but_crash = Retries::all(3).of(FailureKind::Crash, 0);
+        for (retries, kind, failures, expected) in [
+            (&crash_alone, FailureKind::Crash, 1, Some(1_000)),
+            (&crash_alone, FailureKind::Crash, 2, None),
+            // The others stay as the table has them.
+            (&crash_alone, FailureKind::Other, 1, None),
+            (&crash_alone, FailureKind::Transport, 3, Some(2_000)),
+            (&all_but_crash, FailureKind::Crash, 1, None),
+            (&all_but_crash, FailureKind::Other, 3, Some(4_000)),
+            (&all_but_crash, FailureKind::Schema, 1, None),
+        ] {
+            let failure = Failure {
+                kind,
+                message: String::new(),
+                evidence: None,
+                retry_after: None,
+            };
+            let after = retry_after(Cause::Agent(&failure), Some(retries), failures, 0);
+            assert_eq!(after, expected, "{retries:?}, {kind:?}, {failures}");
+        }
     }
 }

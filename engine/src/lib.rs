@@ -68,6 +68,7 @@ pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
     Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
 };
+pub use bellwether_actors::restart::Retries;
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
 };

@@ -103,3 +103,32 @@ fn x01_retries_where_and_with_which_environment() -> anyhow::Result<()> {
     assert_eq!(result[5], "seen");
     says(6, "`NOT_SET_ANYWHERE` is not set")
 }
+
+#[test]
+fn x01_a_type_says_of_what_and_how_often_its_agents_are_tried_again() -> anyhow::Result<()> {
+    let bed = shells(
+        "return [
+          await failure('echo half of it; exec sleep 600', { timeout: 500, retries: { crash: 2 } }),
+          await failure('exit 3', { retries: { crash: 1, timeout: 5 } }),
+          await failure('exit 3', { agentType: 'stubborn' }),
+          await failure('exec sleep 600', { agentType: 'stubborn' }),
+        ]",
+    )?;
+    bed.project.write(
+        ".bellwether/agents/stubborn.md",
+        "---\nname: stubborn\ncommand: sh\nagentInput: prompt\ntimeout: PT0.2S\nretries:\n  crash: 2\n---\n",
+    )?;
+    let (outcome, _) = ended(bed.run(&["--json"])?.start()?, 4)?;
+    let attempts: Vec<(&str, u64)> = outcome["result"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|failure| failure[0].as_str().zip(failure[1].as_u64()))
+        .collect();
+    let expected = [("timeout", 1), ("crash", 2), ("crash", 3), ("timeout", 1)];
+    assert_eq!(attempts, expected);
+    // What it had written before it was ended is kept.
+    let shown = bed.json(&["show", "last", "a-0", "--json"], 0)?;
+    assert_eq!(shown["failure"]["evidence"], "half of it");
+    Ok(())
+}

@@ -255,7 +255,7 @@ impl Machine {
             }
             Some(Issued::UnderWay(from)) => {
                 self.agents += 1;
-                self.retry(call.number, resolved.options.retries);
+                self.retry(call.number, resolved.options.retries.as_ref());
                 self.adopt(call.number, from, now, out);
                 return;
             }
@@ -596,7 +596,7 @@ impl Machine {
         } else {
             Cause::Agent(&failure)
         };
-        let asked = self.retries.get(&token.call).copied();
+        let asked = self.retries.get(&token.call);
         let jitter = restart::jitter(key, failures);
         let retry = restart::retry_after(cause, asked, failures, jitter);
         match retry {

@@ -30,6 +30,7 @@ use super::output::{Action, Output, Source};
 use super::questions::Open;
 use super::rewind::Rewind;
 use super::version::Pures;
+use crate::restart::Retries;
 
 /// A log line or message longer than this, in bytes, is cut: it is for people.
 const LINE_BYTES_MAX: usize = 16 << 10;
@@ -135,7 +136,7 @@ pub struct Machine {
     /// Calls with an attempt that is alive, each with a permit.
     pub(super) running: HashSet<CallNumber>,
     /// How many more attempts a call gets when it fails, of those whose options say so and that have been started.
-    pub(super) retries: HashMap<CallNumber, u32>,
+    pub(super) retries: HashMap<CallNumber, Retries>,
     /// Calls whose attempt is to end, since a person wants that.
     pub(super) to_end: HashMap<CallNumber, ToEnd>,
     /// Workflows whose script is being read.
@@ -297,9 +298,9 @@ impl Machine {
 
     /// Says how many more attempts a call gets when it fails (X01). Said when it is started: what was not started has not
     /// failed.
-    pub fn retry(&mut self, call: CallNumber, retries: Option<u32>) {
+    pub fn retry(&mut self, call: CallNumber, retries: Option<&Retries>) {
         if let Some(retries) = retries {
-            self.retries.insert(call, retries);
+            self.retries.insert(call, retries.clone());
         }
     }
 

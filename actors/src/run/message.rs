@@ -124,6 +124,8 @@ pub enum Message {
     Acknowledged(Acknowledgement),
     /// A permit is the run's own now.
     Granted(Permit),
+    /// Others had their turn: start the next attempts.
+    StartOn,
     /// The answers have waited long enough for their turn.
     CommitNow,
     /// A timer's time has come; in which round of the run.

@@ -130,7 +130,7 @@ impl State {
             }
         };
         self.machine
-            .retry(start.token.call, resolved.options.retries);
+            .retry(start.token.call, resolved.options.retries.as_ref());
         let task = Arc::new(Task {
             token: start.token,
             idempotency_key: start.idempotency_key,

@@ -42,10 +42,18 @@ use crate::scheduler::{Granted, Permit, Scheduler};
 /// with a commit of its own.
 const COMMIT_TOGETHER: Duration = Duration::from_millis(5);
 
+/// So many attempts are started before the others of the engine have their turn: a fan-out of thousands would else stand before
+/// every step of every other run.
+const STARTS_AT_ONCE: usize = 64;
+
 /// The supervisor of a run.
 pub struct RunSupervisor;
 
 /// What the supervisor keeps.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a message that is on its way, or the end"
+)]
 pub struct State {
     pub(super) run: RunId,
     pub(super) surroundings: Surroundings,
@@ -103,6 +111,8 @@ pub struct State {
     pub(super) notes_held: Vec<(FencingToken, Arc<str>, oneshot::Sender<()>)>,
     /// Attempts that are durable and whose prompt is being read.
     pub(super) fetching: usize,
+    /// What is durable is done on when that message comes back.
+    pub(super) start_on_sent: bool,
 }
 
 /// Something that waits for records to be durable.
@@ -180,6 +190,7 @@ impl Actor for RunSupervisor {
             unheard: VecDeque::new(),
             notes_held: Vec::new(),
             fetching: 0,
+            start_on_sent: false,
         };
         state.limit_time(&myself, arguments.time_limit);
         state.begin(arguments.beginning);
@@ -355,6 +366,10 @@ impl State {
             Message::Granted(permit) => {
                 permit.keep();
                 self.decide(|machine, now, permits, out| machine.granted(now, permits, out));
+            }
+            Message::StartOn => {
+                tokio::task::yield_now().await;
+                self.start_on_sent = false;
             }
             Message::CommitNow => self.commit_timer = false,
             Message::TimerDue(_, timer) => {
@@ -536,10 +551,23 @@ impl State {
     }
 
     fn do_effects(&mut self, myself: &ActorRef<Message>) {
-        while let Some((position, _)) = self.effects.front()
+        if self.start_on_sent {
+            return;
+        }
+        let mut starts = 0;
+        while let Some((position, effect)) = self.effects.front()
             && *position <= self.durable
-            && let Some((position, effect)) = self.effects.pop_front()
         {
+            if matches!(effect, Effect::Act(Action::Start(_))) {
+                if starts == STARTS_AT_ONCE {
+                    self.start_on_sent = myself.cast(Message::StartOn).is_ok();
+                    return;
+                }
+                starts += 1;
+            }
+            let Some((position, effect)) = self.effects.pop_front() else {
+                return;
+            };
             match effect {
                 Effect::Act(action) => self.act(myself, position, action),
                 Effect::Report(report) => self.observer.report(report),

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -143,10 +144,11 @@ pub(crate) fn begin(journal: &Path, directory: &Path) -> io::Result<Begun> {
 }
 
 impl Begun {
-    /// Why it has ended without being the host; `None` while it is there, or when another one was first.
+    /// Why it has ended without being the host; `None` while it is there, when another one was first, and when it was killed:
+    /// then another one may do better.
     pub(crate) fn failed(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok()??;
-        if status.success() {
+        if status.success() || status.signal().is_some() {
             return None;
         }
         let log = std::fs::read(&self.log).unwrap_or_default();

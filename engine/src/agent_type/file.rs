@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::AgentType;
 use super::frontmatter;
 use crate::options::AgentInput;
+use crate::resolve::bounds;
 
 /// A name longer than this, in bytes, is none.
 const NAME_BYTES_MAX: usize = 256;
@@ -71,6 +72,11 @@ pub(super) fn read(
         model: fields.text("model")?,
         effort: fields.text("effort")?,
         max_turns: fields.count("maxTurns")?,
+        timeout: fields.read("timeout", bounds::spoken_duration)?,
+        stall_timeout: fields.read("stallTimeout", |value| {
+            bounds::stall(value, bounds::spoken_duration)
+        })?,
+        retries: fields.read("retries", bounds::retries)?,
         permission_mode: fields.text("permissionMode")?,
         isolation: fields.text("isolation")?,
         mcp_servers: fields.take("mcpServers"),
@@ -146,6 +152,16 @@ impl Fields {
                 "its `{name}` is `{text}`: give a whole number from 1"
             )),
         }
+    }
+
+    /// What `read` makes of a field that says something.
+    fn read<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        let value = self.take(name).map(|value| read(&value)).transpose();
+        value.map_err(|error| format!("its `{name}` {error}"))
     }
 
     /// The command: a list of words, or a line as for a shell.

@@ -16,12 +16,16 @@ mod plugins;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bellwether_actors::restart::Retries;
 use bellwether_journal::key::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::options::AgentInput;
+pub use crate::resolve::Stall;
+use crate::resolve::Time;
 
 pub(crate) use built_in::{built_in, may_write, unnamed};
 #[cfg(feature = "agent-files")]
@@ -77,6 +81,15 @@ pub struct AgentType {
     /// How many turns of its own it may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
+    /// How long one attempt of it may take (X01).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How long it may give no sign of life, by what it is at (X01).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_timeout: Option<Stall>,
+    /// How many more attempts it gets when it fails (X01).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
     /// What it may do unasked, in words of its program. Kept, and not passed on yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_mode: Option<String>,
@@ -116,6 +129,14 @@ impl AgentType {
             let definition = serde_json::to_string(self).unwrap_or_default();
             Digest::of("agent type", &[definition.as_bytes()]).to_hex()
         })
+    }
+
+    /// How much time its attempts have.
+    pub(crate) fn time(&self) -> Time {
+        Time {
+            most: self.timeout,
+            stall: self.stall_timeout,
+        }
     }
 
     /// How messages name it: with its file, if it has one.

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
+use bellwether_actors::restart::Retries;
+use bellwether_journal::record::FailureKind;
+
 use std::fs;
 use std::path::Path;
 
@@ -21,7 +26,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn y01_every_field_of_a_file_is_read() {
-    let text = "---\nname: Product Owner\ndescription: Decides\nbackend: command\ncommand: ./agent --say 'two words'\nagentInput: lines\ntools: Read, Bash(git log:*, git diff:*), mcp__a__b\ndisallowedTools: [Write, Edit]\nmodel: opus\neffort: high\nmaxTurns: 12\npermissionMode: plan\nisolation: worktree\nmcpServers: [github]\ncolor: blue\nskills: [a]\nmemory: user\n---\n\nYou decide.\n\n---\nAnd so on.\n";
+    let text = "---\nname: Product Owner\ndescription: Decides\nbackend: command\ncommand: ./agent --say 'two words'\nagentInput: lines\ntools: Read, Bash(git log:*, git diff:*), mcp__a__b\ndisallowedTools: [Write, Edit]\nmodel: opus\neffort: high\nmaxTurns: 12\ntimeout: PT10M\nstallTimeout: {silent: PT2M, tool: PT1H}\nretries: {crash: 2}\npermissionMode: plan\nisolation: worktree\nmcpServers: [github]\ncolor: blue\nskills: [a]\nmemory: user\n---\n\nYou decide.\n\n---\nAnd so on.\n";
     let mut expected = AgentType::new("Product Owner");
     expected.description = "Decides".to_owned();
     expected.backend = Some("command".to_owned());
@@ -32,6 +37,13 @@ fn y01_every_field_of_a_file_is_read() {
     expected.model = Some("opus".to_owned());
     expected.effort = Some("high".to_owned());
     expected.max_turns = Some(12);
+    expected.timeout = Some(Duration::from_mins(10));
+    expected.stall_timeout = Some(Stall {
+        silent: Some(Duration::from_mins(2)),
+        tool: Some(Duration::from_hours(1)),
+        person: None,
+    });
+    expected.retries = Some(Retries::default().of(FailureKind::Crash, 2));
     expected.permission_mode = Some("plan".to_owned());
     expected.isolation = Some("worktree".to_owned());
     expected.mcp_servers = Some(serde_json::json!(["github"]));
@@ -84,7 +96,7 @@ fn y01_tools_are_a_list_or_a_text_with_commas() {
 #[test]
 fn y01_wild_files_are_agents_are_none_or_say_what_is_wrong() {
     // Name, or what the error says; `None` for what is no agent.
-    let table: [(&str, Option<Result<&str, &str>>); 18] = [
+    let table: [(&str, Option<Result<&str, &str>>); 20] = [
         ("", None),
         ("# Helpers\n\nname: x\n", None),
         ("Text\n---\nname: x\n---\n", None),
@@ -114,6 +126,14 @@ fn y01_wild_files_are_agents_are_none_or_say_what_is_wrong() {
         (
             "---\nname: a\nmaxTurns: many\n---\n",
             Some(Err("its `maxTurns` is `many`")),
+        ),
+        (
+            "---\nname: a\ntimeout: 300\n---\n",
+            Some(Err("its `timeout` is 300; give an ISO 8601 duration")),
+        ),
+        (
+            "---\nname: a\nretries: {sleep: 1}\n---\n",
+            Some(Err("its `retries` has no `sleep`; there is: rate_limit")),
         ),
         (
             "---\nname: a\ncommand: \"'\"\n---\n",

@@ -1,10 +1,10 @@
 //! The options that a call gives, read by their types (A03).
 
-use std::time::Duration;
-
+use bellwether_actors::restart::Retries;
 use bellwether_actors::run::keys::Refusal;
 use serde_json::{Map, Value};
 
+use super::bounds;
 use super::limited::Time;
 
 /// What a call says. An option that is null counts as not given.
@@ -20,7 +20,7 @@ pub(super) struct Given {
     pub(super) disallowed_tools: Vec<String>,
     pub(super) max_turns: Option<u32>,
     pub(super) time: Time,
-    pub(super) retries: Option<u32>,
+    pub(super) retries: Option<Retries>,
     pub(super) cwd: Option<String>,
     pub(super) env: Option<Vec<String>>,
 }
@@ -41,12 +41,14 @@ impl Given {
             backend: text(all, "backend")?,
             tools: texts(all, "tools")?,
             disallowed_tools: texts(all, "disallowedTools")?.unwrap_or_default(),
-            max_turns: count(all, "maxTurns", 1)?,
+            max_turns: read(all, "maxTurns", |value| bounds::count(value, 1))?,
             time: Time {
-                most: duration(all, "timeout")?,
-                silent: duration(all, "stallTimeout")?,
+                most: read(all, "timeout", bounds::duration)?,
+                stall: read(all, "stallTimeout", |value| {
+                    bounds::stall(value, bounds::duration)
+                })?,
             },
-            retries: count(all, "retries", 0)?,
+            retries: read(all, "retries", bounds::retries)?,
             cwd: text(all, "cwd")?,
             env: variables(all, "env")?,
         })
@@ -78,37 +80,14 @@ fn texts(all: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Re
     }
 }
 
-fn count(all: &Map<String, Value>, name: &str, least: u32) -> Result<Option<u32>, Refusal> {
-    let Some(value) = value(all, name) else {
-        return Ok(None);
-    };
-    let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
-    match count {
-        Some(count) if count >= least => Ok(Some(count)),
-        _ => {
-            let remedy = format!("give a whole number from {least}");
-            Err(wrong(name, value, &remedy))
-        }
-    }
-}
-
-/// Milliseconds, or an ISO 8601 duration.
-fn duration(all: &Map<String, Value>, name: &str) -> Result<Option<Duration>, Refusal> {
-    let Some(value) = value(all, name) else {
-        return Ok(None);
-    };
-    let milliseconds = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => bellwether_scripts::duration_milliseconds(text),
-        _ => None,
-    };
-    let duration = milliseconds
-        .filter(|milliseconds| *milliseconds >= 1.0)
-        .and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1_000.0).ok());
-    duration.map(Some).ok_or_else(|| {
-        let remedy = "give milliseconds, or an ISO 8601 duration such as 'PT10M'";
-        wrong(name, value, remedy)
-    })
+/// What `read` makes of an option that is given.
+fn read<T>(
+    all: &Map<String, Value>,
+    name: &str,
+    read: impl FnOnce(&Value) -> Result<T, String>,
+) -> Result<Option<T>, Refusal> {
+    let value = value(all, name).map(read).transpose();
+    value.map_err(|error| Refusal::new("OPTIONS", format!("agent(): the option `{name}` {error}")))
 }
 
 /// Names of environment variables, which is all of them that a script may know.
@@ -128,15 +107,7 @@ fn variables(all: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>
 }
 
 fn wrong(name: &str, value: &Value, remedy: &str) -> Refusal {
-    let kind = match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(is) => is.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) if text.is_empty() => "an empty string".to_owned(),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "such an array".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    };
+    let kind = bounds::kind(value);
     let message = format!("agent(): the option `{name}` is {kind}; {remedy}");
     Refusal::new("OPTIONS", message)
 }

@@ -1,5 +1,6 @@
 //! A backend whose attempts have only so much time (X01): in all, and between two signs of life.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bellwether_actors::backend::{
 use bellwether_journal::record::{Failure, FailureKind};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -22,8 +24,95 @@ const PROGRESS_KEPT: usize = 64;
 pub(crate) struct Time {
     /// In all.
     pub(crate) most: Option<Duration>,
-    /// Without progress: an attempt that says nothing for so long counts as one that hangs.
-    pub(crate) silent: Option<Duration>,
+    /// Without progress.
+    pub(crate) stall: Option<Stall>,
+}
+
+/// How long an attempt may say nothing before it counts as one that hangs, by what it said last that it is at; `None` is without end.
+///
+/// An agent is at a tool, or waits for a person, from an event with `"state": "tool"` or `"state": "person"` up to its next
+/// event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct Stall {
+    /// At neither of the others: it thinks, or waits for a model.
+    pub silent: Option<Duration>,
+    /// At a tool.
+    pub tool: Option<Duration>,
+    /// At waiting for a person.
+    pub person: Option<Duration>,
+}
+
+/// What an agent is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Silent,
+    Tool,
+    Person,
+}
+
+impl Stall {
+    /// So long, whatever it is at.
+    #[must_use]
+    pub const fn all(time: Duration) -> Self {
+        Self {
+            silent: Some(time),
+            tool: Some(time),
+            person: Some(time),
+        }
+    }
+
+    const fn at(self, state: State) -> Option<Duration> {
+        match state {
+            State::Silent => self.silent,
+            State::Tool => self.tool,
+            State::Person => self.person,
+        }
+    }
+}
+
+impl Time {
+    /// This, and where it says nothing the other.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            most: self.most.or(other.most),
+            stall: self.stall.or(other.stall),
+        }
+    }
+}
+
+impl State {
+    /// What an event says.
+    fn of(event: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Said<'a> {
+            #[serde(borrow)]
+            state: Option<Cow<'a, str>>,
+        }
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            event: Option<Said<'a>>,
+            #[serde(borrow)]
+            state: Option<Cow<'a, str>>,
+        }
+        let said = serde_json::from_str::<Line<'_>>(event).ok();
+        let state = said.and_then(|line| line.event.and_then(|said| said.state).or(line.state));
+        match state.as_deref() {
+            Some("tool") => Self::Tool,
+            Some("person") => Self::Person,
+            _ => Self::Silent,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Silent => "gave no sign of life",
+            Self::Tool => "waited for a tool without a sign of life",
+            Self::Person => "waited for a person",
+        }
+    }
 }
 
 /// Ends attempts of `inner` that take longer: first asked within the context's grace, then killed. What an attempt still
@@ -70,7 +159,9 @@ async fn run(
     };
     let mut running = inner.run(task, within);
     let mut most = Box::pin(passed(time.most));
-    let mut silent = Box::pin(passed(time.silent));
+    let stall = time.stall.unwrap_or_default();
+    let mut state = State::Silent;
+    let mut silent = Box::pin(passed(stall.at(state)));
     let why = loop {
         tokio::select! {
             // An agent that is never silent must not keep its time from coming.
@@ -83,11 +174,12 @@ async fn run(
                 return ended;
             }
             Some(sign) = signs.recv() => {
+                state = State::of(&sign.event);
                 outer.report(sign);
-                silent.set(passed(time.silent));
+                silent.set(passed(stall.at(state)));
             }
             () = &mut silent => {
-                break format!("gave no sign of life for {}", spoken(time.silent));
+                break format!("{} for {}", state.words(), spoken(stall.at(state)));
             }
         }
     };
@@ -109,7 +201,7 @@ async fn run(
     if !was_asked && !matches!(ended.outcome, AgentOutcome::Completed(_)) {
         let evidence = match ended.outcome {
             AgentOutcome::Failed(failure) => failure.evidence.or(Some(failure.message)),
-            _ => None,
+            _ => ended.written.take(),
         };
         ended.outcome = AgentOutcome::Failed(Failure {
             kind: FailureKind::Timeout,
@@ -208,7 +300,10 @@ mod tests {
     async fn x01_an_attempt_has_its_time_and_no_more() {
         use WhenCancelled::{Answers, Ends, IsDeaf};
         let (most, silent) = (Some(5 * MINUTE), Some(2 * MINUTE));
-        let only = |most, silent| Time { most, silent };
+        let only = |most, silent: Option<Duration>| Time {
+            most,
+            stall: silent.map(Stall::all),
+        };
         // How long it works, how often it speaks, what it does when it is cancelled; its time; what comes, after how long.
         let done = Ok("\"done\"");
         let late = Err("the agent took longer than 300s and was ended");
@@ -252,7 +347,7 @@ mod tests {
         let stop = cancelled.clone();
         let time = Time {
             most: Some(MINUTE),
-            silent: None,
+            stall: None,
         };
         tokio::spawn(async move {
             sleep(MINUTE + Duration::from_secs(3)).await;
@@ -260,5 +355,59 @@ mod tests {
         });
         let (ended, _) = ended(worker, time, cancelled).await;
         assert_eq!(ended.outcome, AgentOutcome::Cancelled);
+    }
+
+    /// What it said last, and how long it is let alone then, in minutes.
+    #[tokio::test(start_paused = true)]
+    async fn x01_how_long_an_agent_may_be_silent_depends_on_what_it_is_at() {
+        let stall = Stall {
+            silent: Some(2 * MINUTE),
+            tool: Some(30 * MINUTE),
+            person: None,
+        };
+        let time = Time {
+            most: Some(600 * MINUTE),
+            stall: Some(stall),
+        };
+        for (said, expected) in [
+            (
+                r#"{"event": {"state": "tool", "name": "cargo test"}}"#,
+                "the agent waited for a tool without a sign of life for 1800s and was ended",
+            ),
+            (
+                r#"{"event": "reading"}"#,
+                "the agent gave no sign of life for 120s and was ended",
+            ),
+            (
+                r#"{"event": {"state": "person"}}"#,
+                "the agent took longer than 36000s and was ended",
+            ),
+        ] {
+            let backend: Arc<dyn AgentBackend> = Arc::new(Says(said));
+            let ended = run(backend, time, task(0, None), context()).await;
+            let AgentOutcome::Failed(failure) = ended.outcome else {
+                panic!("{said}")
+            };
+            assert_eq!(failure.message, expected);
+            assert_eq!(failure.evidence.as_deref(), Some("half of it"));
+        }
+    }
+
+    /// Says one thing and no more; has written something when it is ended.
+    struct Says(&'static str);
+
+    impl AgentBackend for Says {
+        fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
+            let said = self.0;
+            async move {
+                let (token, event) = (task.token, said.into());
+                context.progress.report(ProgressEvent { token, event });
+                context.cancelled.cancelled().await;
+                let mut ended = Ended::cancelled();
+                ended.written = Some("half of it".to_owned());
+                ended
+            }
+            .boxed()
+        }
     }
 }

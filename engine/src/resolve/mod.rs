@@ -4,6 +4,7 @@
 //! Backends are wrapped here, from the inside out: `Isolated(Placed(Limited(Checked(backend))))`. A worktree and a limit
 //! of time so hold for all answers that are asked for until one fits.
 
+pub(crate) mod bounds;
 mod given;
 mod limited;
 mod placed;
@@ -18,7 +19,9 @@ use bellwether_journal::record::CallKind;
 use serde_json::{Map, Value};
 
 use self::given::Given;
-use self::limited::{Limited, Time};
+use self::limited::Limited;
+pub use self::limited::Stall;
+pub(crate) use self::limited::Time;
 use self::placed::Placed;
 use crate::agent_type::{AgentType, built_in, may_write, unnamed};
 use crate::options::Isolate;
@@ -145,7 +148,7 @@ impl RunRules {
         options.isolation = self.isolation(&given, definition, &disallowed)?;
         options.disallowed_tools = disallowed;
         options.max_turns = given.max_turns.or(definition.max_turns);
-        options.retries = given.retries;
+        options.retries = given.retries.clone().or_else(|| definition.retries.clone());
         options.env.clone_from(&given.env);
         options.system_prompt.clone_from(&definition.system_prompt);
         options.agent_type.clone_from(&given.agent_type);
@@ -183,8 +186,9 @@ impl RunRules {
         if let Some(schema) = &given.schema {
             backend = Arc::new(Checked::new(backend, self.schema("agent", schema)?));
         }
-        if given.time != Time::default() {
-            backend = Arc::new(Limited::new(backend, given.time));
+        let time = given.time.or(definition.time());
+        if time != Time::default() {
+            backend = Arc::new(Limited::new(backend, time));
         }
         if let Some(folder) = given.cwd {
             let folder = PathBuf::from(folder);

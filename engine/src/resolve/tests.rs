@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bellwether_actors::backend::{AttemptContext, Ended, Task};
+use bellwether_actors::restart::Retries;
+use bellwether_journal::record::FailureKind;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -216,7 +218,7 @@ fn x01_what_else_a_call_may_say() {
         "timeout": "PT10M", "stallTimeout": 90_000, "retries": 2, "cwd": "below", "env": ["TOKEN"],
     });
     let resolved = resolve(&rules, said);
-    assert_eq!(resolved.options.retries, Some(2));
+    assert_eq!(resolved.options.retries, Some(Retries::all(2)));
     assert_eq!(resolved.options.env, Some(texts(&["TOKEN"])));
     // How long and how often it is tried does not change what it says (R02).
     let content =
@@ -235,6 +237,14 @@ fn x01_what_else_a_call_may_say() {
             "`retries` is -1; give a whole number from 0",
         ),
         (json!({"retries": 1.5}), "`retries` is 1.5"),
+        (
+            json!({"retries": {"crash": "often"}}),
+            "`retries` has a `crash` that is a string",
+        ),
+        (
+            json!({"stallTimeout": {"agent": 5}}),
+            "`stallTimeout` has no `agent`; there is: silent, tool, person",
+        ),
         (json!({"cwd": ""}), "`cwd` is an empty string"),
         (
             json!({"cwd": "../other", "isolation": "worktree"}),
@@ -254,6 +264,17 @@ fn x01_what_else_a_call_may_say() {
         assert_eq!(refused.code, "OPTIONS");
         assert!(refused.message.contains(says), "{}", refused.message);
     }
+}
+
+#[test]
+fn x01_what_a_type_says_of_retries_holds_where_a_call_says_nothing() {
+    let mut patient = AgentType::new("patient");
+    patient.retries = Some(Retries::default().of(FailureKind::Crash, 3));
+    let rules = rules_over(&[patient.clone()], Isolate::Asked);
+    let own = resolve(&rules, json!({"agentType": "patient"}));
+    assert_eq!(own.options.retries, patient.retries);
+    let said = resolve(&rules, json!({"agentType": "patient", "retries": 0}));
+    assert_eq!(said.options.retries, Some(Retries::all(0)));
 }
 
 #[test]

@@ -101,6 +101,7 @@ async fn ask(
 struct Spent {
     usage: Usage,
     changes: Vec<Changes>,
+    written: Option<String>,
 }
 
 impl Spent {
@@ -112,12 +113,14 @@ impl Spent {
         self.usage.input_tokens = self.usage.input_tokens.saturating_add(input_tokens);
         self.usage.output_tokens = self.usage.output_tokens.saturating_add(output_tokens);
         self.changes.extend(ended.changes);
+        self.written = ended.written;
         ended.outcome
     }
 
     fn ended(self, outcome: AgentOutcome) -> Ended {
         Ended {
             changes: self.changes,
+            written: self.written,
             ..Ended::new(outcome, self.usage)
         }
     }

@@ -315,8 +315,5 @@ async fn b07_what_means_harm_ends_in_its_error_and_harms_nobody() {
         .trim_end_matches(" kB")
         .parse()
         .unwrap();
-    assert!(
-        kib * 1024 < 6 * HEAP_BYTES + (80 << 20),
-        "{kib} KiB are kept"
-    );
+    assert!(kib * 1024 < 4 * HEAP_BYTES, "{kib} KiB are kept");
 }

@@ -132,7 +132,7 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
     };
     let start = match shared.start(task) {
         Ok(start) => start,
-        Err(ended) => return ended,
+        Err(ended) => return *ended,
     };
     let place = Place::of(task);
     let program = start.program.to_string_lossy().into_owned();

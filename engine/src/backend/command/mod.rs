@@ -232,7 +232,7 @@ impl Shared {
     }
 
     /// How the agent's process is started for `task`.
-    fn start(&self, task: &Task) -> Result<Start, Ended> {
+    fn start(&self, task: &Task) -> Result<Start, Box<Ended>> {
         let command = match self.options.input {
             InputMode::Prompt => task::fill(&self.options.command, task),
             InputMode::Task | InputMode::Lines => self.options.command.clone(),
@@ -248,12 +248,12 @@ impl Shared {
             let message = format!(
                 "agent(): the option `env`: the variable `{name}` is not set where the engine runs"
             );
-            return Err(Ended::failed(FailureKind::Other, message));
+            return Err(Ended::failed(FailureKind::Other, message).into());
         }
         let mut words = command.into_iter().map(OsString::from);
         let Some(program) = words.next() else {
             let message = "the agent's command is empty";
-            return Err(Ended::failed(FailureKind::Other, message));
+            return Err(Ended::failed(FailureKind::Other, message).into());
         };
         let program = match &self.options.program_directory {
             Some(folder) if program.as_bytes().contains(&b'/') => folder.join(program).into(),

@@ -11,6 +11,9 @@ use super::{InputMode, Shared, task};
 /// A longer event is not passed on: progress is for people.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
 
+/// As much of what an agent had written before it was ended is kept, in bytes.
+const WRITTEN_BYTES_MAX: usize = 4 * 1024;
+
 pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) -> Ended {
     let input = match shared.options.input {
         InputMode::Prompt => task::text(&shared.options.command, task)
@@ -23,7 +26,7 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
     };
     let start = match shared.start(task) {
         Ok(start) => start,
-        Err(ended) => return ended,
+        Err(ended) => return *ended,
     };
     let program = start.program.to_string_lossy().into_owned();
     let mut stops = Stops::new(context, &shared.options);
@@ -60,7 +63,8 @@ pub(super) async fn run(shared: &Shared, task: &Task, context: &AttemptContext) 
     if output.bytes.len() > limit && stops.stop.is_none() {
         stops.stop = Some(Stop::TooMuchOutput);
     }
-    if let Some(ended) = stops.ended(&over, &shared.options) {
+    if let Some(mut ended) = stops.ended(&over, &shared.options) {
+        ended.written = over.evidence().or_else(|| output.end());
         return ended;
     }
     conclude(&over, &output.into_text(), shared, &program)
@@ -151,6 +155,14 @@ impl Output {
             report(line);
         }
         is_event
+    }
+
+    /// The last of what was written; `None` when that is nothing.
+    fn end(&self) -> Option<String> {
+        let from = self.bytes.len().saturating_sub(WRITTEN_BYTES_MAX);
+        let text = String::from_utf8_lossy(self.bytes.get(from..)?);
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     fn into_text(mut self) -> String {
