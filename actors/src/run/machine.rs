@@ -466,7 +466,9 @@ impl Machine {
         true
     }
 
-    pub(super) fn is_current(&self, token: FencingToken) -> bool {
+    /// Whether this is the attempt that is at work on its call.
+    #[must_use]
+    pub fn is_current(&self, token: FencingToken) -> bool {
         token.epoch == self.epoch
             && token.run == self.state.id
             && token.generation == self.generation()
