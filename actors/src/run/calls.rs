@@ -640,6 +640,7 @@ impl Machine {
             .state
             .call(call)
             .is_some_and(|call| matches!(call.status, CallStatus::Backoff { .. }));
+        let waits = waits && self.held_answer(call).is_none();
         if waits && !self.waiting.contains(&call) {
             self.waiting.push_back(call);
             self.start_waiting(now, permits, out);

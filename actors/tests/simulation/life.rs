@@ -14,6 +14,7 @@ use bellwether_journal::state::RunState;
 use bellwether_journal::text::Text;
 
 use crate::begin::Next;
+use crate::complaints::Complaints;
 use crate::oracle::{Checked, Facts, ensure};
 use crate::program::Program;
 use crate::random::Random;
@@ -153,6 +154,8 @@ pub(crate) struct Life {
     pub(crate) told: Told,
     pub(crate) told_in: u32,
     pub(crate) is_calm: bool,
+    /// What the product reports as its own error.
+    complaints: Complaints,
     /// How likely faults are in this life, each by itself.
     faults: [usize; 6],
     pub(crate) figures: Figures,
@@ -163,7 +166,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, complaints: Complaints) -> Self {
         let mut random = Random::new(seed);
         let run = RunId::from_entropy([7; 5]);
         let coming = Arc::new(AtomicUsize::new(0));
@@ -199,6 +202,7 @@ impl Life {
             told: Told::default(),
             told_in: 0,
             is_calm: false,
+            complaints,
             faults,
             figures: Figures::default(),
             hash: 0,
@@ -267,6 +271,9 @@ impl Life {
             self.decided.next
         ));
         self.happens(event)?;
+        if let Some(complaint) = self.complaints.first() {
+            return Err(format!("the machine complains: {complaint}"));
+        }
         self.check()?;
         Ok(Next::Step)
     }

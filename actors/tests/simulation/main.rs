@@ -12,6 +12,7 @@
 )]
 
 mod begin;
+mod complaints;
 mod life;
 mod oracle;
 mod program;
@@ -22,14 +23,17 @@ mod world;
 
 use std::time::Instant;
 
+use complaints::Complaints;
 use life::{Figures, Life};
 
 /// Seeds of lives in which something did not hold once, and what it was.
 const FAILED_ONCE: &[(u64, &str)] = &[];
 
 fn live(seed: u64) -> (Figures, u64) {
-    let mut life = Life::new(seed);
-    if let Err(error) = life.live() {
+    let complaints = Complaints::default();
+    let mut life = Life::new(seed, complaints.clone());
+    let lived = tracing::subscriber::with_default(complaints, || life.live());
+    if let Err(error) = lived {
         panic!("seed {seed}: {error}");
     }
     (life.figures, life.hash)

@@ -240,6 +240,7 @@ impl Life {
             self.hash = self.hash.rotate_left(5)
                 ^ u64::from_le_bytes(entry.chain.0[..8].try_into().unwrap_or_default());
             self.decided.apply(entry)?;
+            self.figures.saw(entry.record.kind().name());
         }
         for entry in &output.entries {
             self.check_word(entry)?;
