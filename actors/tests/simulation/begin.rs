@@ -96,6 +96,15 @@ impl Life {
         Ok(Next::Step)
     }
 
+    /// Whether the generation that is decided may merge again what was merged.
+    pub(crate) fn repeats_merges(&self) -> bool {
+        let number = self.decided.generation.0;
+        self.repeats_merges
+            .get(&number)
+            .copied()
+            .unwrap_or_default()
+    }
+
     fn caps_of(&self, state: &RunState) -> Caps {
         let limits = state.limits;
         let at_once = |limit: u32| (limit > 0).then_some(limit as usize);
@@ -165,7 +174,7 @@ impl Life {
             Record::RunStarted(Box::new(started)),
             Record::GenerationOpened(Box::new(opened)),
         ];
-        self.repeats_merges = false;
+        self.repeats_merges.clear();
         let machine = Machine::new(
             RunState::new(self.run),
             self.epoch,
@@ -286,7 +295,7 @@ impl Life {
                 .map_err(|error| error.to_string())?,
             None => None,
         };
-        let rewind = rewind.map(|rewind| rewind.repeating_merges(self.repeats_merges));
+        let rewind = rewind.map(|rewind| rewind.repeating_merges(self.repeats_merges()));
         let caps = self.caps_of(&state);
         let machine = Machine::new(state, self.epoch, caps, keys, timers)
             .with_rewind(rewind)
@@ -365,7 +374,9 @@ impl Life {
             keep_failed: self.random.one_in(3),
             dirty,
         };
-        self.repeats_merges = self.random.one_in(2);
+        let repeats_merges = self.random.one_in(2);
+        self.repeats_merges
+            .insert(open.number.next().0, repeats_merges);
         let from = BaseRecord {
             run: self.run,
             generation: open.number,
@@ -381,7 +392,7 @@ impl Life {
             by: Actor::Engine,
             reason: None,
         };
-        let rewind = Rewind::new(Arc::new(base), rules).repeating_merges(self.repeats_merges);
+        let rewind = Rewind::new(Arc::new(base), rules).repeating_merges(repeats_merges);
         Ok((rewind, next, Record::GenerationRewound(Box::new(rewound))))
     }
 

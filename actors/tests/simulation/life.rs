@@ -26,6 +26,8 @@ use crate::world::{Mail, Pool, World};
 const STEPS_WITH_FAULTS: usize = 400;
 /// So many steps without faults end every script there is.
 const STEPS_TO_THE_END: usize = 20_000;
+/// So many of the last events are told of a life that went wrong.
+const TRACED: usize = 150;
 /// A life has so many generations at most.
 pub(crate) const GENERATIONS_MAX: u32 = 6;
 
@@ -143,7 +145,8 @@ pub(crate) struct Life {
     pub(crate) programs: Vec<Arc<Program>>,
     /// Whether the script still has the limit that it began with.
     pub(crate) is_limited: bool,
-    pub(crate) repeats_merges: bool,
+    /// Whether a generation may merge again what was merged, by its number.
+    pub(crate) repeats_merges: BTreeMap<u32, bool>,
     pub(crate) supervisor: Option<Supervisor>,
     pub(crate) world: World,
     /// What the records say that are durable, and those that are decided.
@@ -163,10 +166,11 @@ pub(crate) struct Life {
     pub(crate) hash: u64,
     /// The last events, for whoever looks into a failure.
     trace: Vec<String>,
+    is_traced: bool,
 }
 
 impl Life {
-    pub(crate) fn new(seed: u64, complaints: Complaints) -> Self {
+    pub(crate) fn new(seed: u64, complaints: Complaints, is_traced: bool) -> Self {
         let mut random = Random::new(seed);
         let run = RunId::from_entropy([7; 5]);
         let coming = Arc::new(AtomicUsize::new(0));
@@ -193,7 +197,7 @@ impl Life {
             others: 0,
             caps,
             is_limited: true,
-            repeats_merges: false,
+            repeats_merges: BTreeMap::new(),
             supervisor: None,
             world: World::new(),
             durable: Facts::new(run),
@@ -207,6 +211,7 @@ impl Life {
             figures: Figures::default(),
             hash: 0,
             trace: Vec::new(),
+            is_traced,
         }
     }
 
@@ -219,7 +224,7 @@ impl Life {
     pub(crate) fn live(&mut self) -> Checked {
         let lived = self.live_on();
         lived.map_err(|error| {
-            let last = self.trace.len().saturating_sub(60);
+            let last = self.trace.len().saturating_sub(TRACED);
             format!(
                 "{error}\n  after step {}, the last of which were:\n    {}",
                 self.figures.steps,
@@ -263,13 +268,14 @@ impl Life {
             .draw()
             .ok_or("the run stands still: nothing is under way, and it has not ended")?;
         self.figures.saw(event.name());
-        let status = self.decided.status.name();
-        self.trace.push(format!(
-            "{} at {}, {status}, record {}",
-            event.name(),
-            self.now,
-            self.decided.next
-        ));
+        let (now, status, next) = (self.now, self.decided.status, self.decided.next);
+        self.notes_down(|| {
+            format!(
+                "{} at {now}, {}, record {next}",
+                event.name(),
+                status.name()
+            )
+        });
         self.happens(event)?;
         if let Some(complaint) = self.complaints.first() {
             return Err(format!("the machine complains: {complaint}"));
@@ -278,9 +284,11 @@ impl Life {
         Ok(Next::Step)
     }
 
-    /// For the trace: what is worth knowing of an event.
+    /// For whoever looks into a failure.
     pub(crate) fn notes_down(&mut self, what: impl FnOnce() -> String) {
-        self.trace.push(format!("  {}", what()));
+        if self.is_traced {
+            self.trace.push(what());
+        }
     }
 
     /// One of the events that can happen, the likelier ones more often.
@@ -416,7 +424,7 @@ impl Life {
             }
             Event::Mail => match self.world.mail.pop_front() {
                 Some(mail) => {
-                    self.notes_down(|| format!("{mail:?}").chars().take(160).collect());
+                    self.notes_down(|| format!("  {mail:?}").chars().take(160).collect());
                     self.hear(mail)
                 }
                 None => Ok(()),
@@ -428,7 +436,7 @@ impl Life {
                 };
                 let chosen = self.random.below(supervisor.readings.len());
                 let reading = supervisor.readings.remove(chosen);
-                self.notes_down(|| format!("{reading:?}").chars().take(160).collect());
+                self.notes_down(|| format!("  {reading:?}").chars().take(160).collect());
                 self.read(reading)
             }
             Event::Rebuild => self.rebuild(),
@@ -564,7 +572,7 @@ impl Life {
     }
 
     fn ordered(&mut self, order: Order) -> Checked {
-        self.notes_down(|| format!("{order:?}"));
+        self.notes_down(|| format!("  {order:?}"));
         let ordered = Ordered {
             order,
             by: Actor::Caller("somebody".to_owned()),

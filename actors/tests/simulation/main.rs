@@ -30,13 +30,18 @@ use life::{Figures, Life};
 const FAILED_ONCE: &[(u64, &str)] = &[];
 
 fn live(seed: u64) -> (Figures, u64) {
-    let complaints = Complaints::default();
-    let mut life = Life::new(seed, complaints.clone());
-    let lived = tracing::subscriber::with_default(complaints, || life.live());
-    if let Err(error) = lived {
+    lived(seed, false).unwrap_or_else(|_| {
+        // Once more, with all that happened.
+        let error = lived(seed, true).err().unwrap_or_default();
         panic!("seed {seed}: {error}");
-    }
-    (life.figures, life.hash)
+    })
+}
+
+fn lived(seed: u64, is_traced: bool) -> Result<(Figures, u64), String> {
+    let complaints = Complaints::default();
+    let mut life = Life::new(seed, complaints.clone(), is_traced);
+    tracing::subscriber::with_default(complaints, || life.live())?;
+    Ok((life.figures, life.hash))
 }
 
 #[test]

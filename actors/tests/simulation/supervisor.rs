@@ -237,6 +237,12 @@ impl Life {
             "a record is not sealed".to_owned()
         })?;
         for entry in &output.entries {
+            self.notes_down(|| {
+                format!("    {} {:?}", entry.position, entry.record)
+                    .chars()
+                    .take(200)
+                    .collect()
+            });
             self.hash = self.hash.rotate_left(5)
                 ^ u64::from_le_bytes(entry.chain.0[..8].try_into().unwrap_or_default());
             self.decided.apply(entry)?;
@@ -482,7 +488,7 @@ impl Life {
             return Err(says(&format!("though a-{from} of the base has its answer")));
         }
         let repeats = call.kind == CallKind::Merge
-            && !self.repeats_merges
+            && !self.repeats_merges()
             && self.decided.has_merged_before();
         ensure(!repeats, || says("though the base has merged"))?;
         let is_pure = resolved.packed.text.contains("pure");
