@@ -368,6 +368,10 @@ impl Machine {
             if self.takes_up_hit(number, kind, scheduled, out) {
                 continue;
             }
+            if let Some((code, message)) = self.refused_meanwhile(number, kind) {
+                self.refuse(number, code, message, now, out);
+                continue;
+            }
             match (kind, status) {
                 (kind, CallStatus::Backoff { until }) if kind.has_attempts() => {
                     let after = until.saturating_sub(now);
