@@ -36,6 +36,10 @@ const FAILED_ONCE: &[(u64, &str)] = &[
         1_000_252,
         "a merge's refusal waited for the base's answers and went with the engine: the merge was done again",
     ),
+    (
+        1_000_378,
+        "the pool failed with attempts that waited to be adopted: the calls that should have had them never began",
+    ),
 ];
 
 fn live(seed: u64) -> (Figures, u64) {
