@@ -285,8 +285,16 @@ impl Machine {
     fn dropped(&mut self, token: FencingToken, permits: &mut dyn Permits) {
         if let Some(Whose::Base(from)) = self.adoption.whose.remove(&token) {
             self.adoption.waiting.remove(&from);
+            self.gives_up(from);
         }
         permits.give_back();
+    }
+
+    /// No attempt of the base is at work on this any more: a call that is the same begins one of its own.
+    fn gives_up(&mut self, from: CallNumber) {
+        if let Some(rewind) = &mut self.rewind {
+            rewind.give_up(from);
+        }
     }
 
     /// Ends that came before their calls are those calls' ends now.
@@ -309,6 +317,7 @@ impl Machine {
             return;
         }
         for (from, under_way) in std::mem::take(&mut self.adoption.waiting) {
+            self.gives_up(from);
             if self.adoption.ended.remove(&from).is_some() {
                 self.adoption.whose.remove(&under_way.token);
                 permits.give_back();

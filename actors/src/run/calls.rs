@@ -9,14 +9,14 @@ use bellwether_journal::record::{
     Failure, FailureKind, Logged, Millis, Noticed, Outcome, PhaseEntered, Record, ScriptError,
     Status, StepNoted, TimerElapsed, Usage,
 };
-use bellwether_journal::state::{CallStatus, PastEnd};
+use bellwether_journal::state::{CallState, CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
 use super::adopt::idempotency_key;
 use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared};
 use super::output::{Action, Output, Source, Start, Work};
-use super::rewind::{Issued, Rewind};
+use super::rewind::Issued;
 use super::version::version_of;
 use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
 use crate::pool::{End, Kept};
@@ -285,25 +285,14 @@ impl Machine {
             self.notice(notice, now, out);
         }
         self.agents += u64::from(call.kind == CallKind::Agent);
-        if self.agents > self.caps.agents && call.kind == CallKind::Agent {
-            let message = format!(
-                "the run's cap of {} agents is reached; raise it with --max-agents, or `max_agents` in the settings",
-                self.caps.agents
-            );
-            self.refuse(call.number, "AGENT_CAP", message, now, out);
+        if let Some((code, message)) = self.beyond_cap(call.kind, self.agents) {
+            self.refuse(call.number, code, message, now, out);
         } else if call.kind == CallKind::Agent
             && let Some(message) = self.budget_used_up()
         {
             self.refuse(call.number, BUDGET, message, now, out);
-        } else if call.kind == CallKind::Merge
-            && let Some(before) = self.rewind.as_ref().and_then(Rewind::merged_before)
-        {
-            // What was explained did not foresee it: better no merge than a second one.
-            let message = format!(
-                "merge(): a-{before} of the generation before merged already, and this is not that call; rewind with \
-                 --repeat-merges to let it merge again"
-            );
-            self.refuse(call.number, "MERGED_BEFORE", message, now, out);
+        } else if let Some((code, message)) = self.merged_before(call.kind) {
+            self.refuse(call.number, code, message, now, out);
         } else if let Err(refusal) = &resolved.backend {
             let (code, message) = (refusal.code, refusal.message.clone());
             self.refuse(call.number, code, message, now, out);
@@ -314,6 +303,46 @@ impl Machine {
             }
             self.waiting.push_back(call.number);
         }
+    }
+
+    /// Why the `asked`-th agent is one too many.
+    fn beyond_cap(&self, kind: CallKind, asked: u64) -> Option<(&'static str, String)> {
+        let cap = self.caps.agents;
+        (kind == CallKind::Agent && asked > cap).then(|| {
+            let message = format!(
+                "the run's cap of {cap} agents is reached; raise it with --max-agents, or `max_agents` in the settings"
+            );
+            ("AGENT_CAP", message)
+        })
+    }
+
+    /// Why a merge may not begin: what was explained did not foresee it, and better no merge than a second one.
+    fn merged_before(&self, kind: CallKind) -> Option<(&'static str, String)> {
+        let rewind = self.rewind.as_ref().filter(|_| kind == CallKind::Merge)?;
+        let before = rewind.merged_before()?;
+        let message = format!(
+            "merge(): a-{before} of the generation before merged already, and this is not that call; rewind with \
+             --repeat-merges to let it merge again"
+        );
+        Some(("MERGED_BEFORE", message))
+    }
+
+    /// Why a call that has no answer and never began must not begin: in a rewind its refusal waits for the answers of the base,
+    /// and may have gone with the engine.
+    pub(super) fn refused_meanwhile(
+        &self,
+        number: CallNumber,
+        kind: CallKind,
+    ) -> Option<(&'static str, String)> {
+        self.rewind.as_ref()?;
+        let has_begun = |call: &CallState| call.attempt() > Attempt(0);
+        if self.state.call(number).is_none_or(has_begun) {
+            return None;
+        }
+        let up_to = self.state.calls.iter().take(number.0 as usize + 1);
+        let asked = up_to.filter(|call| call.kind == CallKind::Agent).count();
+        self.beyond_cap(kind, asked as u64)
+            .or_else(|| self.merged_before(kind))
     }
 
     /// Tells the script's author something, once a run.
@@ -640,6 +669,7 @@ impl Machine {
             .state
             .call(call)
             .is_some_and(|call| matches!(call.status, CallStatus::Backoff { .. }));
+        let waits = waits && self.held_answer(call).is_none();
         if waits && !self.waiting.contains(&call) {
             self.waiting.push_back(call);
             self.start_waiting(now, permits, out);

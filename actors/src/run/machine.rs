@@ -369,6 +369,10 @@ impl Machine {
             if self.takes_up_hit(number, kind, scheduled, out) {
                 continue;
             }
+            if let Some((code, message)) = self.refused_meanwhile(number, kind) {
+                self.refuse(number, code, message, now, out);
+                continue;
+            }
             match (kind, status) {
                 (kind, CallStatus::Backoff { until }) if kind.has_attempts() => {
                     let after = until.saturating_sub(now);
@@ -467,7 +471,9 @@ impl Machine {
         true
     }
 
-    pub(super) fn is_current(&self, token: FencingToken) -> bool {
+    /// Whether this is the attempt that is at work on its call.
+    #[must_use]
+    pub fn is_current(&self, token: FencingToken) -> bool {
         token.epoch == self.epoch
             && token.run == self.state.id
             && token.generation == self.generation()

@@ -7,7 +7,7 @@ use bellwether_journal::record::{
     Outcome, Record, RunLimits, Usage,
 };
 use bellwether_journal::state::{CallState, CallStatus};
-use bellwether_scripts::{Answer, Nothing};
+use bellwether_scripts::{Answer, Nothing, Target};
 
 use super::calls::Came;
 use super::machine::{Machine, Permits, Stage};
@@ -137,9 +137,24 @@ impl Machine {
     fn agent(&self, call: CallNumber) -> Result<CallStatus, OrderError> {
         let known = self.state.call(call).ok_or(OrderError::Unknown(call))?;
         match known.kind {
-            CallKind::Agent => Ok(known.status),
+            CallKind::Agent => Ok(self.held_answer(call).unwrap_or(known.status)),
             kind => Err(OrderError::NoAgent(call, kind.name())),
         }
+    }
+
+    /// How a call stands whose answer waits for those of the base: it has it, though no record says so yet.
+    pub(super) fn held_answer(&self, call: CallNumber) -> Option<CallStatus> {
+        let mut held = self.held.iter();
+        let held = held.find(|held| held.target == Target::Call(call))?;
+        Some(match &held.record {
+            Record::CallSettled(settled) => match settled.outcome {
+                Outcome::Completed(_) => CallStatus::Completed,
+                Outcome::Failed(_) => CallStatus::Failed,
+                Outcome::Skipped => CallStatus::Skipped,
+                Outcome::Cancelled(_) => CallStatus::Cancelled,
+            },
+            _ => CallStatus::Refused,
+        })
     }
 
     fn attempts_of(&self, call: CallNumber) -> Attempt {

@@ -344,6 +344,11 @@ impl Rewind {
         self.under_way = calls.into_iter().collect();
     }
 
+    /// The attempt that was at work on this call of the base is not any more.
+    pub fn give_up(&mut self, call: CallNumber) {
+        self.under_way.remove(&call);
+    }
+
     /// The base's call that is the same as this one, by the policy.
     fn find(&mut self, call: CallNumber, content: Digest, key: Digest) -> Option<CallNumber> {
         match self.rules.policy {
