@@ -369,5 +369,8 @@ impl Machine {
         for token in self.running_tokens() {
             self.ended(token, lost.clone(), now, permits, out);
         }
+        // Those of the base may have been the last.
+        self.start_waiting(now, permits, out);
+        self.settle_down(now, out);
     }
 }

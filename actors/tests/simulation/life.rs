@@ -338,7 +338,9 @@ impl Life {
         ];
         if !self.is_calm {
             let [crashes, vms, pools, verbs, orders, rewinds] = self.faults;
-            let may_rewind = self.decided.generation.0 < GENERATIONS_MAX && supervisor.rests();
+            let may_rewind = self.decided.generation.0 < GENERATIONS_MAX
+                && self.world.pool != Pool::Missed
+                && supervisor.rests();
             events.extend([
                 (
                     Event::AgentNotes,

@@ -40,6 +40,10 @@ const FAILED_ONCE: &[(u64, &str)] = &[
         1_000_378,
         "the pool failed with attempts that waited to be adopted: the calls that should have had them never began",
     ),
+    (
+        1_004_365,
+        "the pool failed while only attempts of the base were left: the run never came out of `stopping`",
+    ),
 ];
 
 fn live(seed: u64) -> (Figures, u64) {
