@@ -307,7 +307,7 @@ impl Life {
         };
         self.supervisor = Some(Supervisor::new(machine, script));
         self.decide(|machine, now, permits, out| {
-            machine.go_on(fresh, Actor::Engine, way, now, permits, out)
+            machine.go_on(fresh, Actor::Engine, way, now, permits, out);
         })
     }
 
@@ -319,7 +319,7 @@ impl Life {
         supervisor.lose_script();
         self.supervisor = Some(supervisor);
         self.decide(|machine, now, permits, out| {
-            machine.condemn("it is a simulation", now, permits, out)
+            machine.condemn("it is a simulation", now, permits, out);
         })
     }
 

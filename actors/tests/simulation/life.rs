@@ -485,7 +485,7 @@ impl Life {
                 );
                 let spent = verdict == Verdict::Escalate;
                 self.decide(|machine, now, permits, out| {
-                    machine.orchestrator_lost("it broke", spent, now, permits, out)
+                    machine.orchestrator_lost("it broke", spent, now, permits, out);
                 })
             }
             Event::PoolLost => {

@@ -89,7 +89,7 @@ impl Program {
 fn node(random: &mut Random, depth: usize) -> Arc<Node> {
     let deeper = depth.saturating_sub(1);
     let some = |random: &mut Random, most: usize| -> Vec<Arc<Node>> {
-        (0..1 + random.below(most))
+        (0..=random.below(most))
             .map(|_| node(random, deeper))
             .collect()
     };

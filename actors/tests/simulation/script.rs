@@ -97,7 +97,7 @@ impl Model {
             value: 0,
         };
         let whole = Arc::new(Node::Sequence(program.statements.clone()));
-        model.start(whole, None, flow);
+        model.start(&whole, None, flow);
         let turn = model.turn();
         (model, turn)
     }
@@ -119,10 +119,10 @@ impl Model {
         Turn { commands, status }
     }
 
-    fn start(&mut self, node: Arc<Node>, parent: Option<(usize, usize)>, flow: Flow) {
+    fn start(&mut self, node: &Arc<Node>, parent: Option<(usize, usize)>, flow: Flow) {
         let frame = self.frames.len();
         self.frames.push(Frame {
-            node: Arc::clone(&node),
+            node: Arc::clone(node),
             parent,
             began: flow,
             lanes: Vec::new(),
@@ -133,24 +133,28 @@ impl Model {
             Node::Call(asks) if self.next_call < CALLS_MAX => self.call(asks, frame, flow),
             Node::Call(_) => self.done(frame, flow),
             Node::Sequence(nodes) => match nodes.first() {
-                Some(first) => self.start(Arc::clone(first), Some((frame, 0)), flow),
+                Some(first) => self.start(first, Some((frame, 0)), flow),
                 None => self.done(frame, flow),
             },
             Node::Lanes(nodes) => {
                 self.frames[frame].lanes = vec![None; nodes.len()];
                 for (lane, node) in nodes.iter().enumerate() {
-                    self.start(Arc::clone(node), Some((frame, lane)), flow);
+                    self.start(node, Some((frame, lane)), flow);
                 }
             }
             Node::Race(node, wait, _) => {
-                self.start(Arc::clone(node), Some((frame, 0)), flow);
+                self.start(node, Some((frame, 0)), flow);
                 let sleep = Arc::new(Node::Sleep(*wait));
-                self.start(sleep, Some((frame, 1)), flow);
+                self.start(&sleep, Some((frame, 1)), flow);
             }
-            Node::Loop(node, _) => self.start(Arc::clone(node), Some((frame, 0)), flow),
+            Node::Loop(node, _) => self.start(node, Some((frame, 0)), flow),
             Node::Choice(one, other) => {
-                let chosen = if flow.value % 2 == 0 { one } else { other };
-                self.start(Arc::clone(chosen), Some((frame, 0)), flow);
+                let chosen = if flow.value.is_multiple_of(2) {
+                    one
+                } else {
+                    other
+                };
+                self.start(chosen, Some((frame, 0)), flow);
             }
             Node::Sleep(milliseconds) => {
                 let timer = TimerNumber(self.next_timer);
@@ -196,12 +200,11 @@ impl Model {
         if std::mem::replace(&mut self.frames[frame].is_done, true) {
             return;
         }
-        match self.frames[frame].parent {
-            Some((parent, place)) => self.part_done(parent, place, flow),
-            None => {
-                let value = format!("\"{} {}\"", flow.value, flow.context);
-                self.ended.get_or_insert(TurnStatus::Returned(value.into()));
-            }
+        if let Some((parent, place)) = self.frames[frame].parent {
+            self.part_done(parent, place, flow);
+        } else {
+            let value = format!("\"{} {}\"", flow.value, flow.context);
+            self.ended.get_or_insert(TurnStatus::Returned(value.into()));
         }
     }
 
@@ -212,7 +215,7 @@ impl Model {
         let node = Arc::clone(&self.frames[frame].node);
         match node.as_ref() {
             Node::Sequence(nodes) => match nodes.get(place + 1) {
-                Some(next) => self.start(Arc::clone(next), Some((frame, place + 1)), flow),
+                Some(next) => self.start(next, Some((frame, place + 1)), flow),
                 None => self.done(frame, flow),
             },
             Node::Lanes(_) => {
@@ -240,7 +243,7 @@ impl Model {
             Node::Loop(node, most) => {
                 self.frames[frame].times += 1;
                 if self.frames[frame].times < *most && flow.value % 2 == 1 {
-                    self.start(Arc::clone(node), Some((frame, 0)), flow);
+                    self.start(node, Some((frame, 0)), flow);
                 } else {
                     self.done(frame, flow);
                 }

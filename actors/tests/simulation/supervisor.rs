@@ -367,12 +367,12 @@ impl Life {
             Action::Start(start) => match start.work.clone() {
                 Work::AtHand(prompt, resolved) => return self.start(*start, &prompt, resolved),
                 Work::InJournal(scheduled) => {
-                    supervisor.readings.push(Reading::Fetch(start, scheduled))
+                    supervisor.readings.push(Reading::Fetch(start, scheduled));
                 }
             },
             Action::Load(call, source) => supervisor.readings.push(Reading::Load(call, source)),
             Action::Ask(call, source, given) => {
-                supervisor.readings.push(Reading::Ask(call, source, given))
+                supervisor.readings.push(Reading::Ask(call, source, given));
             }
             Action::ArmDeadline(call, at) => _ = supervisor.deadlines.insert(call, at),
             Action::DisarmDeadline(call) => _ = supervisor.deadlines.remove(&call),
@@ -413,7 +413,7 @@ impl Life {
         if resolved.backend.is_err() {
             let lost = End::Lost("there is no such backend".to_owned());
             return self.decide_only(|machine, now, permits, out| {
-                machine.ended(token, lost, now, permits, out)
+                machine.ended(token, lost, now, permits, out);
             });
         }
         let scheduled = self.read_prompt(token.call)?;
@@ -450,7 +450,7 @@ impl Life {
         if !wanted {
             let cancelled = End::Cancelled(Usage::default());
             self.decide_only(|machine, now, permits, out| {
-                machine.ended(token, cancelled, now, permits, out)
+                machine.ended(token, cancelled, now, permits, out);
             })?;
         }
         Ok(wanted)
@@ -548,7 +548,7 @@ impl Life {
                     return self.supervisor_crashes();
                 }
                 self.decide(|machine, now, permits, out| {
-                    machine.pool_lost("it panicked", now, permits, out)
+                    machine.pool_lost("it panicked", now, permits, out);
                 })
             }
         }
@@ -556,7 +556,7 @@ impl Life {
 
     fn hear_end(&mut self, token: FencingToken, end: End, kept: Vec<Kept>) -> Checked {
         self.decide(|machine, now, permits, out| {
-            machine.attempt_ended(token, end, kept, now, permits, out)
+            machine.attempt_ended(token, end, kept, now, permits, out);
         })
     }
 
@@ -568,16 +568,15 @@ impl Life {
         let Some(script) = &mut supervisor.script else {
             return Ok(());
         };
-        let turns = match script.first.take() {
-            Some(first) => vec![first],
-            None => {
-                let count = 1 + self.random.below(script.inbox.len());
-                let settlements: Vec<Settlement> = script.inbox.drain(..count).collect();
-                script
-                    .vm
-                    .deliver(&settlements)
-                    .map_err(|lost| lost.to_string())?
-            }
+        let turns = if let Some(first) = script.first.take() {
+            vec![first]
+        } else {
+            let count = 1 + self.random.below(script.inbox.len());
+            let settlements: Vec<Settlement> = script.inbox.drain(..count).collect();
+            script
+                .vm
+                .deliver(&settlements)
+                .map_err(|lost| lost.to_string())?
         };
         let is_over = turns
             .last()

@@ -12,6 +12,10 @@ use bellwether_journal::text::{self, Packed};
 use crate::random::Random;
 
 /// An attempt that was started.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any of them may go with any other"
+)]
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) token: FencingToken,
