@@ -8,7 +8,8 @@ use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{CallNumber, Generation, Position, RunId, TimerNumber};
 use bellwether_journal::key::{self, Digest};
 use bellwether_journal::record::{
-    CallKind, CallReused, CallScheduled, CallSettled, Cancellation, Outcome, Policy, Record, Status,
+    CallKind, CallReused, CallScheduled, CallSettled, Cancellation, Order, Outcome, Policy, Record,
+    Status,
 };
 use bellwether_journal::text::Text;
 use bellwether_scripts::{Answer, Nothing, Settlement, Target};
@@ -70,6 +71,8 @@ pub(crate) struct Facts {
     fired: HashSet<TimerNumber>,
     shown: HashSet<(u64, u32)>,
     was_recovered: bool,
+    /// Calls that a person wanted to end.
+    ordered: HashSet<CallNumber>,
 }
 
 impl Facts {
@@ -90,6 +93,7 @@ impl Facts {
             fired: HashSet::new(),
             shown: HashSet::new(),
             was_recovered: false,
+            ordered: HashSet::new(),
         }
     }
 
@@ -199,6 +203,11 @@ impl Facts {
                     && !matches!(from, Status::Stopping | Status::Stopped | Status::Killed);
                 ensure(is_live, || format!("the run ends from {}", from.name()))?;
                 self.status = ended.status;
+            }
+            Record::Ordered(ordered) => {
+                if let Order::SkipAgent(call) | Order::StopAgent(call) = ordered.order {
+                    self.ordered.insert(call);
+                }
             }
             _ => {}
         }
@@ -374,6 +383,18 @@ impl Facts {
         let is_free =
             !self.dirty.contains(&CallNumber(number)) && !self.reused.contains(&CallNumber(number));
         is_free.then_some(number as usize)
+    }
+
+    /// A call whose answer the base has, and that nothing but the reading of it keeps from it: answers of this generation's own
+    /// wait for it.
+    pub(crate) fn awaits_base(&self) -> Option<usize> {
+        (0..self.calls.len()).find(|number| {
+            let call = &self.calls[*number];
+            let is_new = call.stand == Stand::Waiting && call.attempts == 0;
+            let is_agent = call.kind == CallKind::Agent;
+            let is_left_alone = !self.ordered.contains(&CallNumber(*number as u32));
+            is_new && is_agent && is_left_alone && self.missed(call).is_some()
+        })
     }
 
     /// Whether a merge of the base was done and answers no call, nor can be about to.

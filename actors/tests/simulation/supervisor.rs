@@ -250,6 +250,7 @@ impl Life {
         }
         for entry in &output.entries {
             self.check_word(entry)?;
+            self.check_order(entry)?;
         }
         let Some(supervisor) = &mut self.supervisor else {
             return Ok(());
@@ -292,6 +293,30 @@ impl Life {
             script.inbox.extend(supervisor.answers.drain(..));
         }
         Ok(())
+    }
+
+    /// An answer of this generation's own does not overtake those of the base.
+    fn check_order(&self, entry: &Entry) -> Checked {
+        let is_own = match &entry.record {
+            // A refusal comes in the turn that asks, before what that turn asks for behind it.
+            Record::CallSettled(_) => true,
+            Record::TimerElapsed(elapsed) => elapsed.from.is_none(),
+            _ => false,
+        };
+        let machine = self
+            .supervisor
+            .as_ref()
+            .map(|supervisor| &supervisor.machine);
+        if !is_own || !machine.is_some_and(Machine::wants_script) {
+            return Ok(());
+        }
+        match self.decided.awaits_base() {
+            Some(call) => Err(format!(
+                "record {} overtakes the base's answer to a-{call}",
+                entry.position
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What a record says of an attempt is what that attempt said, and it has ended.
