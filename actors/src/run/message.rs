@@ -132,16 +132,16 @@ pub enum Message {
     TimerDue(u32, TimerNumber),
     /// A call's back-off is over.
     RetryDue(u32, CallNumber),
-    /// Another workflow was read, or cannot be; or its name could not be read back from the journal.
-    Loaded(CallNumber, Result<Result<Packed, String>, StoreError>),
-    /// A question was read, or cannot be.
-    Asked(CallNumber, Result<Asked, StoreError>),
+    /// In a round: another workflow was read, or cannot be; or its name could not be read back from the journal.
+    Loaded(u32, CallNumber, Result<Result<Packed, String>, StoreError>),
+    /// In a round: a question was read, or cannot be.
+    Asked(u32, CallNumber, Result<Asked, StoreError>),
     /// A question's time is over.
     DeadlineDue(u32, CallNumber),
     /// An attempt's prompt and options were read back from the journal.
     Fetched(Box<Start>, Result<(Arc<str>, Arc<str>), StoreError>),
-    /// Answers of the base were read, or cannot be.
-    Recalled(Vec<(CallNumber, Recalled)>, Option<StoreError>),
+    /// In a round: answers of the base were read, or cannot be.
+    Recalled(u32, Vec<(CallNumber, Recalled)>, Option<StoreError>),
     /// A new VM stands where the journal ends.
     Rebuilt(Result<Box<replay::Recovered>, ReplayError>),
     /// A child is gone, and everything that it sent was handled.

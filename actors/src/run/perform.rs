@@ -203,7 +203,7 @@ impl State {
             self.run,
             myself.clone(),
         );
-        let load_script = Arc::clone(&self.load_script);
+        let (load_script, round) = (Arc::clone(&self.load_script), self.round);
         tokio::task::spawn_blocking(move || {
             let named = match source {
                 Source::AtHand(name, options) => Ok((name, options)),
@@ -212,7 +212,7 @@ impl State {
             let script = named.map(|(name, options)| {
                 load_script(&name, &options).map(|text| text::pack(text.into()))
             });
-            let _ = myself.cast(Message::Loaded(call, script));
+            let _ = myself.cast(Message::Loaded(round, call, script));
         });
     }
 
@@ -229,6 +229,7 @@ impl State {
             self.run,
             myself.clone(),
         );
+        let round = self.round;
         tokio::task::spawn_blocking(move || {
             let read = || {
                 let (question, options) = match source {
@@ -247,7 +248,7 @@ impl State {
                     given,
                 })
             };
-            let _ = myself.cast(Message::Asked(call, read()));
+            let _ = myself.cast(Message::Asked(round, call, read()));
         });
     }
 
@@ -258,6 +259,7 @@ impl State {
         }
         let recalls = std::mem::take(&mut self.recalls);
         let (store, myself) = (Arc::clone(&self.surroundings.store), myself.clone());
+        let round = self.round;
         tokio::task::spawn_blocking(move || {
             let mut answers = Vec::new();
             let mut failed = None;
@@ -270,7 +272,7 @@ impl State {
                     }
                 }
             }
-            let _ = myself.cast(Message::Recalled(answers, failed));
+            let _ = myself.cast(Message::Recalled(round, answers, failed));
         });
     }
 

@@ -335,6 +335,9 @@ impl State {
             Message::TimerDue(round, _)
             | Message::RetryDue(round, _)
             | Message::DeadlineDue(round, _)
+            | Message::Loaded(round, ..)
+            | Message::Asked(round, ..)
+            | Message::Recalled(round, ..)
             | Message::OutOfTime(round, _)
                 if round != self.round => {}
             Message::Turns(turns) => {
@@ -382,14 +385,14 @@ impl State {
                     machine.retry_due(call, now, permits, out);
                 });
             }
-            Message::Loaded(_, Err(error)) | Message::Asked(_, Err(error)) => {
+            Message::Loaded(_, _, Err(error)) | Message::Asked(_, _, Err(error)) => {
                 self.journal_fails(error.to_string());
             }
-            Message::Loaded(call, Ok(script)) => {
+            Message::Loaded(_, call, Ok(script)) => {
                 self.decide(|machine, now, _, out| machine.loaded(call, script, now, out));
                 return Ok(Commit::WithItsTurn);
             }
-            Message::Asked(call, Ok(asked)) => {
+            Message::Asked(_, call, Ok(asked)) => {
                 let is_open = self
                     .decide(|machine, now, _, out| machine.asked(call, asked.clone(), now, out));
                 if is_open {
@@ -416,7 +419,7 @@ impl State {
                 }
                 self.journal_fails(error.to_string());
             }
-            Message::Recalled(answers, error) => {
+            Message::Recalled(_, answers, error) => {
                 self.decide(|machine, now, _, out| {
                     for (call, answer) in answers {
                         machine.recalled(call, answer, now, out);
