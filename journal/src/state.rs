@@ -76,6 +76,8 @@ pub struct RunState {
     pub changes: BTreeMap<CallNumber, Vec<(Position, Arc<ChangesKept>)>>,
     /// What steps that have no answer yet noted, each with its place, oldest first.
     pub notes: BTreeMap<CallNumber, Vec<(Position, Text)>>,
+    /// Calls that a person has stopped and that have no answer yet.
+    pub to_stop: BTreeSet<CallNumber>,
     /// Calls whose attempt came from the generation before, while they have no answer: by what backends know their work.
     pub adopted: BTreeMap<CallNumber, Digest>,
     /// The answers that people gave to questions of this generation, as JSON, each with the place of its order. One whose
@@ -179,6 +181,7 @@ impl RunState {
             recoveries: Vec::new(),
             changes: BTreeMap::new(),
             notes: BTreeMap::new(),
+            to_stop: BTreeSet::new(),
             adopted: BTreeMap::new(),
             answers: BTreeMap::new(),
             limits: RunLimits::default(),

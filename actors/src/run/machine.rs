@@ -369,6 +369,10 @@ impl Machine {
             if self.takes_up_hit(number, kind, scheduled, out) {
                 continue;
             }
+            if self.state.to_stop.contains(&number) {
+                self.stop_as_ordered(number, now, out);
+                continue;
+            }
             if let Some((code, message)) = self.refused_meanwhile(number, kind) {
                 self.refuse(number, code, message, now, out);
                 continue;

@@ -194,6 +194,12 @@ impl Machine {
         self.settle_call(token, came, now, out);
     }
 
+    /// A person had stopped it, and the engine went before its agent had ended: it is not begun again.
+    pub(super) fn stop_as_ordered(&mut self, call: CallNumber, now: Millis, out: &mut Output) {
+        let outcome = Outcome::Cancelled(Cancellation::Person);
+        self.settle_unstarted(call, outcome, Nothing::Cancelled, now, out);
+    }
+
     /// Starts nothing new, and ends what is at work, in order, to begin anew when the run goes on.
     pub fn pause_now(&mut self, by: Actor, reason: Option<String>, now: Millis, out: &mut Output) {
         self.pause(by, reason, now, out);

@@ -203,6 +203,7 @@ impl RunState {
         self.changes.clear();
         self.notes.clear();
         self.adopted.clear();
+        self.to_stop.clear();
         self.answers.clear();
         self.orchestrator_losses = Vec::new();
         self.status = Status::Queued;
@@ -547,6 +548,7 @@ impl RunState {
         self.usage = self.usage.plus(usage);
         self.notes.remove(&number);
         self.adopted.remove(&number);
+        self.to_stop.remove(&number);
     }
 
     /// A settlement begins a turn at this time.
@@ -601,6 +603,9 @@ impl RunState {
     /// of answers, so it is kept.
     fn ordered(&mut self, order: &Order, position: Position) {
         match order {
+            Order::StopAgent(call) => {
+                self.to_stop.insert(*call);
+            }
             Order::SetLimits(limits) => {
                 self.limits.concurrency = limits.concurrency.or(self.limits.concurrency);
                 self.limits.agents = limits.agents.or(self.limits.agents);
@@ -608,7 +613,7 @@ impl RunState {
             Order::Answer(call, answer) => {
                 self.answers.insert(*call, (position, answer.clone()));
             }
-            Order::StopAgent(_) | Order::SkipAgent(_) | Order::RestartAgent(_) => {}
+            Order::SkipAgent(_) | Order::RestartAgent(_) => {}
         }
     }
 

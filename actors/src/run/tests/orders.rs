@@ -185,3 +185,29 @@ fn a_pause_at_once_ends_what_is_at_work_and_it_begins_anew() {
         )
     );
 }
+
+#[test]
+fn a02_an_agent_that_was_stopped_is_not_begun_again_after_a_crash() {
+    let mut run = Run::new(None, 10);
+    run.calls(0..2);
+    run.obeys(Order::StopAgent(number(0)));
+    // The engine goes before the agent has ended.
+    let caps = run.machine.caps;
+    run.machine = machine(run.machine.state().clone(), Epoch(2), caps);
+    let came_out = run.decide(|machine, now, permits, out| {
+        machine.go_on(Vec::new(), Actor::Engine, Way::Running, now, permits, out);
+    });
+    assert_eq!(
+        came_out,
+        came(
+            &[
+                "recovered",
+                "status running",
+                "cancelled 0.1",
+                "started 1.2"
+            ],
+            &["deliver nothing(cancelled)", "start 1.2"]
+        )
+    );
+    assert!(run.machine.state().to_stop.is_empty());
+}
