@@ -15,6 +15,10 @@ test:
 test-one crate *arguments:
     cargo test --package {{crate}} --locked {{arguments}}
 
+# Thousands of simulated runs under a seeded scheduler with faults; SIMULATION_SEED and SIMULATION_SEEDS say which.
+simulate:
+    cargo test --package bellwether-actors --locked --release --test simulation -- --ignored --nocapture
+
 # The ids of the script contract, each with its tests.
 contract:
     cargo test --package bellwether-tests --locked --test it -- --exact house::contract::every_id_has_a_test_or_is_to_come --nocapture
