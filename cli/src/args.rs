@@ -285,6 +285,9 @@ pub(crate) struct Run {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) attach: AttachFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
@@ -294,9 +297,6 @@ pub(crate) struct Run {
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
-    /// Who is told.
-    #[command(flatten)]
-    pub(crate) notify: NotifyFlag,
 }
 
 /// `list`

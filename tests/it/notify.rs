@@ -66,3 +66,33 @@ fn a_run_that_never_began_is_not_told_of() -> anyhow::Result<()> {
     let empty = bed.run(&["--notify", ""])?.run()?.expect_code(2)?;
     says(&empty, "--notify")
 }
+
+#[test]
+fn a_rewind_that_is_refused_tells_nothing() -> anyhow::Result<()> {
+    let bed = Bed::new("return agent(does({ answer: 1 }))")?;
+    bed.run(&[])?.run()?.expect_code(0)?;
+    let refused = ["restart", "last", "--agent", "a-7", "--notify", TELL];
+    bed.command(&refused)?.run()?.expect_code(2)?;
+    assert_eq!(
+        entries(&bed).unwrap_or(0),
+        0,
+        "nobody is told of an end again"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_rewind_that_is_refused_leaves_who_was_to_be_told() -> anyhow::Result<()> {
+    let bed = Bed::new("return ask('Which one?')")?;
+    let mut told = bed.project.fifo("told")?;
+    let running = bed.run(&["--notify", TELL])?.start()?;
+    ensure!(told.next_line(GUARD)?.ends_with(" waiting"));
+    running.kill()?;
+    let other = ["restart", "last", "--agent", "a-7", "--notify", "false"];
+    bed.command(&other)?.run()?.expect_code(2)?;
+    let folder = bed.project.path(".bellwether/local/journal.redb.notify");
+    let entry = std::fs::read_dir(folder)?.next().context("an entry")??;
+    let entry: Value = serde_json::from_str(&std::fs::read_to_string(entry.path())?)?;
+    assert_eq!(entry["command"], TELL);
+    Ok(())
+}

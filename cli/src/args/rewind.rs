@@ -36,15 +36,15 @@ pub(crate) struct Resume {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) attach: AttachFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
-    /// Who is told.
-    #[command(flatten)]
-    pub(crate) notify: NotifyFlag,
 }
 
 /// How a run is rewound.
@@ -117,15 +117,15 @@ pub(crate) struct Restart {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) attach: AttachFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
-    /// Who is told.
-    #[command(flatten)]
-    pub(crate) notify: NotifyFlag,
 }
 
 /// `fork`
@@ -147,15 +147,15 @@ pub(crate) struct Fork {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) attach: AttachFlags,
+    /// Who is told.
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlag,
     /// Journal and form.
     #[command(flatten)]
     pub(crate) common: Common,
     /// Limits.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
-    /// Who is told.
-    #[command(flatten)]
-    pub(crate) notify: NotifyFlag,
 }
 
 /// `explain`

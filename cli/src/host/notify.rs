@@ -53,6 +53,14 @@ struct Entry {
     told: Option<String>,
 }
 
+/// What was entrusted to a [`Notifier`], and can be taken back.
+#[derive(Debug)]
+pub(crate) struct Entrusted {
+    run: String,
+    /// What had been entrusted before it.
+    before: Option<Entry>,
+}
+
 /// The files, and who looks after them in the process that holds the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Notifier {
@@ -79,18 +87,33 @@ impl Notifier {
     ///
     /// # Errors
     /// When that cannot be written down.
-    pub(crate) fn entrust(&self, run: &str, notify: Notify) -> Result<()> {
+    pub(crate) fn entrust(&self, run: &str, notify: Notify) -> Result<Entrusted> {
+        let before = self.read(run);
         let entry = Entry { notify, told: None };
         self.write(run, &entry).map_err(|error| {
             let folder = self.folder.display();
             CommandError::host(format!(
                 "what to do at the end of the run cannot be written down in {folder}: {error}"
             ))
-        })
+        })?;
+        let run = run.to_owned();
+        Ok(Entrusted { run, before })
     }
 
-    /// The run never began.
-    pub(crate) fn withdraw(&self, run: &str) {
+    /// What was to begin never began: whoever was to be told before is told still, and nobody else.
+    pub(crate) fn withdraw(&self, entrusted: Entrusted) {
+        let Entrusted { run, before } = entrusted;
+        match before {
+            None => self.forget(&run),
+            Some(before) => {
+                if let Err(error) = self.write(&run, &before) {
+                    tracing::warn!(%run, %error, "whom to tell of the run cannot be put back");
+                }
+            }
+        }
+    }
+
+    fn forget(&self, run: &str) {
         if let Err(error) = fs::remove_file(self.file(run)) {
             tracing::debug!(%run, %error, "nothing was to be told of the run");
         }
@@ -145,7 +168,7 @@ impl Notifier {
                 Ok(_) => {}
                 // It never came to be.
                 Err(error) if error.exit_code() == crate::exit_code::ExitCode::Usage => {
-                    self.withdraw(name);
+                    self.forget(name);
                 }
                 Err(error) => {
                     tracing::warn!(%run, error = error.message(), "a run cannot be told of");
@@ -204,7 +227,7 @@ impl Notifier {
                             tracing::warn!(%run, %error, "that a run waits may be told twice");
                         }
                     } else if status.is_final() {
-                        self.withdraw(&name);
+                        self.forget(&name);
                     }
                     return;
                 }

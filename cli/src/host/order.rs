@@ -72,22 +72,15 @@ impl Submitted {
     pub(crate) async fn carry_out(self, engine: &Engine, notifier: &Notifier) -> Result<RunHandle> {
         let Self { order, notify } = self;
         // Before it begins, so that a crash in between loses no end; a fork's id is known only then.
-        let run = order.run().map(str::to_owned);
-        let is_new = matches!(order, Order::Start { .. });
-        let notify = match (&run, notify) {
-            (Some(run), Some(notify)) => {
-                notifier.entrust(run, notify)?;
-                None
-            }
-            (_, notify) => notify,
+        let (entrusted, later) = match (order.run(), notify) {
+            (Some(run), Some(notify)) => (Some(notifier.entrust(run, notify)?), None),
+            (_, notify) => (None, notify),
         };
         let begun = order.carry_out(engine).await;
-        match (&begun, notify) {
-            (Ok(handle), Some(notify)) => notifier.entrust(&handle.id().to_string(), notify)?,
-            (Err(_), _) if is_new => {
-                if let Some(run) = &run {
-                    notifier.withdraw(run);
-                }
+        match (&begun, entrusted, later) {
+            (Err(_), Some(entrusted), _) => notifier.withdraw(entrusted),
+            (Ok(handle), _, Some(notify)) => {
+                notifier.entrust(&handle.id().to_string(), notify)?;
             }
             _ => {}
         }
