@@ -75,9 +75,9 @@ interface AgentOptions<S = JsonSchema> {
   cwd?: string | null;
   /** How many turns of its own it may take. */
   maxTurns?: number | null;
-  /** How many tokens it may write. */
+  /** How many tokens models may write for it. */
   maxTokens?: number | null;
-  /** What it may cost. */
+  /** What it may cost, in dollars. */
   maxCost?: number | null;
   /** Names of the environment variables that it gets; their values stay outside the script. */
   env?: readonly string[] | null;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{
     AgentBackend, AgentOutcome, AttemptContext, Changes, Ended, Notes, Pressure, Progress,
-    TakeNote, Task,
+    Spending, TakeWord, Task,
 };
 use crate::pool::{self, End, Kept};
 
@@ -49,8 +49,8 @@ pub struct Arguments {
     pub grace: Duration,
     /// Where progress goes.
     pub progress: Progress,
-    /// Who takes its notes.
-    pub take_note: TakeNote,
+    /// Who takes its word for the journal.
+    pub take_word: TakeWord,
     /// Whether the journal is behind.
     pub pressure: Pressure,
     /// Who hears how it ended.
@@ -91,7 +91,7 @@ impl Actor for Agent {
             task,
             grace,
             progress,
-            take_note,
+            take_word,
             pressure,
             pool,
         }: Arguments,
@@ -104,7 +104,8 @@ impl Actor for Agent {
             killed: killed.clone(),
             grace,
             progress,
-            notes: Notes::new(token, take_note),
+            notes: Notes::new(token, Arc::clone(&take_word)),
+            spending: Spending::new(token, take_word),
             pressure,
         };
         let report = pool.clone();

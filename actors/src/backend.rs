@@ -7,6 +7,7 @@ use std::time::Duration;
 use bellwether_journal::id::{Attempt, FencingToken};
 use bellwether_journal::key::Digest;
 use bellwether_journal::record::{ChangedFile, Failure, FailureKind, Usage};
+use bellwether_journal::usage::Counted;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::restart::Retries;
+use crate::run::budget::Allowance;
 
 /// A kind of agent: a program, a protocol, a model API. One value serves all attempts of all runs of an engine.
 ///
@@ -52,12 +54,34 @@ pub struct Task {
     pub working_directory: PathBuf,
     /// The journal's own name, by which leftovers of a dead engine are found.
     pub journal: Digest,
+    /// How much this attempt may use, where somebody counts it.
+    pub allowance: Allowance,
+    /// The way to the models that the engine keeps for this attempt; `None` where it keeps none.
+    pub models: Option<ModelAccess>,
     /// What earlier attempts of the call noted by [`Notes::note`], oldest first: JSON texts.
     pub notes: Vec<Arc<str>>,
     /// Why `previous_answer` was not accepted; empty when the task is given for the first time.
     pub violations: Vec<Violation>,
     /// This attempt's last answer, which did not fit the schema: JSON text, as the agent gave it.
     pub previous_answer: Option<Arc<str>>,
+}
+
+/// An attempt's way to the models: where they are asked, and the key that is good for this attempt alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ModelAccess {
+    /// The address, such as `http://127.0.0.1:40123`, without a path and a slash behind.
+    pub address: String,
+    /// The key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for ModelAccess {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ModelAccess")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One place where an answer does not fit its schema.
@@ -112,6 +136,21 @@ pub struct AgentOptions {
     /// The names of the environment variables that its process gets besides those that every program needs; `None` is all
     /// that the engine has.
     pub env: Option<Vec<String>>,
+    /// How many tokens models may write for it, over one attempt.
+    pub max_tokens: Option<u64>,
+    /// What one attempt may cost, in millionths of a dollar.
+    pub max_cost: Option<u64>,
+}
+
+impl AgentOptions {
+    /// What the call itself says of how much it may use.
+    #[must_use]
+    pub const fn allowance(&self) -> Allowance {
+        Allowance {
+            tokens: self.max_tokens,
+            cost: self.max_cost,
+        }
+    }
 }
 
 /// An attempt's way to the engine.
@@ -127,6 +166,8 @@ pub struct AttemptContext {
     pub progress: Progress,
     /// What the attempt wants to be known before it does it.
     pub notes: Notes,
+    /// What it has used, for those who count it.
+    pub spending: Spending,
     /// Whether the journal is behind.
     pub pressure: Pressure,
 }
@@ -160,13 +201,53 @@ impl Pressure {
 /// A note longer than this, in bytes, is refused.
 pub const NOTE_BYTES_MAX: usize = 2_048;
 
-/// Takes an attempt's note, and answers when it is durable; drops the answer when it will never be.
-pub type TakeNote = Arc<dyn Fn(FencingToken, Arc<str>, oneshot::Sender<()>) + Send + Sync>;
+/// What an attempt has to say for the journal.
+#[derive(Debug)]
+pub enum Word {
+    /// A note. It is answered when it is durable; the answer is dropped when it will never be.
+    Note(Arc<str>, oneshot::Sender<()>),
+    /// What it has used so far.
+    Used(Counted),
+}
+
+/// Takes an attempt's word.
+pub type TakeWord = Arc<dyn Fn(FencingToken, Word) + Send + Sync>;
+
+/// An attempt's way to have what it uses journaled while it is at work, so that an engine's death loses none of it.
+#[derive(Clone)]
+pub struct Spending(Option<(FencingToken, TakeWord)>);
+
+impl std::fmt::Debug for Spending {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Spending").finish_non_exhaustive()
+    }
+}
+
+impl Spending {
+    /// What the attempt that `token` names has used goes to `take`.
+    #[must_use]
+    pub const fn new(token: FencingToken, take: TakeWord) -> Self {
+        Self(Some((token, take)))
+    }
+
+    /// Nobody counts.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Tells all that the attempt has used so far.
+    pub fn report(&self, counted: Counted) {
+        if let Some((token, take)) = &self.0 {
+            take(*token, Word::Used(counted));
+        }
+    }
+}
 
 /// An attempt's way into the journal, for work whose parts outlive it: what is noted before a part is done is known to the
 /// next attempt ([`Task::notes`]), which can tell what was done and go on behind it.
 #[derive(Clone)]
-pub struct Notes(Option<(FencingToken, TakeNote)>);
+pub struct Notes(Option<(FencingToken, TakeWord)>);
 
 impl std::fmt::Debug for Notes {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -189,7 +270,7 @@ pub enum NoteError {
 impl Notes {
     /// Notes of the attempt that `token` names go to `take`.
     #[must_use]
-    pub fn new(token: FencingToken, take: TakeNote) -> Self {
+    pub fn new(token: FencingToken, take: TakeWord) -> Self {
         Self(Some((token, take)))
     }
 
@@ -210,7 +291,7 @@ impl Notes {
         }
         let (token, take) = self.0.as_ref().ok_or(NoteError::Superseded)?;
         let (sender, receiver) = oneshot::channel();
-        take(*token, note, sender);
+        take(*token, Word::Note(note, sender));
         receiver.await.map_err(|_| NoteError::Superseded)
     }
 }

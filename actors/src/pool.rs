@@ -14,7 +14,7 @@ use crate::agent::{self, Agent};
 use bellwether_journal::record::{ChangesKept, Failure, Usage};
 use bellwether_journal::text::Packed;
 
-use crate::backend::{AgentBackend, Pressure, Progress, TakeNote, Task};
+use crate::backend::{AgentBackend, Pressure, Progress, TakeWord, Task};
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -70,8 +70,8 @@ pub struct Arguments {
     pub listener: Listener,
     /// Where agents' progress goes.
     pub progress: Progress,
-    /// Who takes agents' notes.
-    pub take_note: TakeNote,
+    /// Who takes agents' words for the journal.
+    pub take_word: TakeWord,
     /// Whether the journal is behind.
     pub pressure: Pressure,
     /// How long an agent may take to end in order.
@@ -85,7 +85,7 @@ pub struct AgentPool;
 pub struct State {
     listener: Listener,
     progress: Progress,
-    take_note: TakeNote,
+    take_word: TakeWord,
     pressure: Pressure,
     grace: Duration,
     agents: HashMap<ActorId, (FencingToken, ActorRef<agent::Message>)>,
@@ -103,7 +103,7 @@ impl Actor for AgentPool {
         Arguments {
             listener,
             progress,
-            take_note,
+            take_word,
             pressure,
             grace,
         }: Arguments,
@@ -111,7 +111,7 @@ impl Actor for AgentPool {
         Ok(State {
             listener,
             progress,
-            take_note,
+            take_word,
             pressure,
             grace,
             agents: HashMap::new(),
@@ -195,7 +195,7 @@ fn start(
         task,
         grace: state.grace,
         progress: state.progress.clone(),
-        take_note: Arc::clone(&state.take_note),
+        take_word: Arc::clone(&state.take_word),
         pressure: state.pressure.clone(),
         pool: myself.clone(),
     };

@@ -18,6 +18,7 @@
 //! | `transport` | 4 | 0.5 s |
 //! | the agent's actor or task panicked | 2 | 0.1 s |
 //! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
+//! | `schema`, `limit`, `budget` | 1, whatever `retries` says | - |
 //!
 //! The option `retries` of a call or of its agent type (X01) puts its own numbers in the place of these, for all that an agent
 //! can fail of or by kind, but for answers that do not fit their schema, of which there were five. The engine's own part is not
@@ -194,7 +195,10 @@ pub fn retry_after(
         Cause::Engine => (2, Duration::from_millis(100), None),
         Cause::Agent(failure) => {
             let (attempts, base) = match failure.kind {
-                FailureKind::Schema | FailureKind::ByPerson => return None,
+                FailureKind::Schema
+                | FailureKind::ByPerson
+                | FailureKind::Limit
+                | FailureKind::Budget => return None,
                 FailureKind::RateLimit => (6, Duration::from_secs(1)),
                 FailureKind::Transport => (4, Duration::from_millis(500)),
                 _ => (1, Duration::from_secs(1)),

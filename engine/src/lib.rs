@@ -65,10 +65,12 @@ mod vm;
 
 pub use approve::Approver;
 pub use bellwether_actors::backend::{
-    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, NoteError, Notes,
-    Pressure, PreviousAttempt, Progress, ProgressEvent, TakeNote, Task, Violation,
+    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, ModelAccess,
+    NoteError, Notes, Pressure, PreviousAttempt, Progress, ProgressEvent, Spending, TakeWord, Task,
+    Violation, Word,
 };
 pub use bellwether_actors::restart::Retries;
+pub use bellwether_actors::run::budget::Allowance;
 pub use bellwether_journal::id::{
     Attempt, CallNumber, Epoch, FencingToken, Generation, InvalidRunId, RunId,
 };
@@ -77,6 +79,7 @@ pub use bellwether_journal::record::{
     ChangedFile, Failure, FailureKind, FileChange, Level, ScriptError, Status, Usage,
 };
 pub use bellwether_journal::store::Store;
+pub use bellwether_journal::usage::Counted;
 #[cfg(feature = "command")]
 #[doc(hidden)]
 pub use bellwether_launcher::child_main_before_tests as before_main;

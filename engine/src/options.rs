@@ -84,6 +84,9 @@ pub struct StartOptions {
     /// Output tokens that the run's agents may write, as their backends report them (U01); `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
+    /// What the run's agents may cost, in millionths of a dollar, where prices are known (U02); `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_cost: Option<u64>,
     /// What the script itself may use; what is not said is the default of B07.
     #[serde(default)]
     pub script_limits: ScriptLimits,
@@ -308,6 +311,13 @@ impl StartOptions {
     #[must_use]
     pub const fn budget(mut self, output_tokens: u64) -> Self {
         self.budget = Some(output_tokens);
+        self
+    }
+
+    /// Limits what the run's agents may cost, in millionths of a dollar.
+    #[must_use]
+    pub const fn budget_cost(mut self, millionths: u64) -> Self {
+        self.budget_cost = Some(millionths);
         self
     }
 

@@ -59,6 +59,7 @@ pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {
     Caps {
         concurrency,
         agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS),
+        cost: options.budget_cost,
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn caps_set(caps: Caps, set: RunLimits, changed: &ResumeOptions) -> C
             None => caps.concurrency,
         },
         agents: agents.unwrap_or(caps.agents),
+        cost: caps.cost,
     }
 }
 

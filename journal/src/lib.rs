@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`record`] | the vocabulary: all that can happen in a run |
+//! | [`usage`] | what models have used, in tokens and money |
 //! | [`id`], [`key`], [`text`] | names, hashes, and texts that lie outside their record |
 //! | [`codec`] | records and summaries in bytes; the chain of hashes |
 //! | [`state`] | the fold: what a run's records make of it |
@@ -31,3 +32,4 @@ pub mod store;
 pub mod suite;
 pub mod text;
 pub mod transfer;
+pub mod usage;

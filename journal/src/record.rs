@@ -10,6 +10,7 @@ use bincode::{Decode, Encode};
 use crate::id::{Attempt, CallNumber, Epoch, Generation, Position, RunId, TimerNumber};
 use crate::key::{Context, Digest};
 use crate::text::Text;
+use crate::usage::UsageCounted;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;
@@ -128,6 +129,8 @@ records! {
     22 Ordered(Box<Ordered>),
     /// An attempt that was under way when its run was rewound goes on, for a call of the new generation.
     23 AttemptAdopted(Box<AttemptAdopted>),
+    /// What an attempt has used so far, as the engine counted it.
+    24 UsageCounted(Box<UsageCounted>),
 }
 
 /// What a run was started with: enough for any process to go on with it.
@@ -386,6 +389,15 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What this has more than `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+        }
+    }
+
     /// Both sums; at the end of the numbers it stays there.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -445,6 +457,10 @@ pub enum FailureKind {
     Schema,
     /// A person ended the attempt, for another one: no failure of the agent.
     ByPerson,
+    /// The agent used what it alone may: tokens, money, turns.
+    Limit,
+    /// The run's budget is used up.
+    Budget,
 }
 
 impl FailureKind {
@@ -461,6 +477,8 @@ impl FailureKind {
             Self::Other => "other",
             Self::Schema => "schema",
             Self::ByPerson => "by_person",
+            Self::Limit => "limit",
+            Self::Budget => "budget",
         }
     }
 }

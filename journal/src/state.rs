@@ -5,6 +5,7 @@ mod call;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::record::{
     Actor, Base, ChangesKept, Millis, Policy, RunLimits, RunStarted, ScriptError, Status, Usage,
 };
 use crate::text::Text;
+use crate::usage::Counted;
 
 /// All that is known of a run from its records, without the texts that lie outside them.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +53,14 @@ pub struct RunState {
     /// The furthest turn and ordinal of a line or phase that was recorded in this generation; what a replay shows up to
     /// here was shown before (F02).
     pub last_shown: Option<(u64, u32)>,
-    /// What all attempts of all generations used.
+    /// What all attempts of all generations used, those at work included as far as it was counted.
     pub usage: Usage,
+    /// The same as far as the engine counted it, with the money.
+    pub counted: Counted,
+    /// What attempts that are at work have used so far: in the sums above already.
+    pub at_work: BTreeMap<CallNumber, Counted>,
+    /// The same of attempts of the generation before, for those that are adopted.
+    pub(crate) left_at_work: BTreeMap<CallNumber, Counted>,
     /// Output tokens of the settled calls of this generation, all their attempts counted: `budget.spent()` after the
     /// last settlement.
     pub settled_output_tokens: u64,
@@ -170,6 +178,9 @@ impl RunState {
             turn_time: 0,
             last_shown: None,
             usage: Usage::default(),
+            counted: Counted::default(),
+            at_work: BTreeMap::new(),
+            left_at_work: BTreeMap::new(),
             settled_output_tokens: 0,
             counts: Counts::default(),
             started_at: None,

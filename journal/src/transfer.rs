@@ -133,6 +133,7 @@ fn shared(record: &Record) -> impl Iterator<Item = Digest> {
         | Record::OrchestratorLost(_)
         | Record::Noticed(_)
         | Record::TimerElapsed(_)
+        | Record::UsageCounted(_)
         | Record::TimerArmed(_) => {}
     }
     let hashes: Vec<Digest> = texts

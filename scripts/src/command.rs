@@ -105,6 +105,8 @@ pub struct Settlement {
 pub struct About {
     /// What all its attempts used.
     pub usage: Usage,
+    /// What that cost, in millionths of a dollar, where prices are known.
+    pub cost: Option<u64>,
     /// How many attempts there were.
     pub attempts: u32,
     /// What it changed and where that is kept: JSON text `{"branch", "base", "commit", "files": [path, …]}`.
@@ -125,7 +127,8 @@ pub enum Target {
 pub enum Answer {
     /// The call's value as JSON text. For a workflow: `{"source": …, "path": …}`, the script to run inline.
     Value(Arc<str>),
-    /// There is no value: the script sees `null` (A02), but for a failure of kind `schema`, which `agent()` throws (A04).
+    /// There is no value: the script sees `null` (A02), but for a failure of kind `schema`, which `agent()` throws (A04), and of kind
+    /// `budget`, which rejects a whole fan-out (P04).
     Nothing(Nothing),
     /// The call was refused before anything was spent: the script sees an error with this `name` and `code`. Caps and
     /// budget (`AGENT_CAP`, `BUDGET`) reject a whole fan-out (P04).

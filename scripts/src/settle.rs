@@ -39,6 +39,14 @@ pub(crate) fn settle(
             let is_cap = matches!(code.as_str(), "AGENT_CAP" | "BUDGET");
             refuse(code, message, is_cap)
         }
+        // That money or tokens are used up is no failure of the agent, which is to be told from `null` (P04).
+        (
+            Answer::Nothing(Nothing::Failed {
+                kind: FailureKind::Budget,
+                message,
+            }),
+            _,
+        ) => refuse("BUDGET", message, true),
         // Of an empty text the prelude says what it says of any value that is no JSON.
         (Answer::Value(text), Form::Attempt) => {
             parsed(&attempted(settlement, Ok(text.as_ref())).unwrap_or_default())
@@ -85,7 +93,7 @@ struct Error<'a> {
 struct Used {
     input_tokens: u64,
     output_tokens: u64,
-    /// Nobody reports prices yet.
+    /// In dollars.
     cost: Option<f64>,
 }
 
@@ -93,6 +101,7 @@ struct Used {
 fn attempted(settlement: &Settlement, came: Result<&str, &Nothing>) -> serde_json::Result<String> {
     let About {
         usage,
+        cost,
         attempts,
         worktree,
     } = &settlement.about;
@@ -115,7 +124,7 @@ fn attempted(settlement: &Settlement, came: Result<&str, &Nothing>) -> serde_jso
         usage: Used {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
-            cost: None,
+            cost: cost.map(|millionths| millionths as f64 / 1e6),
         },
         agent_id: format!("a-{number}"),
         worktree: worktree.as_deref().map(serde_json::from_str).transpose()?,

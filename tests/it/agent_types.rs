@@ -179,8 +179,8 @@ fn a03_what_cannot_be_meant_throws_before_an_agent_starts() -> anyhow::Result<()
 fn a05_ignored_options_are_told_of_once_a_run() -> anyhow::Result<()> {
     let bed = Bed::new(
         "const ask = (step, options) => agent(does(step, { pass: 'gate' }, { answer: 1 }), options)
-        await ask(ring('one'), { _predispatch: true, maxCost: 5 })
-        await ask(ring('two'), { _predispatch: false, maxCost: 6, label: 'x' })
+        await ask(ring('one'), { _predispatch: true, maxPrice: 5 })
+        await ask(ring('two'), { _predispatch: false, maxPrice: 6, label: 'x' })
         return 'done'",
     )?;
     let (mut bell, mut gate) = (bed.project.fifo("bell")?, bed.project.fifo("gate")?);
@@ -191,7 +191,7 @@ fn a05_ignored_options_are_told_of_once_a_run() -> anyhow::Result<()> {
     let (outcome, _) = ended(bed.command(&["resume", "--json"])?.start()?, 0)?;
     assert_eq!(outcome["result"], "done");
     let logs = bed.command(&["logs"])?.run()?.expect_code(0)?;
-    for option in ["_predispatch", "maxCost"] {
+    for option in ["_predispatch", "maxPrice"] {
         let lines = logs.stdout.lines().filter(|line| line.contains(option));
         assert_eq!(lines.count(), 1, "{option}: {logs}");
     }

@@ -14,6 +14,7 @@ use bellwether_journal::record::{AttemptAdopted, CallKind, Millis, Record};
 use bellwether_journal::state::{CallState, CallStatus, RunState};
 use bellwether_journal::text::Text;
 
+use super::budget::Allowance;
 use super::machine::{Machine, Permits};
 use super::orders::ToEnd;
 use super::output::{Action, Output};
@@ -225,6 +226,7 @@ impl Machine {
             return;
         }
         self.running.insert(call);
+        self.reserve(call, Allowance::default());
         self.adoption.whose.insert(token, Whose::Own(call));
         self.adoption.names.insert(call, token);
         if let Some(how) = to_end {

@@ -11,9 +11,11 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallState, CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
+use bellwether_journal::usage::{Counted, UsageCounted};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
 use super::adopt::idempotency_key;
+use super::budget::Allowance;
 use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about, cut, cut_shared};
 use super::output::{Action, Output, Source, Start, Work};
 use super::rewind::Issued;
@@ -346,7 +348,7 @@ impl Machine {
     }
 
     /// Tells the script's author something, once a run.
-    fn notice(&mut self, text: &str, now: Millis, out: &mut Output) {
+    pub(super) fn notice(&mut self, text: &str, now: Millis, out: &mut Output) {
         if !self.state.noticed.contains(text) {
             let text = text.to_owned();
             self.append(Record::Noticed(Box::new(Noticed { text })), now, out);
@@ -376,18 +378,6 @@ impl Machine {
             now,
             out,
         );
-    }
-
-    /// Why no agent may start any more, when the output tokens of those that were settled have reached the budget (U01).
-    fn budget_used_up(&self) -> Option<String> {
-        let total = self.state.generation.as_ref()?.budget_total?;
-        let spent = self.state.settled_output_tokens;
-        (spent >= total).then(|| {
-            format!(
-                "the run's budget of {total} output tokens is used up: its agents have written {spent}; start it with a larger \
-                 --budget, or ask `budget.remaining()` before more are started"
-            )
-        })
     }
 
     /// Agents that wait for a permit when the budget is used up never start. One that has begun goes on with its attempts.
@@ -425,8 +415,11 @@ impl Machine {
     }
 
     pub(super) fn may_start(&self) -> bool {
+        let next = self.waiting.front();
+        let is_agent = next.is_some_and(|&call| self.kind_of(call) == CallKind::Agent);
         self.stage == Stage::Live
-            && !self.waiting.is_empty()
+            && next.is_some()
+            && !(is_agent && self.is_all_reserved())
             && self
                 .caps
                 .concurrency
@@ -453,6 +446,11 @@ impl Machine {
             return;
         };
         let attempt = call.attempt().next();
+        // Of a call whose options are not at hand it is said when they have been read.
+        let at_hand = self.at_hand.get(&number);
+        let own = at_hand.map_or_else(Allowance::default, |(_, resolved)| {
+            resolved.options.allowance()
+        });
         let notes = self.state.notes.get(&number);
         let notes = notes.map_or(&[][..], Vec::as_slice).iter();
         let notes = notes.filter_map(|(_, note)| match note {
@@ -478,6 +476,7 @@ impl Machine {
         };
         self.append(Record::AttemptStarted(started), now, out);
         self.running.insert(number);
+        self.reserve(number, own);
         out.act(self.state.next, Action::Start(Box::new(start)));
     }
 
@@ -498,6 +497,21 @@ impl Machine {
             note: Text::Inline(note),
         };
         self.append(Record::StepNoted(Box::new(noted)), now, out)
+    }
+
+    /// An attempt has used so much so far.
+    pub fn used(&mut self, token: FencingToken, counted: Counted, now: Millis, out: &mut Output) {
+        if !self.is_current(token) || matches!(self.stage, Stage::Over) {
+            return;
+        }
+        let used = UsageCounted {
+            call: token.call,
+            attempt: token.attempt,
+            counted,
+        };
+        if self.append(Record::UsageCounted(Box::new(used)), now, out) {
+            self.spend(token.call, now, out);
+        }
     }
 
     /// What an attempt that ends has changed. To be told before [`Machine::ended`], so that both are one commit.
@@ -527,6 +541,7 @@ impl Machine {
             return;
         }
         self.running.remove(&token.call);
+        self.release(token.call);
         self.adoption.forget(token.call);
         permits.give_back();
         let used = match &end {
@@ -802,6 +817,9 @@ impl Machine {
         };
         if !self.append(record, now, out) {
             return false;
+        }
+        if let Target::Call(call) = target {
+            self.learn(call, now, out);
         }
         if let Some(packed) = &packed {
             out.attach(position, packed);

@@ -24,6 +24,7 @@ use bellwether_journal::text::Packed;
 use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStatus};
 
 use super::adopt::Adoption;
+use super::budget::Reserved;
 use super::keys::{Keys, Resolved};
 use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
@@ -42,6 +43,8 @@ pub struct Caps {
     pub concurrency: Option<usize>,
     /// Agents in all.
     pub agents: u64,
+    /// What all of them may cost, in millionths of a dollar; `None` is no limit. Tokens are limited by the generation.
+    pub cost: Option<u64>,
 }
 
 /// Where permits come from.
@@ -157,6 +160,8 @@ pub struct Machine {
     pub(super) held: VecDeque<Held>,
     /// What the generation before left at work.
     pub(super) adoption: Adoption,
+    /// What agents have reserved of the budget.
+    pub(super) reserved: Reserved,
 }
 
 /// An answer that is not recorded yet.
@@ -183,6 +188,7 @@ impl Machine {
             .filter(|call| call.kind == CallKind::Agent)
             .count() as u64;
         Self {
+            reserved: Reserved::of(&state.calls),
             sealer: Sealer::resume(state.id, state.next, state.head),
             state,
             epoch,
@@ -276,6 +282,7 @@ impl Machine {
 
     /// An attempt whose start was decided was never carried out. `false` when it had ended already.
     pub fn never_started(&mut self, token: FencingToken) -> bool {
+        self.release(token.call);
         self.is_current(token) && self.running.remove(&token.call)
     }
 
@@ -520,6 +527,7 @@ pub fn about(state: &RunState, target: Target) -> About {
     };
     About {
         usage: call.usage,
+        cost: call.counted.as_ref().and_then(|counted| counted.cost),
         attempts: call.attempts,
         worktree: state.kept_branch(number).map(|kept| {
             let files: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();

@@ -12,6 +12,7 @@ use bellwether_journal::record::{Actor as By, Millis, Ordered, Record, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
+use bellwether_journal::usage::Counted;
 use bellwether_scripts::Turn;
 use bellwether_scripts::process::ScriptVm;
 use ractor::{ActorId, ActorRef, RpcReplyPort};
@@ -120,6 +121,8 @@ pub enum Message {
     Ended(FencingToken, End, Vec<Kept>),
     /// An attempt notes what it is about to do, and waits until that is durable.
     Noted(FencingToken, Arc<str>, oneshot::Sender<()>),
+    /// An attempt has used so much so far.
+    Used(FencingToken, Counted),
     /// What became of records.
     Acknowledged(Acknowledgement),
     /// A permit is the run's own now.

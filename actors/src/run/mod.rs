@@ -2,6 +2,7 @@
 //! reuses of the one before ([`rewind`]) and takes over from it at work ([`adopt`]), its calls' keys ([`keys`]), and the actor that performs ([`supervisor`]).
 
 pub mod adopt;
+pub mod budget;
 mod calls;
 mod changeover;
 mod control;

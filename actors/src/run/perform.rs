@@ -73,6 +73,9 @@ impl State {
                 }
             }
             Action::Adopted(token) => {
+                if let Some(counted) = self.used_held.remove(&token) {
+                    self.used(token, counted);
+                }
                 let held = std::mem::take(&mut self.notes_held);
                 for (whose, note, reply) in held {
                     if whose == token {
@@ -83,6 +86,7 @@ impl State {
                 }
             }
             Action::Disowned(token) => {
+                self.used_held.remove(&token);
                 self.notes_held.retain(|(whose, ..)| *whose != token);
                 self.tell_pool(pool::Message::Cancel(token, self.grace));
             }
@@ -131,6 +135,8 @@ impl State {
         };
         self.machine
             .retry(start.token.call, resolved.options.retries.as_ref());
+        let own = resolved.options.allowance();
+        let allowance = self.machine.reserve(start.token.call, own);
         let task = Arc::new(Task {
             token: start.token,
             idempotency_key: start.idempotency_key,
@@ -142,6 +148,8 @@ impl State {
             working_directory: self.working_directory.clone(),
             journal: self.surroundings.journal_identity,
             notes: start.notes,
+            allowance,
+            models: None,
             violations: Vec::new(),
             previous_answer: None,
         });

@@ -1,9 +1,10 @@
 //! The machine's rules for a generation that is rewound from another (`docs/replay.md`): answers of the base, in its order,
 //! before those of its own.
 
-use bellwether_journal::id::{CallNumber, Position, TimerNumber};
+use bellwether_journal::id::{Attempt, CallNumber, Position, TimerNumber};
 use bellwether_journal::record::{CallKind, CallReused, Millis, Record, TimerArmed, TimerElapsed};
 use bellwether_journal::text::{self, Packed};
+use bellwether_journal::usage::UsageCounted;
 use bellwether_scripts::{Answer, Target};
 
 use super::machine::{Armed, Held, Machine, nothing};
@@ -94,15 +95,25 @@ impl Machine {
                     (None, Some(nothing)) => Answer::Nothing(nothing),
                     (None, None) => return,
                 };
-                let usage = self
+                let base = self
                     .rewind
                     .as_ref()
                     .and_then(|rewind| rewind.base().call(from));
+                let counted = base.and_then(|base| base.counted.as_deref().copied());
+                let usage = base.map(|base| base.usage).unwrap_or_default();
+                if let Some(counted) = counted {
+                    let counted = UsageCounted {
+                        call,
+                        attempt: Attempt(0),
+                        counted,
+                    };
+                    self.append(Record::UsageCounted(Box::new(counted)), now, out);
+                }
                 let reused = CallReused {
                     call,
                     from,
                     outcome,
-                    usage: usage.map(|base| base.usage).unwrap_or_default(),
+                    usage,
                     attempts: answer.attempts,
                     time: answer.time,
                     version: answer.version,

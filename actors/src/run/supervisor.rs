@@ -13,6 +13,7 @@ use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
+use bellwether_journal::usage::Counted;
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -29,7 +30,7 @@ use super::orders::OrderError;
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
 use super::rewind::Place;
-use crate::backend::{AgentBackend, Pressure, Progress, Task};
+use crate::backend::{AgentBackend, Pressure, Progress, Task, Word};
 use crate::child;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
@@ -109,6 +110,8 @@ pub struct State {
     pub(super) unheard: VecDeque<Message>,
     /// Notes of attempts whose call may be still to come.
     pub(super) notes_held: Vec<(FencingToken, Arc<str>, oneshot::Sender<()>)>,
+    /// The same of what was used.
+    pub(super) used_held: HashMap<FencingToken, Counted>,
     /// Attempts that are durable and whose prompt is being read.
     pub(super) fetching: usize,
     /// What is durable is done on when that message comes back.
@@ -189,6 +192,7 @@ impl Actor for RunSupervisor {
             still: Still::No,
             unheard: VecDeque::new(),
             notes_held: Vec::new(),
+            used_held: HashMap::new(),
             fetching: 0,
             start_on_sent: false,
         };
@@ -362,6 +366,7 @@ impl State {
                 return Ok(Commit::WithItsTurn);
             }
             Message::Noted(token, note, reply) => self.noted(token, note, reply),
+            Message::Used(token, counted) => self.used(token, counted),
             Message::Acknowledged(Acknowledgement::Durable(position)) => {
                 self.durable = self.durable.max(position);
             }
@@ -502,6 +507,20 @@ impl State {
                 }
             }
             Hearing::Later => self.notes_held.push((token, note, reply)),
+            Hearing::Never => {}
+        }
+    }
+
+    /// What an attempt has used so far.
+    pub(super) fn used(&mut self, token: FencingToken, counted: Counted) {
+        match self.machine.hear(token) {
+            Hearing::Now(token) => {
+                self.decide(|machine, now, _, out| machine.used(token, counted, now, out));
+            }
+            Hearing::Later => {
+                // It says all that was used, so only the newest counts.
+                self.used_held.insert(token, counted);
+            }
             Hearing::Never => {}
         }
     }
@@ -831,15 +850,18 @@ async fn spawn_pool(
     pressure: Pressure,
     grace: Duration,
 ) -> Result<ActorRef<pool::Message>, ActorProcessingErr> {
-    let (listener, noted) = (myself.clone(), myself.clone());
+    let (listener, said) = (myself.clone(), myself.clone());
     let arguments = pool::Arguments {
         listener: Arc::new(move |token, end, kept| {
             let _ = listener.cast(Message::Ended(token, end, kept));
         }),
         progress: progress.clone(),
         pressure,
-        take_note: Arc::new(move |token, note, reply| {
-            let _ = noted.cast(Message::Noted(token, note, reply));
+        take_word: Arc::new(move |token, word| {
+            let _ = said.cast(match word {
+                Word::Note(note, reply) => Message::Noted(token, note, reply),
+                Word::Used(counted) => Message::Used(token, counted),
+            });
         }),
         grace,
     };

@@ -8,6 +8,7 @@
 )]
 
 mod adopting;
+mod budget;
 mod orders;
 mod questions;
 mod steps;
@@ -163,6 +164,7 @@ impl Run {
         let caps = Caps {
             concurrency,
             agents,
+            cost: None,
         };
         let mut run = Self {
             machine: machine(RunState::new(run_id()), Epoch(1), caps),
@@ -360,16 +362,16 @@ fn u01_no_agent_starts_once_the_budget_is_used_up() {
         End::Completed(text::pack(value.into()), usage)
     };
     run.calls(0..3);
-    // 10 of 20: the next one starts.
+    // 10 of 20: the next one starts, and whoever watches is told.
     assert_eq!(
         run.ended(0, 1, done("0")).records,
-        ["completed 0.1", "started 1.1"]
+        ["completed 0.1", "noticed", "started 1.1"]
     );
     // 20 of 20: the one that waits never starts, and one that comes later neither.
     assert_eq!(
         run.ended(1, 1, done("1")),
         came(
-            &["completed 1.1", "refused 2 BUDGET"],
+            &["completed 1.1", "noticed", "refused 2 BUDGET"],
             &["deliver 1", "deliver BUDGET"]
         )
     );
@@ -681,6 +683,7 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
     let caps = Caps {
         concurrency: Some(2),
         agents: 10,
+        cost: None,
     };
     let state = run.machine.state().clone();
     let mut machine = Machine::new(
@@ -748,6 +751,7 @@ fn a_run_whose_supervisor_crashed_stays_paused_or_stopped() {
         let caps = Caps {
             concurrency: None,
             agents: 10,
+            cost: None,
         };
         let state = run.machine.state().clone();
         let mut machine = Machine::new(

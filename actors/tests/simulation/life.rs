@@ -182,6 +182,7 @@ impl Life {
         let caps = Caps {
             concurrency: (!random.one_in(3)).then(|| 1 + random.below(4)),
             agents: if random.one_in(6) { 5 } else { 1_000 },
+            cost: None,
         };
         let faults = std::array::from_fn(|_| random.below(4));
         Self {

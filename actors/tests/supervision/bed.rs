@@ -239,6 +239,7 @@ impl Bed {
         let caps = Caps {
             concurrency: None,
             agents: 100_000,
+            cost: None,
         };
         let machine = Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new());
         let body = if broken { Arc::from(BROKEN) } else { source };
@@ -321,6 +322,7 @@ impl Bed {
         let caps = Caps {
             concurrency: None,
             agents: 100_000,
+            cost: None,
         };
         let machine = Machine::new(state, self.epoch, caps, known, timers).with_pures(pures);
         let beginning = Beginning::Recovered(vm, fresh, By::Engine, Way::Running);

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Pressure, Progress, Task};
+use bellwether_actors::backend::{
+    AgentOptions, AttemptContext, Notes, Pressure, Progress, Spending, Task,
+};
+use bellwether_actors::run::budget::Allowance;
 use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::key::Digest;
 use serde_json::value::RawValue;
@@ -32,6 +35,8 @@ pub(crate) fn task(call: u32, schema: Option<&str>) -> Arc<Task> {
         working_directory: std::env::temp_dir(),
         journal: Digest::of("journal", &[&std::process::id().to_le_bytes()]),
         notes: Vec::new(),
+        allowance: Allowance::default(),
+        models: None,
         violations: Vec::new(),
         previous_answer: None,
     })
@@ -45,6 +50,7 @@ pub(crate) fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
+        spending: Spending::none(),
         pressure: Pressure::none(),
     }
 }

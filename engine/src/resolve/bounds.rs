@@ -8,6 +8,10 @@ use serde_json::{Map, Value};
 
 use super::limited::Stall;
 
+/// Above this, whole numbers of JSON are not exact any more.
+const TOKENS_MAX: f64 = 9_007_199_254_740_991.0;
+/// More dollars than anybody pays for an agent.
+const DOLLARS_MAX: f64 = 1e9;
 /// What an agent can fail of and be tried again.
 const RETRIED: [FailureKind; 7] = [
     FailureKind::RateLimit,
@@ -62,6 +66,44 @@ pub(crate) fn stall(
         *time = Some(duration(value).map_err(|error| within(at, &error))?);
     }
     Ok(stall)
+}
+
+/// A number of tokens, from 1.
+///
+/// # Errors
+/// As [`retries`].
+pub(crate) fn tokens(value: &Value) -> Result<u64, String> {
+    let count = value
+        .as_f64()
+        .filter(|count| *count >= 1.0 && count.fract() == 0.0);
+    let count = count.filter(|count| *count <= TOKENS_MAX);
+    // It is whole and small enough to be the same number.
+    #[expect(clippy::cast_sign_loss, reason = "it is at least 1")]
+    count.map(|count| count as u64).ok_or_else(|| {
+        format!(
+            "is {}; give a whole number of tokens from 1 on",
+            kind(value)
+        )
+    })
+}
+
+/// A sum of money in dollars, in millionths of one.
+///
+/// # Errors
+/// As [`retries`].
+pub(crate) fn dollars(value: &Value) -> Result<u64, String> {
+    let dollars = value
+        .as_f64()
+        .filter(|dollars| *dollars >= 1e-6 && *dollars <= DOLLARS_MAX);
+    #[expect(clippy::cast_sign_loss, reason = "it is above 0")]
+    dollars
+        .map(|dollars| (dollars * 1e6).round() as u64)
+        .ok_or_else(|| {
+            format!(
+                "is {}; give a number of dollars above 0, such as 0.5",
+                kind(value)
+            )
+        })
 }
 
 /// Milliseconds, or an ISO 8601 duration.
@@ -138,6 +180,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn x01_tokens_are_whole_and_money_is_in_dollars() {
+        assert_eq!(tokens(&json!(50_000)), Ok(50_000));
+        assert_eq!(tokens(&json!(2e6)), Ok(2_000_000));
+        assert_eq!(dollars(&json!(0.5)), Ok(500_000));
+        assert_eq!(dollars(&json!(12)), Ok(12_000_000));
+        for wrong in [json!(0), json!(-5), json!(1.5), json!("9"), json!(1e300)] {
+            let error = tokens(&wrong).err();
+            assert!(
+                error.is_some_and(|error| error.contains("tokens from 1 on")),
+                "{wrong}"
+            );
+        }
+        for wrong in [json!(0), json!(-0.5), json!("$5"), json!(1e300)] {
+            let error = dollars(&wrong).err();
+            assert!(
+                error.is_some_and(|error| error.contains("such as 0.5")),
+                "{wrong}"
+            );
+        }
+    }
 
     #[test]
     fn x01_retries_are_one_number_or_one_a_kind() {

@@ -19,6 +19,9 @@ pub(super) struct Given {
     pub(super) tools: Option<Vec<String>>,
     pub(super) disallowed_tools: Vec<String>,
     pub(super) max_turns: Option<u32>,
+    pub(super) max_tokens: Option<u64>,
+    /// In millionths of a dollar.
+    pub(super) max_cost: Option<u64>,
     pub(super) time: Time,
     pub(super) retries: Option<Retries>,
     pub(super) cwd: Option<String>,
@@ -42,6 +45,8 @@ impl Given {
             tools: texts(all, "tools")?,
             disallowed_tools: texts(all, "disallowedTools")?.unwrap_or_default(),
             max_turns: read(all, "maxTurns", |value| bounds::count(value, 1))?,
+            max_tokens: read(all, "maxTokens", bounds::tokens)?,
+            max_cost: read(all, "maxCost", bounds::dollars)?,
             time: Time {
                 most: read(all, "timeout", bounds::duration)?,
                 stall: read(all, "stallTimeout", |value| {

@@ -42,8 +42,6 @@ const WORKTREE: &str = "worktree";
 const DRY: &str = "dry";
 const ALL_TOOLS: &str = "*";
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
-/// Options that the contract has and nobody heeds yet (X01): whoever gives one is told.
-const WITHOUT_EFFECT: [&str; 2] = ["maxTokens", "maxCost"];
 
 /// Gives a backend's agents a worktree each.
 pub(crate) type Isolated =
@@ -124,7 +122,7 @@ impl RunRules {
             Some(name) => Some(self.known(name)?),
             None => None,
         };
-        let mut notices = notices_of_options(all);
+        let mut notices = Vec::new();
         let default = unnamed();
         let definition = known.map_or(&default, |known| &known.definition);
         notices.extend(known.and_then(notice_of_type));
@@ -147,6 +145,8 @@ impl RunRules {
             .filter(|tools| !tools.iter().any(|tool| tool == ALL_TOOLS));
         options.isolation = self.isolation(&given, definition, &disallowed)?;
         options.disallowed_tools = disallowed;
+        options.max_tokens = given.max_tokens;
+        options.max_cost = given.max_cost;
         options.max_turns = given.max_turns.or(definition.max_turns);
         options.retries = given.retries.clone().or_else(|| definition.retries.clone());
         options.env.clone_from(&given.env);
@@ -447,14 +447,6 @@ fn unknown_effort(definition: &AgentType, effort: &str) -> String {
         definition.shown(),
         EFFORTS.join(", ")
     )
-}
-
-fn notices_of_options(all: &Map<String, Value>) -> Vec<String> {
-    WITHOUT_EFFECT
-        .iter()
-        .filter(|name| all.get(**name).is_some_and(|value| !value.is_null()))
-        .map(|name| format!("agent(): the option `{name}` has no effect yet"))
-        .collect()
 }
 
 /// What of a type reaches no agent.

@@ -189,9 +189,17 @@ fn y01_fields_without_effect_are_told_when_their_type_is_used() {
         notices(json!({"agentType": "two", "effort": "max"})).len(),
         1
     );
+    let options = json!({"maxCost": 0.25, "maxTokens": 900, "key": "k", "pure": true});
+    let resolution = resolve(&rules, options);
+    assert!(resolution.notices.is_empty());
+    let allowance = resolution.options.allowance();
     assert_eq!(
-        notices(json!({"maxCost": 5, "maxTokens": null, "key": "k", "pure": true})),
-        ["agent(): the option `maxCost` has no effect yet"]
+        (allowance.tokens, allowance.cost),
+        (Some(900), Some(250_000))
+    );
+    assert!(
+        !resolution.content.contains_key("maxTokens"),
+        "another limit is no other call"
     );
 }
 

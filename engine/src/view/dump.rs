@@ -80,6 +80,11 @@ fn value(record: &Record) -> Value {
             "idempotencyKey": adopted.idempotency_key.to_hex(),
             "notes": adopted.notes.len(),
         }),
+        Record::UsageCounted(used) => json!({
+            "agentId": agent_id(used.call),
+            "attempt": used.attempt.0,
+            "counted": used.counted,
+        }),
         Record::AttemptFailed(failed) => json!({
             "agentId": agent_id(failed.call),
             "attempt": failed.attempt.0,
@@ -376,6 +381,14 @@ fn words(record: &Record) -> String {
             adopted.attempt,
             agent_id(adopted.from),
             adopted.generation
+        ),
+        Record::UsageCounted(used) => format!(
+            "{} attempt {} has read {} and written {} tokens in {} calls of a model",
+            agent_id(used.call),
+            used.attempt,
+            used.counted.input_tokens,
+            used.counted.output_tokens,
+            used.counted.requests
         ),
         Record::AttemptFailed(failed) => format!(
             "{} attempt {} {}; again at {}",

@@ -99,6 +99,7 @@ impl LogLines {
             | Record::TimerFired(_)
             | Record::StepNoted(_)
             | Record::CallReused(_)
+            | Record::UsageCounted(_)
             | Record::TimerElapsed(_)
             | Record::TimerArmed(_) => None,
             Record::GenerationRewound(rewound) => {

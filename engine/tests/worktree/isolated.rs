@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bellwether::worktree::Isolated;
 use bellwether::{
-    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Digest, Ended, FailureKind, Notes,
-    Pressure, Progress, Task,
+    AgentBackend, AgentOptions, AgentOutcome, Allowance, AttemptContext, Digest, Ended,
+    FailureKind, Notes, Pressure, Progress, Spending, Task,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -70,6 +70,8 @@ fn task(bed: &Bed, call: u32, attempt: u32, script: &str) -> Arc<Task> {
         working_directory: bed.repository.join("src"),
         journal: Digest::of("test", &[]),
         notes: Vec::new(),
+        allowance: Allowance::default(),
+        models: None,
         violations: Vec::new(),
         previous_answer: None,
     })
@@ -82,6 +84,7 @@ fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
+        spending: Spending::none(),
         pressure: Pressure::none(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bellwether::landing::{Branch, LandError, Landed, Landing, Reason, Verify, land};
 use bellwether::worktree::{Base, Pool};
-use bellwether::{Notes, TakeNote};
+use bellwether::{Notes, TakeWord, Word};
 
 use crate::bed::{Bed, acquire, git, listing, sh, token};
 
@@ -16,7 +16,10 @@ struct Journal(Arc<Mutex<Vec<Arc<str>>>>);
 impl Journal {
     fn notes(&self, takes: usize) -> Notes {
         let texts = Arc::clone(&self.0);
-        let take: TakeNote = Arc::new(move |_, note, reply| {
+        let take: TakeWord = Arc::new(move |_, word| {
+            let Word::Note(note, reply) = word else {
+                return;
+            };
             let mut texts = texts.lock().unwrap();
             if texts.len() < takes {
                 texts.push(note);

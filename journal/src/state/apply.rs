@@ -89,6 +89,7 @@ impl RunState {
             Record::CallReused(reused) => {
                 self.call_reused(reused, *position, *at).map_err(illegal)?;
             }
+            Record::UsageCounted(counted) => self.usage_counted(counted).map_err(illegal)?,
             Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
             Record::Ordered(ordered) => self.ordered(&ordered.order, *position),
             // When a timer wakes is its own affair.
@@ -136,6 +137,7 @@ impl RunState {
             Record::CallScheduled(_)
             | Record::AttemptStarted(_)
             | Record::AttemptAdopted(_)
+            | Record::UsageCounted(_)
             | Record::AttemptFailed(_)
             | Record::CallSettled(_)
             | Record::TimerFired(_)
@@ -203,6 +205,7 @@ impl RunState {
         self.changes.clear();
         self.notes.clear();
         self.adopted.clear();
+        self.left_at_work = std::mem::take(&mut self.at_work);
         self.to_stop.clear();
         self.answers.clear();
         self.orchestrator_losses = Vec::new();
@@ -316,7 +319,7 @@ impl RunState {
     }
 
     /// The call, if it has no answer yet.
-    fn open_call(&mut self, number: CallNumber) -> Result<&mut CallState, String> {
+    pub(super) fn open_call(&mut self, number: CallNumber) -> Result<&mut CallState, String> {
         let issued = self.calls.len();
         let call = self
             .calls
@@ -376,11 +379,16 @@ impl RunState {
             self.notes.insert(number, notes);
         }
         self.adopted.insert(number, adopted.idempotency_key);
+        if let Some(counted) = self.left_at_work.remove(&adopted.from) {
+            // It was paid in the generation before; here it is part of what the call has used.
+            self.at_work.insert(number, counted);
+            self.count_for_call(number, counted);
+        }
         Ok(())
     }
 
     /// The call, if just this attempt of it is running.
-    fn running_call(
+    pub(super) fn running_call(
         &mut self,
         number: CallNumber,
         attempt: Attempt,
@@ -412,8 +420,7 @@ impl RunState {
         let call = self.running_call(*call, *attempt)?;
         call.put_by(PastEnd::Failed(failure.kind), failure.message.clone(), at);
         call.status = CallStatus::Backoff { until: *retry_at };
-        call.usage = call.usage.plus(*usage);
-        self.usage = self.usage.plus(*usage);
+        self.attempt_used(failed.call, *usage);
         Ok(())
     }
 
@@ -536,16 +543,15 @@ impl RunState {
         let call = &mut self.calls[number.0 as usize];
         call.status = status;
         call.failure = failure.map(Box::new);
-        call.usage = call.usage.plus(usage);
         call.ended_at = Some(at);
         call.settled = Some(position);
         if call.kind == CallKind::Agent {
             self.counts.settle(status);
         }
+        self.attempt_used(number, usage);
         self.settled_output_tokens = self
             .settled_output_tokens
-            .saturating_add(call.usage.output_tokens);
-        self.usage = self.usage.plus(usage);
+            .saturating_add(self.calls[number.0 as usize].usage.output_tokens);
         self.notes.remove(&number);
         self.adopted.remove(&number);
         self.to_stop.remove(&number);
@@ -679,6 +685,7 @@ impl RunState {
             self.status_reason = None;
             self.error = None;
         }
+        self.at_work.clear();
         self.ended_at = None;
         self.ended_by = None;
         self.epoch = epoch;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::id::{Attempt, CallNumber, Position};
 use crate::key::Digest;
 use crate::record::{CallKind, Failure, FailureKind, Millis, Usage};
+use crate::usage::Counted;
 
 /// What is known of a call.
 ///
@@ -50,6 +51,8 @@ pub struct CallState {
     pub ended_at: Option<Millis>,
     /// What all its attempts used.
     pub usage: Usage,
+    /// The same as far as the engine counted it, with the money. `None` for calls that no model was seen to work on.
+    pub counted: Option<Box<Counted>>,
     /// Why it failed or was refused.
     pub failure: Option<Box<Failure>>,
     /// Where its answer is.
@@ -162,6 +165,7 @@ impl CallState {
             started_at: None,
             ended_at: None,
             usage: Usage::default(),
+            counted: None,
             failure: None,
             settled: None,
             reused_from: None,

@@ -10,11 +10,12 @@ use crate::codec::{Entry, Sealer};
 use crate::id::{Attempt, Epoch, Generation, TimerNumber};
 use crate::key;
 use crate::record::{
-    AttemptAdopted, AttemptFailed, AttemptStarted, CallKind, CallRefused, CallReused,
+    AttemptAdopted, AttemptFailed, AttemptStarted, Base, CallKind, CallRefused, CallReused,
     CallScheduled, CallSettled, Cancellation, ChangesKept, Failure, FailureKind, GenerationOpened,
     GenerationRewound, Kind, Level, Logged, Order, Ordered, Outcome, PhaseEntered, Record,
     Recovered, RunEnded, StatusChanged, StepNoted, TimerFired,
 };
+use crate::usage::{Counted, UsageCounted};
 
 const USED: Usage = Usage {
     input_tokens: 100,
@@ -691,4 +692,99 @@ fn limits_that_were_set_last_hold() {
     let orders = [set(Some(4), None), set(None, Some(9)), set(Some(2), None)];
     let limits = fold(begun(orders)).unwrap().limits;
     assert_eq!((limits.concurrency, limits.agents), (Some(2), Some(9)));
+}
+
+fn counted(call: u32, attempt: u32, tokens: u64, cost: Option<u64>) -> Record {
+    Record::UsageCounted(Box::new(UsageCounted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        counted: Counted {
+            input_tokens: 2 * tokens,
+            output_tokens: tokens,
+            requests: 1,
+            cost,
+            ..Counted::default()
+        },
+    }))
+}
+
+/// Output tokens of the run, of call 0 and of the settled calls; the costs of run and call.
+fn used(state: &RunState) -> (u64, u64, u64, Option<u64>, Option<u64>) {
+    let call = state.call(CallNumber(0)).unwrap();
+    (
+        state.usage.output_tokens,
+        call.usage.output_tokens,
+        state.settled_output_tokens,
+        state.counted.cost,
+        call.counted.as_ref().and_then(|counted| counted.cost),
+    )
+}
+
+#[test]
+fn u02_what_was_counted_outlives_a_crash_and_is_summed_once() {
+    let spent = |tokens: u64| Usage {
+        input_tokens: 2 * tokens,
+        output_tokens: tokens,
+    };
+    let mut end = completed(0, 2);
+    if let Record::CallSettled(settled) = &mut end {
+        settled.usage = spent(50);
+    }
+    let mut records = begun([call(0), attempt(0, 1), counted(0, 1, 100, Some(7))]);
+    let mut then = |record: Record| {
+        records.push(record);
+        used(&fold(records.clone()).unwrap())
+    };
+    assert_eq!(
+        then(counted(0, 1, 300, Some(20))),
+        (300, 300, 0, Some(20), Some(20)),
+        "each count takes the place of the one before"
+    );
+    assert_eq!(then(recovered(2)), (300, 300, 0, Some(20), Some(20)));
+    then(attempt(0, 2));
+    assert_eq!(
+        then(counted(0, 2, 50, Some(5))),
+        (350, 350, 0, Some(25), Some(25))
+    );
+    assert_eq!(then(end), (350, 350, 350, Some(25), Some(25)));
+    let state = fold(records).unwrap();
+    assert!(state.at_work.is_empty());
+}
+
+#[test]
+fn u02_what_a_backend_reports_beyond_what_was_counted_is_added() {
+    let mut end = completed(0, 1);
+    if let Record::CallSettled(settled) = &mut end {
+        settled.usage = Usage {
+            input_tokens: 5,
+            output_tokens: 70,
+        };
+    }
+    let records = begun([call(0), attempt(0, 1), counted(0, 1, 40, None), end]);
+    let state = fold(records).unwrap();
+    assert_eq!(used(&state), (70, 70, 70, None, None));
+    assert_eq!(state.usage.input_tokens, 80);
+}
+
+#[test]
+fn u02_an_adopted_attempt_keeps_what_it_used_and_nobody_pays_twice() {
+    let mut records = begun([call(0), attempt(0, 1), counted(0, 1, 100, Some(9))]);
+    let mut rewinding = records[1].clone();
+    if let Record::GenerationOpened(opened) = &mut rewinding {
+        opened.number = Generation(2);
+        opened.base = Some(Base {
+            run: run(),
+            generation: Generation(1),
+            cut: Position(5),
+        });
+    }
+    let mut adopted = adopted(0, 1);
+    if let Record::AttemptAdopted(adopted) = &mut adopted {
+        adopted.from = CallNumber(0);
+    }
+    records.extend([rewinding, call(0), adopted, counted(0, 1, 130, Some(11))]);
+    assert_eq!(
+        used(&fold(records).unwrap()),
+        (130, 130, 0, Some(11), Some(11))
+    );
 }

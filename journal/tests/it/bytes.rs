@@ -11,7 +11,9 @@ use bellwether_journal::store::{Batch, Row, Store as _};
 use bellwether_journal::text;
 use proptest::prelude::*;
 
-use crate::history::{START, adoption, everything, logged, migration, random, rewind, run, seal};
+use crate::history::{
+    START, adoption, everything, logged, migration, random, rewind, run, seal, spending,
+};
 
 fn store(rows: &[Row]) -> MemoryStore {
     let store = MemoryStore::new();
@@ -30,7 +32,7 @@ fn store(rows: &[Row]) -> MemoryStore {
 
 #[test]
 fn every_record_survives_its_bytes() {
-    let histories = [everything(), migration(), rewind(), adoption()];
+    let histories = [everything(), migration(), rewind(), adoption(), spending()];
     for kind in Kind::ALL {
         assert!(
             histories

@@ -9,7 +9,7 @@ use bellwether_journal::record::{Kind, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Row;
 
-use crate::history::{adoption, everything, migration, rewind, run, seal};
+use crate::history::{adoption, everything, migration, rewind, run, seal, spending};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,11 +73,12 @@ fn describe(rows: &[Row]) -> String {
 type History = fn() -> Vec<Record>;
 
 /// Each golden journal, and the history that it was written from: the first records of format 1, and those that came later.
-const GOLDEN: [(&str, History); 4] = [
+const GOLDEN: [(&str, History); 5] = [
     ("v1", everything),
     ("v1-migrations", migration),
     ("v1-rewinds", rewind),
     ("v1-adoption", adoption),
+    ("v1-usage", spending),
 ];
 
 /// Golden files are never written over: for new records, write a new file, by running this once without it.
@@ -145,6 +146,7 @@ fn kinds_keep_their_numbers() {
             (21, "TimerArmed"),
             (22, "Ordered"),
             (23, "AttemptAdopted"),
+            (24, "UsageCounted"),
         ]
     );
     for (number, name) in numbers {

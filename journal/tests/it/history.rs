@@ -18,6 +18,7 @@ use bellwether_journal::record::{
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Row;
 use bellwether_journal::text::{Reference, Text};
+use bellwether_journal::usage::{Counted, UsageCounted};
 
 pub(crate) const START: Millis = 1_790_000_000_000;
 
@@ -546,6 +547,9 @@ fn following(state: &RunState, choice: u32) -> Record {
         (CallStatus::Running, 3) if choice.is_multiple_of(3) => {
             changes_kept(number, running, Some("bellwether/a"))
         }
+        (CallStatus::Running, 0) if choice.is_multiple_of(3) => {
+            counted(number, running, u64::from(pick), Some(u64::from(pick)))
+        }
         (CallStatus::Running, 0) => failed(number, running, FailureKind::Transport, START),
         (CallStatus::Running, 1) => settled(
             number,
@@ -588,6 +592,52 @@ pub(crate) fn adoption() -> Vec<Record> {
         Record::Recovered(Recovered { epoch: Epoch(4) }),
         attempt(0, 3),
         completed(0, 3),
+        ended(Status::Completed),
+    ]
+}
+
+pub(crate) fn counted(call: u32, attempt: u32, tokens: u64, cost: Option<u64>) -> Record {
+    Record::UsageCounted(Box::new(UsageCounted {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        counted: Counted {
+            input_tokens: 10 * tokens,
+            output_tokens: tokens,
+            cached_tokens: 5 * tokens,
+            cache_written_tokens: tokens,
+            reasoning_tokens: tokens / 2,
+            requests: 2,
+            cost,
+            estimated: 1,
+        },
+    }))
+}
+
+/// What models use is counted while agents are at work: over a crash, a retry and a rewind that reuses one answer.
+pub(crate) fn spending() -> Vec<Record> {
+    vec![
+        started("migrate"),
+        Record::GenerationOpened(Box::new(opened(1))),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        attempt(0, 1),
+        attempt(1, 1),
+        counted(0, 1, 100, Some(2_500)),
+        counted(1, 1, 40, None),
+        counted(0, 1, 300, Some(7_500)),
+        Record::Recovered(Recovered { epoch: Epoch(3) }),
+        attempt(0, 2),
+        counted(0, 2, 50, Some(1_000)),
+        completed(0, 2),
+        attempt(1, 2),
+        settled(1, 2, Outcome::Failed(failure(FailureKind::Limit))),
+        ended(Status::Degraded),
+        rewound(2, run(5), 1),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        counted(0, 0, 350, Some(8_500)),
+        reused(0, 0, Outcome::Completed(inline("1"))),
         ended(Status::Completed),
     ]
 }

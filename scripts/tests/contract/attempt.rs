@@ -19,6 +19,7 @@ fn about() -> About {
             input_tokens: 12,
             output_tokens: 34,
         },
+        cost: Some(1_250_000),
         attempts: 3,
         worktree: Some(
             "{\"branch\":\"b/a-0\",\"base\":\"1f\",\"commit\":\"2e\",\"files\":[\"x.js\"]}".into(),
@@ -69,7 +70,7 @@ fn x02_attempt_tells_how_it_went() {
                 "ok": error.is_null(),
                 "value": value,
                 "error": error,
-                "usage": { "inputTokens": 12, "outputTokens": 34, "cost": null },
+                "usage": { "inputTokens": 12, "outputTokens": 34, "cost": 1.25 },
                 "agentId": "a-1",
                 "worktree": { "branch": "b/a-0", "base": "1f", "commit": "2e", "files": ["x.js"] },
             })

@@ -82,6 +82,7 @@ pub(crate) fn play(source: &str, choices: &mut Choices<'_>) -> Played {
                     input_tokens: count,
                     output_tokens: 10,
                 },
+                cost: Some(1_250_000),
                 attempts: 1 + choices.below(3) as u32,
                 worktree: None,
             },

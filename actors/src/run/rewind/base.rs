@@ -14,6 +14,7 @@ use bellwether_journal::record::{
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::{self, Packed, Text};
+use bellwether_journal::usage::Counted;
 use bellwether_scripts::Target;
 
 use super::super::version::{Pures, version_of};
@@ -58,6 +59,8 @@ pub struct BaseCall {
     pub answer: Option<BaseAnswer>,
     /// What its attempts used so far.
     pub usage: Usage,
+    /// The same as far as the engine counted it.
+    pub counted: Option<Box<Counted>>,
     /// Where the changes that it left on a branch stand.
     pub changes: Option<Position>,
 }
@@ -209,6 +212,7 @@ impl Base {
             end: BaseEnd::Unfinished,
             answer: None,
             usage: Usage::default(),
+            counted: None,
             changes: None,
         });
     }
@@ -228,6 +232,7 @@ impl Base {
         let known = state.call(number);
         call.end = end;
         call.usage = known.map_or(call.usage, |known| known.usage);
+        call.counted = known.and_then(|known| known.counted.clone());
         call.answer = Some(BaseAnswer {
             at: entry.position,
             turn: state.turns,

@@ -278,6 +278,7 @@ impl Run {
         let caps = Caps {
             concurrency: None,
             agents: 1_000,
+            cost: None,
         };
         let state = self.machine.state().clone();
         let given = !state.answers.is_empty();

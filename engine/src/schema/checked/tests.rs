@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use bellwether_actors::backend::{Notes, Progress};
+use bellwether_actors::backend::{Notes, Progress, Word};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::backend::fixtures::{context, task};
@@ -43,9 +43,11 @@ fn value(text: &str) -> Ended {
 fn noting() -> (AttemptContext, Arc<Mutex<Vec<Arc<str>>>>) {
     let kept: Arc<Mutex<Vec<Arc<str>>>> = Arc::default();
     let keep = Arc::clone(&kept);
-    let take = move |_, note, durable: oneshot::Sender<()>| {
-        keep.lock().unwrap().push(note);
-        durable.send(()).unwrap();
+    let take = move |_, word: Word| {
+        if let Word::Note(note, durable) = word {
+            keep.lock().unwrap().push(note);
+            durable.send(()).unwrap();
+        }
     };
     let mut context = context();
     context.notes = Notes::new(task(0, None).token, Arc::new(take));
@@ -241,9 +243,11 @@ async fn s02_an_attempt_that_is_cancelled_or_replaced_asks_no_more() {
     let (sender, mut progress) = mpsc::channel(4);
     context.progress = Progress::new(sender);
     let token = context.cancelled.clone();
-    let take = move |_, _, durable: oneshot::Sender<()>| {
+    let take = move |_, word: Word| {
         token.cancel();
-        durable.send(()).unwrap();
+        if let Word::Note(_, durable) = word {
+            durable.send(()).unwrap();
+        }
     };
     context.notes = Notes::new(task(0, None).token, Arc::new(take));
     let ended = checked.run(task(0, None), context.clone()).await;

@@ -72,6 +72,18 @@ fn illegal_records_are_refused_and_named() {
             "from 1 on",
         ),
         (
+            "nothing is counted for an attempt that is not at work",
+            begun([call(0), counted(0, 1, 1, None)]),
+            Kind::UsageCounted,
+            "a start of",
+        ),
+        (
+            "nothing is reused where there is no base",
+            begun([call(0), counted(0, 0, 1, None)]),
+            Kind::UsageCounted,
+            "has begun",
+        ),
+        (
             "no end before a start",
             begun([call(0), failed(0, 1)]),
             Kind::AttemptFailed,
