@@ -59,7 +59,10 @@ async fn an_agent_that_leaves_is_counted_and_the_provider_is_let_go_of() {
 
     let end = stand.end().await;
     assert_eq!(end.outcome, CallOutcome::CutByAgent);
-    assert_eq!((end.tokens, end.is_exact), (Some(tokens(10, 3, 0, 0, 0)), false));
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(10, 3, 0, 0, 0)), false)
+    );
     // The provider's stream is dropped although nothing was written to it any more.
     within(sender.closed()).await;
     stand.nothing_else();
@@ -77,7 +80,10 @@ async fn an_agent_that_leaves_after_the_end_was_answered() {
     let end = stand.ends.try_recv().map(|(_, end)| end);
     let end = end.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(end.outcome, CallOutcome::Answered);
-    assert_eq!((end.tokens, end.is_exact), (Some(tokens(10, 99, 0, 0, 0)), true));
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(10, 99, 0, 0, 0)), true)
+    );
     drop(response);
     within(sender.closed()).await;
     stand.nothing_else();
@@ -86,27 +92,41 @@ async fn an_agent_that_leaves_after_the_end_was_answered() {
 #[tokio::test]
 async fn an_agent_that_leaves_before_there_is_an_answer() {
     let listener = listen().await;
-    let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let address = listener
+        .local_addr()
+        .unwrap_or_else(|error| panic!("{error}"));
     let mut stand = Stand::new(provider(&format!("http://{address}"))).await;
     let request = stand.post("/v1/messages", REQUEST);
     let call = tokio::spawn(request.send());
-    let (mut silent, _) = within(listener.accept()).await.unwrap_or_else(|error| panic!("{error}"));
+    let (mut silent, _) = within(listener.accept())
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     let mut buffer = [0; 4096];
-    within(silent.read(&mut buffer)).await.unwrap_or_else(|error| panic!("{error}"));
+    within(silent.read(&mut buffer))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
 
     call.abort();
 
     let end = stand.end().await;
-    assert_eq!((end.outcome, end.tokens, end.is_exact), (CallOutcome::CutByAgent, None, false));
+    assert_eq!(
+        (end.outcome, end.tokens, end.is_exact),
+        (CallOutcome::CutByAgent, None, false)
+    );
     // The provider sees its connection end.
-    while within(silent.read(&mut buffer)).await.is_ok_and(|read| read > 0) {}
+    while within(silent.read(&mut buffer))
+        .await
+        .is_ok_and(|read| read > 0)
+    {}
     stand.nothing_else();
 }
 
 #[tokio::test]
 async fn a_provider_that_breaks_off_never_looks_like_an_end() {
     let listener = listen().await;
-    let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let address = listener
+        .local_addr()
+        .unwrap_or_else(|error| panic!("{error}"));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = [0; 4096];
@@ -124,8 +144,14 @@ async fn a_provider_that_breaks_off_never_looks_like_an_end() {
     let CallOutcome::Failed(failure) = end.outcome else {
         panic!("{:?}", end.outcome)
     };
-    assert_eq!((failure.status, failure.kind), (Some(200), CallFailureKind::Transport));
-    assert_eq!((end.tokens, end.is_exact), (Some(tokens(10, 1, 0, 0, 0)), false));
+    assert_eq!(
+        (failure.status, failure.kind),
+        (Some(200), CallFailureKind::Transport)
+    );
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(10, 1, 0, 0, 0)), false)
+    );
     stand.nothing_else();
 }
 
@@ -180,10 +206,17 @@ async fn a_revoked_pass_cuts_its_streams_off_and_no_others() {
     let end = stand.ends.try_recv().map(|(_, end)| end);
     let end = end.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(end.outcome, CallOutcome::CutOff);
-    assert_eq!((end.tokens, end.is_exact), (Some(tokens(10, 1, 0, 0, 0)), false));
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(10, 1, 0, 0, 0)), false)
+    );
     assert!(within(response.chunk()).await.is_err());
     within(sender.closed()).await;
-    let late = stand.agent.post(stand.url("/v1/messages")).bearer_auth(key).body(REQUEST);
+    let late = stand
+        .agent
+        .post(stand.url("/v1/messages"))
+        .bearer_auth(key)
+        .body(REQUEST);
     assert_eq!(send(late).await.status(), StatusCode::UNAUTHORIZED);
     let others = send(stand.post("/v1/messages", REQUEST)).await;
     assert_eq!(others.status(), StatusCode::OK);
@@ -195,7 +228,9 @@ async fn a_revoked_pass_cuts_off_an_agent_that_does_not_read() {
     let mut stand = Stand::new(fake.provider()).await;
     let mut deaf = connect(&stand).await;
     let mut first = [0; 1];
-    within(deaf.read_exact(&mut first)).await.unwrap_or_else(|error| panic!("{error}"));
+    within(deaf.read_exact(&mut first))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     stand.pass.revoke();
     assert_eq!(stand.end().await.outcome, CallOutcome::CutOff);
     stand.nothing_else();
@@ -210,7 +245,10 @@ pub(super) async fn connect(stand: &Stand) -> TcpStream {
         stand.pass.key(),
         REQUEST.len()
     );
-    stream.write_all(call.as_bytes()).await.unwrap_or_else(|error| panic!("{error}"));
+    stream
+        .write_all(call.as_bytes())
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     stream
 }
 
@@ -220,10 +258,13 @@ async fn a_call_that_waits_for_admission_is_dropped_and_not_settled() {
     let fake = Fake::start(|_| json("{}")).await;
     let mut stand = Stand::deciding(fake.provider(), move |_| {
         let guard = Arc::new(());
-        asked.send(Arc::downgrade(&guard)).unwrap_or_else(|error| panic!("{error}"));
+        asked
+            .send(Arc::downgrade(&guard))
+            .unwrap_or_else(|error| panic!("{error}"));
         async move {
-            let _guard = guard;
-            futures_util::future::pending().await
+            let refused = futures_util::future::pending().await;
+            drop(guard);
+            refused
         }
         .boxed()
     })
@@ -272,6 +313,10 @@ async fn a_shutdown_settles_everything() {
 
     let end = ends.try_recv().map(|(_, end)| end.outcome);
     assert_eq!(end, Ok(CallOutcome::CutOff));
-    assert!(within(request.send()).await.is_err_and(|error| error.is_connect()));
+    assert!(
+        within(request.send())
+            .await
+            .is_err_and(|error| error.is_connect())
+    );
     drop(ledger);
 }

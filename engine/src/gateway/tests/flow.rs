@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::super::{CallOutcome, Tokens};
@@ -18,7 +18,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// An event stream of 100 MB of comments, and how much of it has been asked for.
 fn large(offered: Arc<AtomicUsize>) -> Response {
-    let piece = Bytes::from([": ".to_owned(), "x".repeat(PIECE_BYTES - 4), "\n\n".to_owned()].concat());
+    let piece = Bytes::from(
+        [
+            ": ".to_owned(),
+            "x".repeat(PIECE_BYTES - 4),
+            "\n\n".to_owned(),
+        ]
+        .concat(),
+    );
     let pieces = stream::iter(0..100_000_000 / PIECE_BYTES).map(move |_| {
         offered.fetch_add(PIECE_BYTES, Ordering::SeqCst);
         Ok::<_, Infallible>(piece.clone())
@@ -32,19 +39,30 @@ pub(super) fn endless() -> Response {
 
 #[tokio::test]
 async fn an_agent_that_does_not_read_stops_the_provider() {
-    let offered = Arc::new(AtomicUsize::new(0));
-    let counter = offered.clone();
-    let fake = Fake::start(move |_| large(counter.clone())).await;
+    let offered = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+    let (counters, calls) = (offered.clone(), AtomicUsize::new(0));
+    let fake =
+        Fake::start(move |_| large(counters[calls.fetch_add(1, Ordering::SeqCst)].clone())).await;
     let mut stand = Stand::new(fake.provider()).await;
-    let deaf = cuts::connect(&stand).await;
-    // It has stopped when nothing more is asked for while everything else stands still.
-    let mut before = usize::MAX;
-    while before != offered.load(Ordering::SeqCst) || before == 0 {
-        before = offered.load(Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    let mut deaf = cuts::connect(&stand).await;
+    let mut first = [0; 1];
+    within(deaf.read_exact(&mut first))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+
+    // While another takes all of its answer, this one's could come as far.
+    let request = r#"{"model":"fake-1","max_tokens":1,"stream":true}"#;
+    let all = body(send(stand.post("/v1/messages", request)).await).await;
+
+    let [unread, read] = offered.map(|offered| offered.load(Ordering::SeqCst));
+    assert_eq!(all.len(), read);
+    assert!(read > 99_000_000);
     // What the system buffers on four sockets, and a piece or two.
-    assert!(before < 32_000_000, "{before} bytes were taken in although nobody reads");
+    assert!(
+        unread < 32_000_000,
+        "{unread} bytes were taken in although nobody reads"
+    );
+    stand.end().await;
     drop(deaf);
     assert_eq!(stand.end().await.outcome, CallOutcome::CutByAgent);
 }
@@ -63,14 +81,19 @@ async fn each_event_of_a_trickle_passes_at_once() {
     let request = r#"{"model":"fake-1","stream":true}"#;
     let mut response = send(stand.post("/v1/chat/completions", request)).await;
     for number in 0..20 {
-        let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{number}\"}}}}]}}\n\n");
+        let event =
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{number}\"}}}}]}}\n\n");
         let (first, second) = event.split_at(number + 1);
         for part in [first, second] {
             let part = Bytes::copy_from_slice(part.as_bytes());
-            within(sender.send(part)).await.unwrap_or_else(|error| panic!("{error}"));
+            within(sender.send(part))
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
         }
         // The next is written only when this one has come.
-        let chunk = within(response.chunk()).await.unwrap_or_else(|error| panic!("{error}"));
+        let chunk = within(response.chunk())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(chunk, Some(Bytes::from(event)));
     }
 }

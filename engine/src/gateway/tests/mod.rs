@@ -50,7 +50,9 @@ impl Fake {
         F: Fn(&Received) -> Response + Send + Sync + 'static,
     {
         let listener = listen().await;
-        let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
+        let address = listener
+            .local_addr()
+            .unwrap_or_else(|error| panic!("{error}"));
         let received = Arc::new(Mutex::new(Vec::new()));
         let notes = received.clone();
         let answer = Arc::new(answer);
@@ -58,7 +60,10 @@ impl Fake {
             let (notes, answer) = (notes.clone(), answer.clone());
             async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+                let body = body
+                    .collect()
+                    .await
+                    .map(http_body_util::Collected::to_bytes);
                 let one = Received {
                     path: head.uri.to_string(),
                     headers: head.headers,
@@ -86,7 +91,9 @@ impl Fake {
 
 pub(super) fn provider(base: &str) -> Provider {
     let url = |path: &str| -> Url {
-        format!("{base}{path}").parse().unwrap_or_else(|error| panic!("{error}"))
+        format!("{base}{path}")
+            .parse()
+            .unwrap_or_else(|error| panic!("{error}"))
     };
     Provider::new("fake")
         .with_endpoint(Wire::Messages, url(""))
@@ -121,7 +128,9 @@ impl Meter for Ledger {
     }
 
     fn settle(&self, call: CallId, end: CallEnd) {
-        self.ends.send((call, end)).unwrap_or_else(|error| panic!("{error}"));
+        self.ends
+            .send((call, end))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
@@ -144,7 +153,11 @@ impl Stand {
     where
         D: Fn(ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> + Send + Sync + 'static,
     {
-        let wires = provider.endpoints.iter().map(|endpoint| endpoint.wire).collect();
+        let wires = provider
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.wire)
+            .collect();
         let rule = |model: &str, sends: Option<&str>| Rule {
             model: model.to_owned(),
             wire: None,
@@ -161,7 +174,9 @@ impl Stand {
             proxy: Proxy::Direct,
             now: Arc::new(|| 1_700_000_000_000),
         };
-        let gateway = Gateway::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+        let gateway = Gateway::start(config)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let (sender, ends) = mpsc::unbounded_channel();
         let ledger = Arc::new(Ledger {
             decide: Box::new(decide),
@@ -184,7 +199,11 @@ impl Stand {
     }
 
     /// A call with the pass's key.
-    pub(super) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+    pub(super) fn post(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::RequestBuilder {
         let request = self.agent.request(Method::POST, self.url(path));
         request.bearer_auth(self.pass.key()).body(body)
     }
@@ -236,14 +255,20 @@ pub(super) fn events(text: &str) -> Response {
 }
 
 pub(super) fn answer(status: u16, kind: &str, body: Body) -> Response {
-    let response = Response::builder().status(status).header("content-type", kind);
-    response.body(body).unwrap_or_else(|error| panic!("{error}"))
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", kind);
+    response
+        .body(body)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A streamed answer that the test writes piece by piece; it ends when the sender is dropped.
 pub(super) fn written(mut pieces: mpsc::Receiver<Bytes>) -> Response {
     let stream = futures_util::stream::poll_fn(move |context| {
-        pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>))
+        pieces
+            .poll_recv(context)
+            .map(|piece| piece.map(Ok::<_, Infallible>))
     });
     answer(200, "text/event-stream", Body::from_stream(stream))
 }

@@ -13,12 +13,26 @@ use super::super::tap::{Content, Tap};
 use super::super::wait;
 use super::super::wire::{InPath, Wire};
 
-const WIRES: [Wire; 4] =
-    [Wire::Messages, Wire::ChatCompletions, Wire::Responses, Wire::GenerateContent];
+const WIRES: [Wire; 4] = [
+    Wire::Messages,
+    Wire::ChatCompletions,
+    Wire::Responses,
+    Wire::GenerateContent,
+];
 
 /// Parts that streams are made of, so that random ones come near to real ones.
 const PARTS: &[&str] = &[
-    "\n", "\r", "\r\n", "\n\n", "data:", "data: ", "event: error", ": note", "[DONE]", "\u{feff}", "ä",
+    "\n",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "data:",
+    "data: ",
+    "event: error",
+    ": note",
+    "[DONE]",
+    "\u{feff}",
+    "ä",
     r#"{"type":"message_delta","usage":{"output_tokens":5}}"#,
     r#"{"type":"message_start","message":{"usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":9}}}"#,
     r#"{"type":"content_block_delta","delta":{"text":"abc"}}"#,
@@ -38,7 +52,9 @@ fn chunks(text: &[u8], cuts: &[prop::sample::Index]) -> Vec<Bytes> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
     at.extend([0, text.len()]);
     at.sort_unstable();
-    at.windows(2).map(|pair| Bytes::copy_from_slice(&text[pair[0]..pair[1]])).collect()
+    at.windows(2)
+        .map(|pair| Bytes::copy_from_slice(&text[pair[0]..pair[1]]))
+        .collect()
 }
 
 fn tapped(wire: Wire, hides: bool, chunks: &[Bytes]) -> (Vec<u8>, Tap) {
@@ -57,20 +73,17 @@ fn by_lines(text: &str) -> Vec<String> {
     let mut events = Vec::new();
     let mut lines: Vec<&str> = Vec::new();
     for line in text.split_inclusive('\n') {
-        match line {
-            "\n" => {
-                if !lines.is_empty() {
-                    events.push(lines.join("\n"));
-                }
-                lines.clear();
+        if line == "\n" {
+            if !lines.is_empty() {
+                events.push(lines.join("\n"));
             }
-            _ => {
-                let line = line.trim_end_matches('\n').trim_start_matches('\u{feff}');
-                let (name, value) = line.split_once(':').unwrap_or((line, ""));
-                if name == "data" {
-                    lines.push(value.strip_prefix(' ').unwrap_or(value));
-                }
-            }
+            lines.clear();
+            continue;
+        }
+        let line = line.trim_end_matches('\n');
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name == "data" {
+            lines.push(value.strip_prefix(' ').unwrap_or(value));
         }
     }
     events
@@ -151,12 +164,11 @@ proptest! {
         space in "[ \n\t]{0,3}",
         left in 1_u64..5_000,
     ) {
-        let mut text = format!("{space}{{{space}");
-        for (number, (name, value)) in fields.iter().enumerate() {
-            let comma = if number == 0 { "" } else { "," };
-            text.push_str(&format!("{comma}{space}\"{name}\"{space}:{space}{value}{space}"));
-        }
-        text.push_str(&format!("}}{space}"));
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+            .collect();
+        let text = format!("{space}{{{space}{}}}{space}", fields.join(","));
         let provider = Provider::new("p");
         for wire in WIRES {
             let in_path = InPath { model: "asked", is_streaming: true };
@@ -190,15 +202,34 @@ proptest! {
 
 fn field() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "n",
-        "stream_options", "thinking", "generationConfig", "generation_config", "kept", "kept2",
+        "model",
+        "stream",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "n",
+        "stream_options",
+        "thinking",
+        "generationConfig",
+        "generation_config",
+        "kept",
+        "kept2",
         "max\\u005ftokens",
     ])
 }
 
 fn value() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "\"m\"", "true", "null", "7", "100000", "1e3", "{}", "{ }", "[1, 2.50]", "\"äö\\n\\\"\"",
+        "\"m\"",
+        "true",
+        "null",
+        "7",
+        "100000",
+        "1e3",
+        "{}",
+        "{ }",
+        "[1, 2.50]",
+        "\"äö\\n\\\"\"",
         r#"{"include_usage":false}"#,
         r#"{"type":"enabled","budget_tokens":4000}"#,
         r#"{"maxOutputTokens":9999,"candidateCount":2}"#,
@@ -218,8 +249,12 @@ fn an_event_that_is_too_large_passes_unread_and_the_next_is_read() {
         assert!(passed == 0 || passed > EVENT_BYTES_MAX);
     }
     passed += tap.pass(Bytes::from_static(b"\n\n")).len();
-    assert_eq!(passed, 6 + (EVENT_BYTES_MAX / piece.len() + 3) * piece.len() + 2);
-    let usage = b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+    assert_eq!(
+        passed,
+        6 + (EVENT_BYTES_MAX / piece.len() + 3) * piece.len() + 2
+    );
+    let usage =
+        b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
     assert_eq!(tap.pass(Bytes::from_static(usage)), "");
     assert_eq!(tap.counted(), (super::tokens(1, 2, 0, 0, 0), true));
 }
@@ -234,6 +269,13 @@ fn an_object_within_an_object() {
     let at = outer.field("a").unwrap_or_default();
     assert_eq!(&text[at.clone()], r#"{"b":[{"c":1}], "d" : 2 }"#);
     let inner = read(at, &["c", "d", "e"]);
-    let edits = vec![inner.set("e", "5"), inner.set("d", "33"), outer.set("z", "0")];
-    assert_eq!(apply(text, edits), r#"{"z":0,"a": {"e":5,"b":[{"c":1}], "d" : 33 } }"#);
+    let edits = vec![
+        inner.set("e", "5"),
+        inner.set("d", "33"),
+        outer.set("z", "0"),
+    ];
+    assert_eq!(
+        apply(text, edits),
+        r#"{"z":0,"a": {"e":5,"b":[{"c":1}], "d" : 33 } }"#
+    );
 }

@@ -187,7 +187,10 @@ async fn a_server_that_refuses_to_tell_usage_is_not_asked_and_estimated() {
     body(send(stand.post("/v1/chat/completions", request)).await).await;
     assert_eq!(fake.received()[0].body, request);
     let end = stand.end().await;
-    assert_eq!((end.tokens, end.is_exact), (Some(tokens(0, 3, 0, 0, 0)), false));
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(0, 3, 0, 0, 0)), false)
+    );
     assert_eq!(end.outcome, CallOutcome::Answered);
 }
 
@@ -195,7 +198,11 @@ async fn a_server_that_refuses_to_tell_usage_is_not_asked_and_estimated() {
 async fn what_is_admitted_cuts_the_limit_and_routing_maps_the_model() {
     let fake = Fake::start(|_| json(r#"{"usage":{"input_tokens":1,"output_tokens":1}}"#)).await;
     let stand = Stand::deciding(fake.provider(), |call| {
-        let left = if call.model == "fake-1-mini" { 600 } else { 5_000 };
+        let left = if call.model == "fake-1-mini" {
+            600
+        } else {
+            5_000
+        };
         async move {
             Ok(Admitted {
                 max_output_tokens: Some(left),
@@ -235,8 +242,16 @@ async fn what_is_admitted_cuts_the_limit_and_routing_maps_the_model() {
             r#"{"model":"fake-1","max_output_tokens":null}"#,
             r#"{"model":"fake-1","max_output_tokens":5000}"#,
         ),
-        ("/v1/responses", r#"{"model":"fake-1","max_output_tokens":16}"#, r#"{"model":"fake-1","max_output_tokens":16}"#),
-        ("/v1beta/models/small:generateContent", "{}", r#"{"generationConfig":{"maxOutputTokens":600}}"#),
+        (
+            "/v1/responses",
+            r#"{"model":"fake-1","max_output_tokens":16}"#,
+            r#"{"model":"fake-1","max_output_tokens":16}"#,
+        ),
+        (
+            "/v1beta/models/small:generateContent",
+            "{}",
+            r#"{"generationConfig":{"maxOutputTokens":600}}"#,
+        ),
         (
             "/v1beta/models/fake-1:generateContent",
             r#"{"generation_config":{"candidateCount":2,"temperature":1.0}}"#,
@@ -252,10 +267,21 @@ async fn what_is_admitted_cuts_the_limit_and_routing_maps_the_model() {
         body(send(stand.post(path, request)).await).await;
         assert_eq!(fake.received()[number].body, sent, "{request}");
     }
-    let asked: Vec<_> = stand.asked().iter().map(|call| call.max_output_tokens).collect();
-    assert_eq!(asked[..5], [Some(4096), Some(8000), Some(8000), None, Some(9000)]);
+    let asked: Vec<_> = stand
+        .asked()
+        .iter()
+        .map(|call| call.max_output_tokens)
+        .collect();
+    assert_eq!(
+        asked[..5],
+        [Some(4096), Some(8000), Some(8000), None, Some(9000)]
+    );
     assert_eq!(asked[5..], [None, Some(16), None, None, Some(70_000)]);
-    assert!(fake.received()[7].path.contains("/models/fake-1-mini:generateContent"));
+    assert!(
+        fake.received()[7]
+            .path
+            .contains("/models/fake-1-mini:generateContent")
+    );
 }
 
 #[tokio::test]
@@ -264,7 +290,11 @@ async fn headers_pass_and_keys_do_not() {
         let mut response = answer(
             400,
             "application/json",
-            format!(r#"{{"error":{{"message":"{REAL_KEY} is no {}"}}}}"#, sent.path).into(),
+            format!(
+                r#"{{"error":{{"message":"{REAL_KEY} is no {}"}}}}"#,
+                sent.path
+            )
+            .into(),
         );
         for (name, value) in [
             ("request-id", "req_1"),
@@ -279,7 +309,9 @@ async fn headers_pass_and_keys_do_not() {
     })
     .await;
     let mut provider = fake.provider();
-    provider.headers.insert("x-tenant", http::HeaderValue::from_static("ours"));
+    provider
+        .headers
+        .insert("x-tenant", http::HeaderValue::from_static("ours"));
     let stand = Stand::new(provider).await;
     let key = stand.pass.key().to_owned();
     let path = format!("/v1/messages?beta=true&key={key}");
@@ -302,7 +334,10 @@ async fn headers_pass_and_keys_do_not() {
     assert_eq!(headers["anthropic-ratelimit-requests-remaining"], "7");
     assert!(!headers.contains_key("x-echo") && !headers.contains_key("keep-alive"));
     let text = body(response).await;
-    assert_eq!(text, r#"{"error":{"message":"************** is no /v1/messages?beta=true"}}"#);
+    assert_eq!(
+        text,
+        r#"{"error":{"message":"************** is no /v1/messages?beta=true"}}"#
+    );
     let sent = &fake.received()[0].headers;
     assert_eq!(sent["x-api-key"], REAL_KEY);
     assert_eq!(sent["anthropic-version"], "2023-06-01");
@@ -319,7 +354,10 @@ async fn headers_pass_and_keys_do_not() {
     send(stand.post("/v1beta/models/fake-1:generateContent", "{}")).await;
     let sent = fake.received();
     assert_eq!(sent[1].headers["traceparent"], "00-33-44-01");
-    assert_eq!(sent[1].headers["authorization"], format!("Bearer {REAL_KEY}"));
+    assert_eq!(
+        sent[1].headers["authorization"],
+        format!("Bearer {REAL_KEY}")
+    );
     assert_eq!(sent[2].headers["x-goog-api-key"], REAL_KEY);
     assert!(!sent[2].headers.contains_key("authorization"));
 }
@@ -339,7 +377,12 @@ async fn counting_a_prompt_is_free_and_models_are_listed() {
     assert!(stand.asked().is_empty());
     stand.nothing_else();
 
-    let get = |path: &str| stand.agent.get(stand.url(path)).bearer_auth(stand.pass.key());
+    let get = |path: &str| {
+        stand
+            .agent
+            .get(stand.url(path))
+            .bearer_auth(stand.pass.key())
+    };
     let openai = body(send(get("/v1/models")).await).await;
     let anthropic = get("/v1/models").header("anthropic-version", "2023-06-01");
     let anthropic = body(send(anthropic).await).await;
@@ -351,9 +394,18 @@ async fn counting_a_prompt_is_free_and_models_are_listed() {
         models.iter().map(|model| model[name].to_string()).collect()
     };
     assert_eq!(names(&openai, "data", "id"), ["\"small\"", "\"fake-1\""]);
-    assert_eq!(names(&anthropic, "data", "display_name"), ["\"small\"", "\"fake-1\""]);
-    assert_eq!(names(&gemini, "models", "name"), ["\"models/small\"", "\"models/fake-1\""]);
+    assert_eq!(
+        names(&anthropic, "data", "display_name"),
+        ["\"small\"", "\"fake-1\""]
+    );
+    assert_eq!(
+        names(&gemini, "models", "name"),
+        ["\"models/small\"", "\"models/fake-1\""]
+    );
     let one = send(get("/v1/models/small")).await;
     assert_eq!(one.status(), StatusCode::OK);
-    assert_eq!(send(get("/v1/models/none")).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        send(get("/v1/models/none")).await.status(),
+        StatusCode::NOT_FOUND
+    );
 }
