@@ -26,6 +26,16 @@ pub trait AgentBackend: Send + Sync + 'static {
     /// A value is JSON text in the agent's own key order (A08): a text answer is a JSON string.
     fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended>;
 
+    /// Whether its agents ask models, and so are given a way to them where the engine keeps one.
+    fn asks_models(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes a model as `provider/id`, and not by the name that a script gives.
+    fn takes_resolved_models(&self) -> bool {
+        false
+    }
+
     /// What changes this backend's answers besides task and options (its command, its address): part of a call's
     /// content (R02). Empty when there is nothing.
     fn fingerprint(&self) -> String {
@@ -73,6 +83,8 @@ pub struct ModelAccess {
     pub address: String,
     /// The key.
     pub key: String,
+    /// What programs find them by: environment variables with their values, and those that they must not have.
+    pub environment: Vec<(String, Option<String>)>,
 }
 
 impl std::fmt::Debug for ModelAccess {

@@ -33,6 +33,8 @@ pub struct Builder {
     pub(crate) helper: Option<PathBuf>,
     pub(crate) vm_in_process: bool,
     pub(crate) approver: Option<Arc<dyn Approver>>,
+    #[cfg(feature = "gateway")]
+    pub(crate) models: Option<crate::models::Options>,
     #[cfg(feature = "worktree")]
     pub(crate) worktrees: Option<PathBuf>,
     #[cfg(feature = "command")]
@@ -55,6 +57,8 @@ impl Builder {
             helper: None,
             vm_in_process: false,
             approver: None,
+            #[cfg(feature = "gateway")]
+            models: None,
             #[cfg(feature = "worktree")]
             worktrees: None,
             #[cfg(feature = "command")]
@@ -103,6 +107,14 @@ impl Builder {
         options: crate::backend::command::Options,
     ) -> Self {
         self.commands.push((name.into(), options));
+        self
+    }
+
+    /// Says which models there are. Agents then reach them by the engine's gateway, which counts what they use, holds them to
+    /// their budgets and keeps the providers' keys (feature `gateway`).
+    #[cfg(feature = "gateway")]
+    pub fn models(mut self, models: crate::models::Options) -> Self {
+        self.models = Some(models);
         self
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) vms: Arc<Vms>,
     pub(crate) asking: Asking,
+    #[cfg(feature = "gateway")]
+    pub(crate) models: Option<Arc<crate::models::Hub>>,
     #[cfg(feature = "command")]
     pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
     #[cfg(feature = "worktree")]
@@ -108,6 +110,10 @@ impl Engine {
         #[cfg(not(feature = "command"))]
         let backends = builder.backends;
         let (clock, limits) = (builder.clock, builder.limits);
+        #[cfg(feature = "gateway")]
+        let models = builder
+            .models
+            .map(|options| Arc::new(crate::models::Hub::new(options, Arc::clone(&clock))));
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
         let tree = Tree::start(
@@ -126,6 +132,8 @@ impl Engine {
             limits,
             vms,
             asking: Asking::new(builder.approver),
+            #[cfg(feature = "gateway")]
+            models,
             #[cfg(feature = "command")]
             launcher,
             #[cfg(feature = "worktree")]

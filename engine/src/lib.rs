@@ -25,8 +25,12 @@
 pub mod agent_type;
 pub mod backend;
 pub mod check;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 #[cfg(feature = "worktree")]
 pub mod landing;
+#[cfg(feature = "gateway")]
+pub mod models;
 pub mod plan;
 pub mod store;
 pub mod view;

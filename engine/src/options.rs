@@ -84,6 +84,13 @@ pub struct StartOptions {
     /// Output tokens that the run's agents may write, as their backends report them (U01); `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
+    /// The model of agents whose call and type name none: an alias or an id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What models are called; set when the run is started.
+    #[cfg(feature = "gateway")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) names: Option<crate::models::Names>,
     /// What the run's agents may cost, in millionths of a dollar, where prices are known (U02); `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_cost: Option<u64>,
@@ -311,6 +318,13 @@ impl StartOptions {
     #[must_use]
     pub const fn budget(mut self, output_tokens: u64) -> Self {
         self.budget = Some(output_tokens);
+        self
+    }
+
+    /// Names the model of agents whose call and type name none: an alias or an id.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = Some(name.into());
         self
     }
 

@@ -126,6 +126,9 @@ pub(crate) fn rules(
         steps,
         &make,
     );
+    let rules = rules.with_model(options.model.clone());
+    #[cfg(feature = "gateway")]
+    let rules = rules.with_models(engine.0.models.as_ref(), options, run);
     Ok(Arc::new(rules))
 }
 
@@ -280,6 +283,7 @@ impl Parts {
             pures,
         } = standing;
         let make_vm = self.make_vm();
+        self.rules.begin(&state);
         let (state_id, is_dry) = (state.id, self.rules.is_dry());
         let rules = Arc::clone(&self.rules);
         Box::new(Arguments {

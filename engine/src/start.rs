@@ -94,6 +94,13 @@ pub(crate) async fn start(
     };
     #[cfg(feature = "worktree")]
     let options = isolation::pin(&engine.0.ground, options, &working_directory, run, &source).await;
+    #[cfg(feature = "gateway")]
+    let options = {
+        let mut options = options;
+        let models = engine.0.models.as_ref();
+        options.names = models.map(|models| models.options().names.clone());
+        options
+    };
     let rules = run::rules(engine, &options, run, &working_directory);
     let rules = rules.map_err(StartError::Backend)?;
     let now = engine.0.surroundings().clock.now();

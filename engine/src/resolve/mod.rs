@@ -1,7 +1,7 @@
 //! What the options of a call mean in a run: merged with its agent type, checked before anything is spent (A03), and
 //! turned into the backend that does the work.
 //!
-//! Backends are wrapped here, from the inside out: `Isolated(Placed(Limited(Checked(backend))))`. A worktree and a limit
+//! Backends are wrapped here, from the inside out: `Isolated(Placed(Limited(Metered(Checked(backend)))))`. A worktree and a limit
 //! of time so hold for all answers that are asked for until one fits.
 
 pub(crate) mod bounds;
@@ -14,8 +14,13 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwether_actors::backend::{AgentBackend, AgentOptions};
+#[cfg(feature = "gateway")]
+use bellwether_actors::run::budget::{Allowance, spent};
 use bellwether_actors::run::keys::{Backends, Refusal, Resolution, Resolve, options_of_content};
+#[cfg(feature = "gateway")]
+use bellwether_journal::id::RunId;
 use bellwether_journal::record::CallKind;
+use bellwether_journal::state::RunState;
 use serde_json::{Map, Value};
 
 use self::given::Given;
@@ -24,7 +29,11 @@ pub use self::limited::Stall;
 pub(crate) use self::limited::Time;
 use self::placed::Placed;
 use crate::agent_type::{AgentType, built_in, may_write, unnamed};
+#[cfg(feature = "gateway")]
+use crate::models::{Hub, Metered, Names, NoModel, SharedLedger};
 use crate::options::Isolate;
+#[cfg(feature = "gateway")]
+use crate::options::StartOptions;
 use crate::schema::{Checked, Schema};
 
 /// So many names of agent types are listed in an error, and of fields in a notice.
@@ -58,6 +67,19 @@ pub(crate) struct RunRules {
     types: HashMap<String, Known>,
     isolate: Isolate,
     steps: Steps,
+    /// The model of agents that name none.
+    model: Option<String>,
+    #[cfg(feature = "gateway")]
+    models: Option<Modelled>,
+}
+
+/// What of a run's rules needs the gateway.
+#[cfg(feature = "gateway")]
+struct Modelled {
+    hub: Arc<Hub>,
+    names: Names,
+    ledger: SharedLedger,
+    budget: Allowance,
 }
 
 /// What of a run's rules needs git.
@@ -113,7 +135,84 @@ impl RunRules {
             types: known,
             isolate,
             steps,
+            model: None,
+            #[cfg(feature = "gateway")]
+            models: None,
         }
+    }
+
+    /// The same for a run with a model of its own.
+    pub(crate) fn with_model(mut self, model: Option<String>) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// The same for a run whose agents reach models by the gateway.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn with_models(
+        mut self,
+        hub: Option<&Arc<Hub>>,
+        options: &StartOptions,
+        run: RunId,
+    ) -> Self {
+        self.models = hub.map(|hub| Modelled {
+            hub: Arc::clone(hub),
+            names: options.names.clone().unwrap_or_default(),
+            ledger: hub.ledger(run),
+            budget: Allowance {
+                tokens: options.budget,
+                cost: options.budget_cost,
+            },
+        });
+        self
+    }
+
+    /// The run begins, or goes on, from here.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "there is nothing to begin")
+    )]
+    pub(crate) fn begin(&self, state: &RunState) {
+        #[cfg(feature = "gateway")]
+        if let Some(models) = &self.models {
+            let mut ledger = models.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.begin(models.budget, spent(state));
+        }
+        #[cfg(not(feature = "gateway"))]
+        let _ = state;
+    }
+
+    /// The model as the backend wants it named.
+    fn model(
+        &self,
+        named: Option<&String>,
+        backend: &dyn AgentBackend,
+        notices: &mut Vec<String>,
+    ) -> Result<Option<String>, Refusal> {
+        let named = model(named).or_else(|| self.model.clone());
+        if !backend.takes_resolved_models() {
+            return Ok(named);
+        }
+        #[cfg(feature = "gateway")]
+        if let Some(models) = &self.models {
+            let refuse = |error: NoModel| Refusal::new("MODEL", format!("agent(): {error}"));
+            return match models.names.model(named.as_deref()) {
+                Ok(model) => Ok(Some(model.to_string())),
+                Err(error @ NoModel::NoneNamed(_)) => Err(refuse(error)),
+                Err(error) => {
+                    let own = self.model.as_deref();
+                    let model = models
+                        .names
+                        .model(own)
+                        .or_else(|_| models.names.model(None));
+                    let model = model.map_err(|_| refuse(error.clone()))?;
+                    notices.push(format!("agent(): {error}; {model} is asked in its place"));
+                    Ok(Some(model.to_string()))
+                }
+            };
+        }
+        let _ = notices;
+        Ok(named)
     }
 
     fn agent(&self, all: &Map<String, Value>) -> Result<Resolution, Refusal> {
@@ -129,7 +228,6 @@ impl RunRules {
 
         let disallowed = united(&definition.disallowed_tools, &given.disallowed_tools);
         let mut options = AgentOptions::default();
-        options.model = model(given.model.as_ref().or(definition.model.as_ref()));
         options.effort = match (&given.effort, &definition.effort) {
             (Some(effort), _) => Some(known_effort(effort)?),
             // A word of another program is no reason to refuse its type: nothing depends on it.
@@ -153,6 +251,8 @@ impl RunRules {
         options.system_prompt.clone_from(&definition.system_prompt);
         options.agent_type.clone_from(&given.agent_type);
         let (name, backend) = self.backend(&given, known)?;
+        let named = given.model.as_ref().or(definition.model.as_ref());
+        options.model = self.model(named, backend.as_ref(), &mut notices)?;
         options.backend.clone_from(&given.backend);
 
         let mut content = Map::new();
@@ -182,9 +282,16 @@ impl RunRules {
         add("backend", Some(name.into()));
         add("fingerprint", Some(backend.fingerprint().into()));
 
+        #[cfg(feature = "gateway")]
+        let asks_models = backend.asks_models();
         let mut backend = backend;
         if let Some(schema) = &given.schema {
             backend = Arc::new(Checked::new(backend, self.schema("agent", schema)?));
+        }
+        #[cfg(feature = "gateway")]
+        if let (Some(models), true) = (&self.models, asks_models) {
+            let (hub, ledger) = (Arc::clone(&models.hub), Arc::clone(&models.ledger));
+            backend = Arc::new(Metered::new(backend, hub, ledger));
         }
         let time = given.time.or(definition.time());
         if time != Time::default() {

@@ -122,6 +122,9 @@ pub struct Options {
     pub(crate) inherited: Option<Environment>,
     /// With [`InputMode::Lines`]: how many processes may wait for tasks.
     pub idle_max: usize,
+    /// Whether it is to find the models by the engine's own road, where the engine keeps one. Logins of subscriptions break
+    /// behind another address.
+    pub gateway: bool,
 }
 
 impl Options {
@@ -138,6 +141,7 @@ impl Options {
             environment: Vec::new(),
             inherited: None,
             idle_max: IDLE_MAX,
+            gateway: true,
         }
     }
 }
@@ -186,6 +190,10 @@ impl AgentBackend for CommandBackend {
         .boxed()
     }
 
+    fn asks_models(&self) -> bool {
+        self.0.options.gateway
+    }
+
     fn fingerprint(&self) -> String {
         let Options { command, input, .. } = &self.0.options;
         let parts: Vec<&str> = std::iter::once(input.name())
@@ -227,6 +235,13 @@ impl Shared {
         }
         if let Some(inherited) = &self.options.inherited {
             environment.splice(0..0, instead_of_ours(inherited));
+        }
+        // A process that is kept for many tasks finds them in its task: the key is another one each time.
+        if let (Some(models), false) = (&task.models, self.options.input == InputMode::Lines) {
+            let variables = models.environment.iter();
+            environment.extend(
+                variables.map(|(name, value)| (name.into(), value.as_ref().map(Into::into))),
+            );
         }
         environment
     }

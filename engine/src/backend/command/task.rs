@@ -33,6 +33,15 @@ struct Line<'a> {
     max_turns: Option<u32>,
     violations: &'a [Violation],
     previous_answer: Option<&'a RawValue>,
+    models: Option<Models<'a>>,
+}
+
+/// Where the agent finds models, and the key that is good for this attempt alone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Models<'a> {
+    address: &'a str,
+    key: &'a str,
 }
 
 /// The task as one line of JSON, with its newline.
@@ -64,6 +73,10 @@ pub(super) fn line(task: &Task) -> Result<Vec<u8>, serde_json::Error> {
         max_turns: options.max_turns,
         violations: &task.violations,
         previous_answer,
+        models: task.models.as_ref().map(|models| Models {
+            address: &models.address,
+            key: &models.key,
+        }),
     })?;
     // Schemas and answers are passed on as they were written. Inside JSON strings no newline stands as such, so those that are left
     // are only layout.

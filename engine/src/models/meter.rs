@@ -1,0 +1,211 @@
+//! What stands between an attempt and its models: the breaker, the run's ledger and the attempt's own account.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bellwether_actors::backend::Spending;
+use bellwether_actors::run::budget::Allowance;
+use bellwether_journal::record::{FailureKind, Millis};
+use bellwether_journal::usage::Counted;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::SharedLedger;
+use super::breaker::Breaker;
+use super::ledger::{Account, Ledger, Spent, Wanted};
+use super::prices::Prices;
+use crate::gateway::{
+    Admitted, CallEnd, CallFailure, CallFailureKind, CallId, CallOutcome, Meter, ModelCall,
+    RefusalKind, Refused,
+};
+
+/// An attempt's meter. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct AttemptMeter(Arc<Shared>);
+
+struct Shared {
+    ledger: SharedLedger,
+    breaker: Arc<Breaker>,
+    prices: Prices,
+    spending: Spending,
+    state: Mutex<State>,
+}
+
+struct State {
+    account: Account,
+    /// Which provider each call that is under way went to.
+    open: HashMap<CallId, Arc<str>>,
+    trouble: Option<Trouble>,
+}
+
+/// Why an attempt that fails has failed, as seen on its road to the models: of the last call that did not come to an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) kind: FailureKind,
+    pub(super) message: String,
+    pub(super) retry_after: Option<Millis>,
+}
+
+impl AttemptMeter {
+    pub(super) fn new(
+        ledger: SharedLedger,
+        breaker: Arc<Breaker>,
+        prices: Prices,
+        spending: Spending,
+        allowance: Allowance,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            ledger,
+            breaker,
+            prices,
+            spending,
+            state: Mutex::new(State {
+                account: Account::new(allowance),
+                open: HashMap::new(),
+                trouble: None,
+            }),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What is in it is whole at every step.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the attempt has used so far, and why its last call came to nothing.
+    pub(super) fn stand(&self) -> (Counted, Option<Trouble>) {
+        let state = self.state();
+        (state.account.counted(), state.trouble.clone())
+    }
+
+    fn let_out(&self, call: &ModelCall) -> Result<Admitted, Refused> {
+        let price = self.0.prices.of(&call.provider, &call.model);
+        let choices = call.choices.max(1);
+        let wanted = Wanted {
+            id: call.id.0,
+            bytes: call.request_bytes,
+            output: call.max_output_tokens,
+            output_max: choices
+                .saturating_mul(self.0.prices.max_output(&call.provider, &call.model)),
+            price,
+        };
+        // Always in this order.
+        let mut state = self.state();
+        match self.ledger().admit(&mut state.account, wanted) {
+            Ok(max_output_tokens) => {
+                state.open.insert(call.id, Arc::clone(&call.provider));
+                Ok(Admitted { max_output_tokens })
+            }
+            Err(why) => {
+                let (kind, failure, message) = refusal(why, call);
+                state.trouble = Some(Trouble {
+                    kind: failure,
+                    message: message.clone(),
+                    retry_after: None,
+                });
+                Err(Refused { kind, message })
+            }
+        }
+    }
+}
+
+fn refusal(why: Spent, call: &ModelCall) -> (RefusalKind, FailureKind, String) {
+    match why {
+        Spent::Run => (
+            RefusalKind::Budget,
+            FailureKind::Budget,
+            "the run's budget is used up: give it a larger --budget".to_owned(),
+        ),
+        Spent::Attempt => (
+            RefusalKind::Budget,
+            FailureKind::Limit,
+            "this agent has used all that it may (`maxTokens`, `maxCost`, or its part of the run's budget)".to_owned(),
+        ),
+        Spent::NoPrice => (
+            RefusalKind::NotAllowed,
+            FailureKind::Other,
+            format!(
+                "the run has a budget in money, and what {}/{} costs is not known: say it under `[prices]` in the settings",
+                call.provider, call.model
+            ),
+        ),
+    }
+}
+
+impl Meter for AttemptMeter {
+    fn admit(&self, call: ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> {
+        let this = self.clone();
+        async move {
+            if let Err(closed) = this.0.breaker.pass(&call.provider).await {
+                let (kind, what) = if closed.is_quota {
+                    (FailureKind::Quota, "its quota is used up")
+                } else {
+                    (FailureKind::RateLimit, "it takes no more calls for now")
+                };
+                let message = format!("{}: {what}", call.provider);
+                this.state().trouble = Some(Trouble {
+                    kind,
+                    message: message.clone(),
+                    retry_after: Some(closed.opens_in.as_millis() as Millis),
+                });
+                let kind = RefusalKind::Closed {
+                    retry_after: Some(closed.opens_in),
+                };
+                return Err(Refused { kind, message });
+            }
+            this.let_out(&call)
+        }
+        .boxed()
+    }
+
+    fn settle(&self, call: CallId, end: CallEnd) {
+        let used = end.tokens.map(|tokens| Counted {
+            input_tokens: tokens.input,
+            output_tokens: tokens.output,
+            cached_tokens: tokens.cached_read,
+            cache_written_tokens: tokens.cache_written,
+            reasoning_tokens: tokens.reasoning,
+            estimated: u64::from(!end.is_exact),
+            ..Counted::default()
+        });
+        let mut state = self.state();
+        let provider = state.open.remove(&call);
+        let all = self.ledger().settle(&mut state.account, call.0, used);
+        if let Some(provider) = provider {
+            match &end.outcome {
+                CallOutcome::Answered => {
+                    state.trouble = None;
+                    self.0.breaker.answered(&provider);
+                }
+                CallOutcome::Failed(failure) => {
+                    self.0.breaker.failed(&provider, failure);
+                    state.trouble = trouble(&provider, failure);
+                }
+                CallOutcome::CutByAgent | CallOutcome::CutOff => {}
+            }
+        }
+        drop(state);
+        if let Some(all) = all {
+            self.0.spending.report(all);
+        }
+    }
+}
+
+fn trouble(provider: &str, failure: &CallFailure) -> Option<Trouble> {
+    let kind = match failure.kind {
+        CallFailureKind::RateLimit | CallFailureKind::Overloaded => FailureKind::RateLimit,
+        CallFailureKind::Quota => FailureKind::Quota,
+        CallFailureKind::Server | CallFailureKind::Transport => FailureKind::Transport,
+        // What is wrong with a request or a key the agent tells best.
+        CallFailureKind::Invalid | CallFailureKind::Auth => return None,
+    };
+    Some(Trouble {
+        kind,
+        message: format!("{provider}: {}", failure.message),
+        retry_after: failure.retry_after.map(|after| after.as_millis() as Millis),
+    })
+}
