@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fit::fit;
+use super::fit::{fit, fit_named};
 use super::reply::Call;
 use super::request::Tool;
 
@@ -158,7 +158,7 @@ fn arguments(given: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
         if !input.contains_key(name) {
             input.insert(
                 name.to_owned(),
-                fit(declared.get(name).unwrap_or(&Value::Null)),
+                fit_named(declared.get(name).unwrap_or(&Value::Null), name),
             );
         }
     }

@@ -15,7 +15,12 @@ const LENGTH_MAX: u64 = 10_000;
 
 /// A value that fits the schema.
 pub(super) fn fit(schema: &Value) -> Value {
-    Fit { root: schema }.value(schema, "text", 0, 0)
+    fit_named(schema, "text")
+}
+
+/// A value that fits the schema, for a place of this name. Free text says the name.
+pub(super) fn fit_named(schema: &Value, name: &str) -> Value {
+    Fit { root: schema }.value(schema, name, 0, 0)
 }
 
 struct Fit<'a> {

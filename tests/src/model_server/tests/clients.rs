@@ -192,7 +192,8 @@ async fn conversation(wire: Wire, streaming: bool) -> Outcome<Vec<Exchange>> {
     let cut = ChatRequest::from_user(scripted(&[json!({ "text": "word", "tokens": 50 })]));
     let options = ChatOptions::default().with_max_tokens(20);
     let third = ask(&client, &cut, options, streaming).await?;
-    assert_eq!(third.text, "word ".repeat(16));
+    // genai trims what is not streamed.
+    assert_eq!(third.text.trim_end(), "word ".repeat(16).trim_end());
     assert!(
         matches!(third.stop, Some(StopReason::MaxTokens(_))),
         "{third:?}"
