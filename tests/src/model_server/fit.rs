@@ -46,10 +46,7 @@ impl Fit<'_> {
             return values[nth as usize % values.len()].clone();
         }
         for several in ["anyOf", "oneOf"] {
-            if let Some(first) = schema[several]
-                .as_array()
-                .and_then(|all| self.simplest(all))
-            {
+            if let Some(first) = schema[several].as_array().and_then(|all| simplest(all)) {
                 return self.value(&merged(schema, first, several), name, nth, depth + 1);
             }
         }
@@ -77,13 +74,6 @@ impl Fit<'_> {
     /// Where a reference within the schema points to.
     fn target(&self, path: &str) -> Option<&Value> {
         self.root.pointer(path.strip_prefix('#')?)
-    }
-
-    /// The first alternative that is not null.
-    fn simplest<'b>(&self, all: &'b [Value]) -> Option<&'b Value> {
-        all.iter()
-            .find(|schema| kind(schema) != "null")
-            .or_else(|| all.first())
     }
 
     fn object(&self, schema: &Value, depth: usize) -> Map<String, Value> {
@@ -124,7 +114,7 @@ impl Fit<'_> {
     fn array(&self, schema: &Value, name: &str, depth: usize) -> Vec<Value> {
         let first = schema["prefixItems"].as_array();
         let least = schema["minItems"].as_u64().unwrap_or(0);
-        let wanted = if depth < DEPTH_OPTIONAL { 1 } else { 0 };
+        let wanted = u64::from(depth < DEPTH_OPTIONAL);
         let most = schema["maxItems"].as_u64().unwrap_or(LENGTH_MAX);
         let count = least
             .max(wanted)
@@ -140,6 +130,13 @@ impl Fit<'_> {
             })
             .collect()
     }
+}
+
+/// The first alternative that is not null.
+fn simplest(all: &[Value]) -> Option<&Value> {
+    all.iter()
+        .find(|schema| kind(schema) != "null")
+        .or_else(|| all.first())
 }
 
 /// The type that a value of this schema has. Gemini writes them in capitals.
@@ -205,7 +202,7 @@ fn integer(schema: &Value, nth: u64) -> Value {
     };
     // The first multiple from there on.
     let first = from.saturating_add((step - from.rem_euclid(step)) % step);
-    let value = first.saturating_add(step.saturating_mul(nth as i64));
+    let value = first.saturating_add(step.saturating_mul(nth.cast_signed()));
     let fits = most.is_none_or(|most| value as f64 <= most);
     json!(if fits { value } else { first })
 }
@@ -309,7 +306,10 @@ fn member(class: &Class) -> char {
             .any(|range| (range.start()..=range.end()).contains(&(wanted as u8))),
     };
     let first = match class {
-        Class::Unicode(class) => class.ranges().first().map(|range| range.start()),
+        Class::Unicode(class) => class
+            .ranges()
+            .first()
+            .map(regex_syntax::hir::ClassUnicodeRange::start),
         Class::Bytes(class) => class
             .ranges()
             .first()

@@ -48,6 +48,10 @@ struct ScriptCall {
 }
 
 /// A line of a script.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "it is a line of JSON, in which each of them is a word of its own"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Step {

@@ -26,8 +26,8 @@ fn plain(answer: &str) -> String {
         }
         match digits.len() {
             // Sixteen of the request and two of the place; Anthropic has 01 in front.
-            18 => text.push_str(&format!("ID{}", &digits[16..])),
-            20 => text.push_str(&format!("{}ID{}", &digits[..2], &digits[18..])),
+            18 => text.extend(["ID", &digits[16..]]),
+            20 => text.extend([&digits[..2], "ID", &digits[18..]]),
             _ => text.push_str(&digits),
         }
         digits.clear();
@@ -181,10 +181,10 @@ fn chat_completions() -> std::io::Result<()> {
         r#"[{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}],"usage":null"#,
         r#"[],"usage":{"prompt_tokens":26,"completion_tokens":12,"total_tokens":38,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#,
     ];
-    let mut expected: String = choices
-        .iter()
-        .map(|choices| format!("{head}{choices}}}\n\n"))
-        .collect();
+    let mut expected = String::new();
+    for choices in choices {
+        expected.extend([head, choices, "}\n\n"]);
+    }
     expected.push_str("data: [DONE]\n\n");
     assert_eq!(stream(Wire::Chat)?, expected);
     Ok(())
@@ -204,7 +204,7 @@ fn chat_completions_streams_usage_only_when_asked() -> std::io::Result<()> {
 }
 
 /// What a response says of itself, with its status, output and usage.
-fn response(status: &str, output: Value, usage: Value) -> Value {
+fn response(status: &str, output: &Value, usage: &Value) -> Value {
     json!({
         "id": "resp_ID00",
         "object": "response",
@@ -262,8 +262,8 @@ fn responses() -> std::io::Result<()> {
         "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": 38,
     });
-    let completed = response("completed", json!([said, called]), usage);
-    let begun = response("in_progress", json!([]), Value::Null);
+    let completed = response("completed", &json!([said, called]), &usage);
+    let begun = response("in_progress", &json!([]), &Value::Null);
     assert_eq!(whole(Wire::Responses)?, completed);
 
     let in_message = |kind: &str, name: &str, value: Value| json!({ "type": kind, "item_id": "msg_ID00", "output_index": 0, "content_index": 0, name: value });
@@ -427,8 +427,8 @@ fn ollama() -> std::io::Result<()> {
         part(json!({ "role": "assistant", "content": "", "tool_calls": [call] })),
         done(json!({ "role": "assistant", "content": "" })),
     ];
-    let lines: String = expected.iter().map(|line| format!("{line}\n")).collect();
-    assert_eq!(stream(Wire::Ollama)?, lines);
+    let lines = expected.map(|line| line.to_string());
+    assert_eq!(stream(Wire::Ollama)?, lines.join("\n") + "\n");
     Ok(())
 }
 

@@ -22,10 +22,10 @@ impl Format for Anthropic {
             return Err("anthropic-version: header is required".to_owned());
         }
         let mut request = Request::new(Wire::Anthropic, call.key, call.headers);
-        request.model = body["model"]
+        body["model"]
             .as_str()
             .ok_or("model: Field required")?
-            .to_owned();
+            .clone_into(&mut request.model);
         request.max_tokens = Some(
             body["max_tokens"]
                 .as_u64()
@@ -88,7 +88,7 @@ impl Format for Anthropic {
             content.push(json!({ "type": "text", "text": output.text }));
         }
         for (nth, call) in output.calls.iter().enumerate() {
-            content.push(tool_use(answer, nth, call, call.input()));
+            content.push(tool_use(answer, nth, call, &call.input()));
         }
         json!({
             "model": answer.request.model,
@@ -105,7 +105,7 @@ impl Format for Anthropic {
     fn stream(&self, answer: &Answer<'_>) -> Vec<Frame> {
         let output = answer.output;
         let mut blocks = Blocks::default();
-        blocks.frames.push(event(json!({
+        blocks.frames.push(event(&json!({
             "type": "message_start",
             "message": {
                 "model": answer.request.model,
@@ -119,35 +119,35 @@ impl Format for Anthropic {
             }
         })));
         if answer.request.shows_reasoning && !output.reasoning.is_empty() {
-            blocks.begin(json!({ "type": "thinking", "thinking": "", "signature": "" }));
+            blocks.begin(&json!({ "type": "thinking", "thinking": "", "signature": "" }));
             for piece in pieces(&output.reasoning) {
                 blocks.delta(
-                    json!({ "type": "thinking_delta", "thinking": piece }),
+                    &json!({ "type": "thinking_delta", "thinking": piece }),
                     piece,
                 );
             }
             blocks.delta(
-                json!({ "type": "signature_delta", "signature": SIGNATURE }),
+                &json!({ "type": "signature_delta", "signature": SIGNATURE }),
                 "",
             );
             blocks.end();
         }
         if !output.text.is_empty() {
-            blocks.begin(json!({ "type": "text", "text": "" }));
+            blocks.begin(&json!({ "type": "text", "text": "" }));
             for piece in pieces(&output.text) {
-                blocks.delta(json!({ "type": "text_delta", "text": piece }), piece);
+                blocks.delta(&json!({ "type": "text_delta", "text": piece }), piece);
             }
             blocks.end();
         }
         for (nth, call) in output.calls.iter().enumerate() {
-            blocks.begin(tool_use(answer, nth, call, Value::Object(Map::new())));
+            blocks.begin(&tool_use(answer, nth, call, &Value::Object(Map::new())));
             blocks.delta(
-                json!({ "type": "input_json_delta", "partial_json": "" }),
+                &json!({ "type": "input_json_delta", "partial_json": "" }),
                 &call.name,
             );
             for piece in pieces(&call.arguments) {
                 blocks.delta(
-                    json!({ "type": "input_json_delta", "partial_json": piece }),
+                    &json!({ "type": "input_json_delta", "partial_json": piece }),
                     piece,
                 );
             }
@@ -158,14 +158,14 @@ impl Format for Anthropic {
         }
         let mut frames = blocks.frames;
         frames.push(
-            event(json!({
+            event(&json!({
                 "type": "message_delta",
                 "delta": { "stop_reason": stop_reason(output.stop), "stop_sequence": null },
                 "usage": usage(answer, answer.usage.output, false),
             }))
             .telling_usage(),
         );
-        frames.push(event(json!({ "type": "message_stop" })));
+        frames.push(event(&json!({ "type": "message_stop" })));
         frames
     }
 
@@ -237,34 +237,34 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn begin(&mut self, block: Value) {
+    fn begin(&mut self, block: &Value) {
         self.frames.push(event(
-            json!({ "type": "content_block_start", "index": self.index, "content_block": block }),
+            &json!({ "type": "content_block_start", "index": self.index, "content_block": block }),
         ));
         if self.index == 0 {
-            self.frames.push(event(json!({ "type": "ping" })));
+            self.frames.push(event(&json!({ "type": "ping" })));
         }
     }
 
-    fn delta(&mut self, delta: Value, written: &str) {
+    fn delta(&mut self, delta: &Value, written: &str) {
         let delta = json!({ "type": "content_block_delta", "index": self.index, "delta": delta });
-        self.frames.push(event(delta).carrying(written));
+        self.frames.push(event(&delta).carrying(written));
     }
 
     fn end(&mut self) {
         self.frames.push(event(
-            json!({ "type": "content_block_stop", "index": self.index }),
+            &json!({ "type": "content_block_stop", "index": self.index }),
         ));
         self.index += 1;
     }
 }
 
 /// An event named as its data is typed.
-fn event(data: Value) -> Frame {
-    Frame::event(data["type"].as_str().unwrap_or_default(), &data)
+fn event(data: &Value) -> Frame {
+    Frame::event(data["type"].as_str().unwrap_or_default(), data)
 }
 
-fn tool_use(answer: &Answer<'_>, nth: usize, call: &CallOut, input: Value) -> Value {
+fn tool_use(answer: &Answer<'_>, nth: usize, call: &CallOut, input: &Value) -> Value {
     json!({ "type": "tool_use", "id": answer.id("toolu_01", nth), "name": call.name, "input": input })
 }
 

@@ -17,10 +17,10 @@ impl Format for Chat {
     fn request(&self, call: Call<'_>) -> Result<Request, String> {
         let body = call.body;
         let mut request = Request::new(Wire::Chat, call.key, call.headers);
-        request.model = body["model"]
+        body["model"]
             .as_str()
             .ok_or("you must provide a model parameter")?
-            .to_owned();
+            .clone_into(&mut request.model);
         request.streaming = body["stream"] == true;
         request.max_tokens = body["max_completion_tokens"]
             .as_u64()

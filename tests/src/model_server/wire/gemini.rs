@@ -92,14 +92,14 @@ impl Format for Gemini {
             parts.push(json!({ "text": output.text }));
         }
         parts.extend(calls(answer));
-        chunk(answer, parts, true)
+        chunk(answer, &parts, true)
     }
 
     fn stream(&self, answer: &Answer<'_>) -> Vec<Frame> {
         let output = answer.output;
         let mut frames = Vec::new();
         let mut push = |part: Value, written: &str| {
-            frames.push(frame(&chunk(answer, vec![part], false)).carrying(written));
+            frames.push(frame(&chunk(answer, &[part], false)).carrying(written));
         };
         if answer.request.shows_reasoning {
             for piece in pieces(&output.reasoning) {
@@ -119,7 +119,7 @@ impl Format for Gemini {
         } else {
             vec![json!({ "text": "" })]
         };
-        frames.push(frame(&chunk(answer, last, true)).telling_usage());
+        frames.push(frame(&chunk(answer, &last, true)).telling_usage());
         frames
     }
 
@@ -220,9 +220,9 @@ fn calls(answer: &Answer<'_>) -> Vec<Value> {
         .collect()
 }
 
-fn chunk(answer: &Answer<'_>, parts: Vec<Value>, last: bool) -> Value {
+fn chunk(answer: &Answer<'_>, parts: &[Value], last: bool) -> Value {
     let mut candidate = json!({ "content": { "parts": parts, "role": "model" } });
-    if parts_of(&candidate).is_empty() {
+    if parts.is_empty() {
         candidate["content"] = json!({ "role": "model" });
     }
     if last {
@@ -275,10 +275,6 @@ fn parts(content: &Value) -> &[Value] {
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default()
-}
-
-fn parts_of(candidate: &Value) -> &[Value] {
-    parts(&candidate["content"])
 }
 
 fn part(part: &Value) -> Option<Part> {

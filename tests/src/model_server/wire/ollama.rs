@@ -19,11 +19,11 @@ impl Format for Ollama {
     fn request(&self, call: Call<'_>) -> Result<Request, String> {
         let body = call.body;
         let mut request = Request::new(Wire::Ollama, call.key, call.headers);
-        request.model = body["model"]
+        body["model"]
             .as_str()
             .filter(|model| !model.is_empty())
             .ok_or("model is required")?
-            .to_owned();
+            .clone_into(&mut request.model);
         // Unlike the others, it streams unless it is told not to.
         request.streaming = body["stream"] != false;
         for message in body["messages"].as_array().into_iter().flatten() {
@@ -62,7 +62,7 @@ impl Format for Ollama {
         if !answer.output.calls.is_empty() {
             message["tool_calls"] = calls(answer).into();
         }
-        last(answer, message)
+        last(answer, &message)
     }
 
     fn stream(&self, answer: &Answer<'_>) -> Vec<Frame> {
@@ -90,7 +90,7 @@ impl Format for Ollama {
             let message = json!({ "role": "assistant", "content": "", "tool_calls": [part] });
             push(message, &format!("{}{}", call.name, call.arguments));
         }
-        let end = last(answer, json!({ "role": "assistant", "content": "" }));
+        let end = last(answer, &json!({ "role": "assistant", "content": "" }));
         frames.push(line(&end).telling_usage());
         frames
     }
@@ -153,7 +153,7 @@ fn calls(answer: &Answer<'_>) -> Vec<Value> {
         .collect()
 }
 
-fn last(answer: &Answer<'_>, message: Value) -> Value {
+fn last(answer: &Answer<'_>, message: &Value) -> Value {
     let usage = answer.usage;
     let mut last = json!({
         "model": answer.request.model,

@@ -20,10 +20,10 @@ impl Format for Responses {
     fn request(&self, call: Call<'_>) -> Result<Request, String> {
         let body = call.body;
         let mut request = Request::new(Wire::Responses, call.key, call.headers);
-        request.model = body["model"]
+        body["model"]
             .as_str()
             .ok_or("Missing required parameter: 'model'.")?
-            .to_owned();
+            .clone_into(&mut request.model);
         if let Some(id) = body["previous_response_id"].as_str() {
             return Err(format!("Previous response with id '{id}' not found."));
         }
