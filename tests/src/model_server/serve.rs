@@ -49,7 +49,9 @@ pub(super) fn routes(books: Arc<Books>) -> Router {
         .route("/v1/chat/completions", wire(Wire::Chat))
         .route("/v1/responses", wire(Wire::Responses))
         .route("/api/chat", wire(Wire::Ollama))
+        // Google's own client has gone from the one to the other.
         .route("/v1beta/models/{action}", post(gemini))
+        .route("/v1/models/{action}", post(gemini))
         .route("/v1/models", get(models))
         .route("/v1beta/models", get(gemini_models))
         .route("/api/tags", get(ollama_models))
@@ -107,6 +109,9 @@ async fn count_tokens(headers: HeaderMap, body: Bytes) -> Response {
 }
 
 async fn models(headers: HeaderMap) -> Response {
+    if headers.contains_key("x-goog-api-key") {
+        return gemini_models().await;
+    }
     let anthropic = headers.contains_key("anthropic-version");
     let list: Vec<Value> = MODELS
         .iter()
