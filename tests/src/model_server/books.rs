@@ -179,7 +179,7 @@ impl Ticket {
             if self.written >= self.to_write {
                 tokens
             } else {
-                (tokens * self.written).div_ceil(self.to_write)
+                tokens.saturating_mul(self.written).div_ceil(self.to_write)
             }
         };
         self.exchange.spent = Usage {

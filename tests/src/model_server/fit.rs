@@ -3,6 +3,8 @@
 //! It goes by what schemas of answers are made of: types, enumerations, properties, items, bounds, formats, patterns, references within the
 //! schema and the first of several alternatives. It does not solve what contradicts itself or needs a search.
 
+use std::cell::Cell;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Number, Value, json};
 
@@ -10,6 +12,8 @@ use serde_json::{Map, Number, Value, json};
 const DEPTH_OPTIONAL: usize = 6;
 /// How deep anything is filled in.
 const DEPTH_MAX: usize = 40;
+/// Values of an answer, those within others included.
+const VALUES_MAX: usize = 100_000;
 /// Items of a list and length of a text that a schema may ask for at most.
 const LENGTH_MAX: u64 = 10_000;
 
@@ -20,19 +24,24 @@ pub(super) fn fit(schema: &Value) -> Value {
 
 /// A value that fits the schema, for a place of this name. Free text says the name.
 pub(super) fn fit_named(schema: &Value, name: &str) -> Value {
-    Fit { root: schema }.value(schema, name, 0, 0)
+    let left = Cell::new(VALUES_MAX);
+    Fit { root: schema, left }.value(schema, name, 0, 0)
 }
 
 struct Fit<'a> {
     root: &'a Value,
+    /// Values that may still be made, so that a schema which branches into itself ends.
+    left: Cell<usize>,
 }
 
 impl Fit<'_> {
     /// The `nth` value that fits a schema, for a place called `name`.
     fn value(&self, schema: &Value, name: &str, nth: u64, depth: usize) -> Value {
-        if depth > DEPTH_MAX {
+        let left = self.left.get();
+        if depth > DEPTH_MAX || left == 0 {
             return Value::Null;
         }
+        self.left.set(left - 1);
         if let Some(target) = schema["$ref"].as_str().and_then(|path| self.target(path)) {
             return self.value(target, name, nth, depth + 1);
         }
@@ -197,7 +206,7 @@ fn integer(schema: &Value, nth: u64) -> Value {
     });
     let from = match (least, most) {
         (Some(least), _) => least as i64,
-        (None, Some(most)) if most < 1.0 => most as i64 - (step - 1),
+        (None, Some(most)) if most < 1.0 => (most as i64).saturating_sub(step - 1),
         _ => 1,
     };
     // The first multiple from there on.
@@ -279,7 +288,11 @@ fn write_match(hir: &Hir, text: &mut String) {
             // One of what may be missing reads better than nothing, where one is allowed.
             let times = least.max(u64::from(repetition.max.is_none_or(|most| most > 0)));
             for _ in 0..times {
+                let before = text.len();
                 write_match(&repetition.sub, text);
+                if text.len() == before || text.len() as u64 > LENGTH_MAX {
+                    break;
+                }
             }
         }
         HirKind::Capture(capture) => write_match(&capture.sub, text),

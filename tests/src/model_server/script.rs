@@ -30,7 +30,7 @@ const FILLER: &str =
     "This answer is long enough to be broken off before its end has come, wherever that is.";
 /// What is said when a script has no step left.
 const OVER: &str = "The script has no step left.";
-/// The most that `tokens` may ask for: 40 MB.
+/// The most tokens that a step may ask for: 40 MB.
 const TOKENS_MAX: u64 = 10_000_000;
 
 /// A call in a script.
@@ -232,8 +232,8 @@ impl Play {
         let step = &self.script.steps[place];
         let mut reply = Reply {
             reasoning: step.reasoning.clone(),
-            output_tokens: step.output_tokens,
-            reasoning_tokens: step.reasoning_tokens,
+            output_tokens: step.output_tokens.map(|tokens| tokens.min(TOKENS_MAX)),
+            reasoning_tokens: step.reasoning_tokens.map(|tokens| tokens.min(TOKENS_MAX)),
             delay: Duration::from_millis(step.delay_ms),
             trickle: Duration::from_millis(step.trickle_ms),
             fault: step.fault().filter(|_| fails),

@@ -232,7 +232,14 @@ async fn exchange(
     };
     if answer.request.streaming {
         let frames = format.stream(&answer);
-        streamed(frames, &reply, format, line, ticket, usage)
+        let written = frames.iter().map(|frame| frame.written).sum();
+        let (frames, tail) = as_far_as(frames, &reply, format, &answer);
+        ticket.begin(200, usage, written);
+        let body = paced(frames, tail, reply.trickle, line, ticket);
+        let mut response = respond(200, format.stream_type(), body);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
     } else {
         let whole = format.whole(&answer);
         at_once(&whole, &reply, line, ticket, usage)
@@ -284,16 +291,13 @@ enum Tail {
     Silence,
 }
 
-/// An answer piece by piece, as far as its fault lets it come.
-fn streamed(
+/// The pieces of an answer as far as its fault lets them come, and what comes behind them.
+fn as_far_as(
     mut frames: Vec<Frame>,
     reply: &Reply,
-    format: &'static dyn Format,
-    line: Line,
-    mut ticket: Ticket,
-    usage: Usage,
-) -> Response {
-    let written = frames.iter().map(|frame| frame.written).sum();
+    format: &dyn Format,
+    answer: &Answer<'_>,
+) -> (Vec<Frame>, Tail) {
     let half = (frames.len() / 2).max(1);
     let tail = match &reply.fault {
         Some(Fault::Cut) => {
@@ -316,17 +320,13 @@ fn streamed(
             ..
         }) => {
             frames.truncate(half);
-            frames.extend(format.late_failure(&of_status(*status, *retry_after)));
+            let failure = of_status(*status, *retry_after);
+            frames.extend(format.late_failure(&failure, answer, half));
             Tail::End
         }
         _ => Tail::End,
     };
-    ticket.begin(200, usage, written);
-    let body = body(frames, tail, reply.trickle, line, ticket);
-    let mut response = respond(200, format.stream_type(), body);
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    (frames, tail)
 }
 
 /// An answer that is not streamed, as far as its fault lets it come.
@@ -350,7 +350,7 @@ fn at_once(whole: &Value, reply: &Reply, line: Line, mut ticket: Ticket, usage: 
         Tail::End => frame.bytes.len(),
         Tail::Reset | Tail::Silence => length,
     };
-    let body = body(vec![frame], tail, Duration::ZERO, line, ticket);
+    let body = paced(vec![frame], tail, Duration::ZERO, line, ticket);
     let mut response = respond(200, "application/json", body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
@@ -358,7 +358,7 @@ fn at_once(whole: &Value, reply: &Reply, line: Line, mut ticket: Ticket, usage: 
 }
 
 /// The pieces one after the other, and what comes behind them.
-fn body(frames: Vec<Frame>, tail: Tail, trickle: Duration, line: Line, ticket: Ticket) -> Body {
+fn paced(frames: Vec<Frame>, tail: Tail, trickle: Duration, line: Line, ticket: Ticket) -> Body {
     let state = (frames.into_iter().peekable(), ticket);
     Body::from_stream(stream::unfold(state, move |(mut frames, mut ticket)| {
         let line = line.clone();

@@ -155,6 +155,10 @@ fn an_error_may_come_in_the_middle_of_a_stream() -> std::io::Result<()> {
         assert!(events.len() > 1);
         let last = events.last().and_then(|event| event.pointer(pointer));
         assert_eq!(last, Some(&json!(word)), "{wire:?}");
+        if wire == Wire::Responses {
+            let numbers = events.iter().map(|event| event["sequence_number"].as_u64());
+            assert!(numbers.eq((0..events.len() as u64).map(Some)));
+        }
         assert_eq!(server.requests()[0].reported, None);
     }
     Ok(())

@@ -348,6 +348,14 @@ fn a_value_fits_its_schema() {
     let endless =
         json!({ "type": "object", "properties": { "a": { "$ref": "#" } }, "required": ["a"] });
     assert!(fit(&endless).is_object());
+    let wide = json!({
+        "type": "object",
+        "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } },
+        "required": ["a", "b"],
+    });
+    assert!(fit(&wide).is_object());
+    let long = fit(&json!({ "type": "string", "pattern": "((a{1000}){1000}){1000}" }));
+    assert!(long.as_str().is_some_and(|long| long.len() < 20_000));
 }
 
 #[test]

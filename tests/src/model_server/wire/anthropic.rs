@@ -220,7 +220,7 @@ impl Format for Anthropic {
         }
     }
 
-    fn late_failure(&self, failure: &Failure) -> Vec<Frame> {
+    fn late_failure(&self, failure: &Failure, _: &Answer<'_>, _: usize) -> Vec<Frame> {
         vec![Frame::event("error", &self.failure(failure).body)]
     }
 

@@ -180,7 +180,7 @@ impl Format for Gemini {
         Refusal::new(status, json!({ "error": error }))
     }
 
-    fn late_failure(&self, failure: &Failure) -> Vec<Frame> {
+    fn late_failure(&self, failure: &Failure, _: &Answer<'_>, _: usize) -> Vec<Frame> {
         vec![frame(&self.failure(failure).body)]
     }
 

@@ -183,8 +183,8 @@ pub(super) trait Format: Sync {
     fn stream(&self, answer: &Answer<'_>) -> Vec<Frame>;
     /// An error instead of an answer.
     fn failure(&self, failure: &Failure) -> Refusal;
-    /// An error in the middle of a stream.
-    fn late_failure(&self, failure: &Failure) -> Vec<Frame> {
+    /// An error in the middle of a stream, behind so many events.
+    fn late_failure(&self, failure: &Failure, _: &Answer<'_>, _: usize) -> Vec<Frame> {
         vec![Frame::data(&self.failure(failure).body)]
     }
     /// What a stream's content type is.
@@ -287,7 +287,7 @@ pub(super) fn openai_failure(failure: &Failure, context: &Value) -> Refusal {
             match wait {
                 Some(wait) => refusal
                     .with("retry-after", wait)
-                    .with("retry-after-ms", wait * 1000),
+                    .with("retry-after-ms", wait.saturating_mul(1000)),
                 None => refusal,
             }
         }

@@ -124,7 +124,7 @@ impl Format for Ollama {
         }
     }
 
-    fn late_failure(&self, failure: &Failure) -> Vec<Frame> {
+    fn late_failure(&self, failure: &Failure, _: &Answer<'_>, _: usize) -> Vec<Frame> {
         vec![line(&self.failure(failure).body)]
     }
 

@@ -105,24 +105,16 @@ impl Format for Responses {
         openai_failure(failure, &json!("input"))
     }
 
-    fn late_failure(&self, failure: &Failure) -> Vec<Frame> {
+    fn late_failure(&self, failure: &Failure, answer: &Answer<'_>, behind: usize) -> Vec<Frame> {
         let error = self.failure(failure).body["error"].take();
-        let mut events = Events::default();
-        events.push(
-            "error",
-            &json!({ "code": error["code"], "message": error["message"], "param": error["param"] }),
-            "",
-        );
-        let failed = json!({
-            "id": "resp_failed",
-            "object": "response",
-            "created_at": CREATED,
-            "status": "failed",
-            "error": { "code": error["code"], "message": error["message"] },
-            "model": "",
-            "output": [],
-            "usage": null,
-        });
+        let mut events = Events {
+            number: behind,
+            ..Events::default()
+        };
+        events.push("error", &json!({ "error": error }), "");
+        let mut failed = response(answer, "failed", &[]);
+        failed["error"] = json!({ "code": error["code"], "message": error["message"] });
+        failed["usage"] = Value::Null;
         events.push("response.failed", &json!({ "response": failed }), "");
         events.frames
     }
@@ -138,11 +130,14 @@ impl Format for Responses {
 #[derive(Default)]
 struct Events {
     frames: Vec<Frame>,
+    /// The number of the next one.
+    number: usize,
 }
 
 impl Events {
     fn push(&mut self, kind: &str, fields: &Value, written: &str) {
-        let mut data = json!({ "type": kind, "sequence_number": self.frames.len() });
+        let mut data = json!({ "type": kind, "sequence_number": self.number });
+        self.number += 1;
         for (name, value) in fields.as_object().into_iter().flatten() {
             data[name] = value.clone();
         }
