@@ -13,7 +13,24 @@
 //!
 //! Nothing is remembered: the step to play follows from what the model did behind the last message with a script. A step of
 //! tools is done when its calls stand there, a step of words when an answer in words does. What the client adds of its own
-//! counts for nothing. Only how often a fault with `times` was played is kept, by the server.
+//! counts for nothing. Only how often a fault with `times` was played is kept, by the server, for each step of each script:
+//! who wants a count of their own adds a comment, such as `// agent 7`.
+//!
+//! Tools and their arguments go out by the names that the client declares (`aliases.rs` has them), required arguments that the
+//! step leaves out are made up, and `"exact": true` keeps a call as it is written. A request that declares no tools at all, as
+//! clients send them to find a title, gets words instead of calls.
+//!
+//! | a step | |
+//! |---|---|
+//! | `tool`, `input`, `exact`, or `tools` with a list of them | calls |
+//! | `text`; with `tokens` it is repeated until it has so many | words, alone or before the calls |
+//! | `json` | a value: as text, or through the tool that the request insists on |
+//! | `fit` | a value made from the request's schema |
+//! | `reasoning`, `reasoningTokens` | what is thought first, how much it counts |
+//! | `outputTokens` | what the answer counts, thinking included |
+//! | `delayMs`, `trickleMs` | how long until the answer begins, and for each piece of it |
+//! | `status` with `retryAfter`, `late`; `quota`, `contextExceeded`, `cut`, `stall`, `malformed`, `refusal` | what goes wrong, alone or with an answer |
+//! | `times` | how often it does before the step's own answer, or the next step, comes |
 
 use std::time::Duration;
 
@@ -30,6 +47,8 @@ const FILLER: &str =
     "This answer is long enough to be broken off before its end has come, wherever that is.";
 /// What is said when a script has no step left.
 const OVER: &str = "The script has no step left.";
+/// What is said instead of calls to a client without tools.
+const NO_TOOLS: &str = "There is no tool to call.";
 /// The most tokens that a step may ask for: 40 MB.
 const TOKENS_MAX: u64 = 10_000_000;
 
@@ -243,6 +262,10 @@ impl Play {
             reply.text = step
                 .tokens
                 .map_or_else(|| text.clone(), |tokens| stretched(text, tokens));
+        }
+        if step.calls() > 0 && request.tools.is_empty() {
+            NO_TOOLS.clone_into(&mut reply.text);
+            return reply;
         }
         if let Some(tool) = &step.tool {
             reply

@@ -170,6 +170,11 @@ fn a_script_that_ends_with_calls_comes_to_an_end() -> std::io::Result<()> {
         content(&server, &messages)?[0]["text"],
         "The script has no step left."
     );
+    // A client that wants a title, and declares no tools for it.
+    let mut title = conversation(&json!([messages[0]]));
+    title["tools"].take();
+    let answer = http::post(&server, "/v1/messages", &title)?.json();
+    assert_eq!(answer["content"][0]["text"], "There is no tool to call.");
     Ok(())
 }
 
