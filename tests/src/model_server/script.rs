@@ -18,7 +18,7 @@
 //!
 //! Tools and their arguments go out by the names that the client declares (`aliases.rs` has them), required arguments that the
 //! step leaves out are made up, and `"exact": true` keeps a call as it is written. A request that declares no tools at all, as
-//! clients send them to find a title, gets words instead of calls.
+//! clients send them to find a title, gets words instead of calls, or a value that fits its schema.
 //!
 //! | a step | |
 //! |---|---|
@@ -264,7 +264,11 @@ impl Play {
                 .map_or_else(|| text.clone(), |tokens| stretched(text, tokens));
         }
         if step.calls() > 0 && request.tools.is_empty() {
-            NO_TOOLS.clone_into(&mut reply.text);
+            // A question beside the work, such as for a title or which model is to do it.
+            reply.text = match &request.schema {
+                Some(schema) => fit(schema).to_string(),
+                None => NO_TOOLS.to_owned(),
+            };
             return reply;
         }
         if let Some(tool) = &step.tool {

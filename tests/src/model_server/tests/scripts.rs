@@ -175,6 +175,10 @@ fn a_script_that_ends_with_calls_comes_to_an_end() -> std::io::Result<()> {
     title["tools"].take();
     let answer = http::post(&server, "/v1/messages", &title)?.json();
     assert_eq!(answer["content"][0]["text"], "There is no tool to call.");
+    title["output_config"] =
+        json!({ "format": { "type": "json_schema", "schema": { "const": 7 } } });
+    let answer = http::post(&server, "/v1/messages", &title)?.json();
+    assert_eq!(answer["content"][0]["text"], "7");
     Ok(())
 }
 
