@@ -255,7 +255,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         }
         Reply::Break(text) => {
             let begun = beginning(&events(&say(text)));
-            let end = stream::once(async { Err(io::Error::other("broken")) });
+            let end = stream::once(async {
+                // What has begun goes out first.
+                tokio::task::yield_now().await;
+                Err(io::Error::other("broken"))
+            });
             Body::from_stream(stream::iter([Ok(begun)]).chain(end))
         }
         Reply::Stall(text) => {
@@ -272,7 +276,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 fn beginning(events: &[String]) -> Bytes {
     let end = events
         .iter()
-        .position(|event| event.contains("text_delta") || event.contains("\"content\":"))
+        .position(|event| event.contains("text_delta") || event.contains("\"delta\":{\"content\""))
         .map_or(events.len(), |at| at + 1);
     events[..end].concat().into()
 }
