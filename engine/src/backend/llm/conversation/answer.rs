@@ -54,7 +54,10 @@ impl<'a> Wanted<'a> {
     /// has told it already.
     pub(super) fn in_words(&self, may_call: bool) -> Option<&'a Value> {
         let sees_to_all = matches!(self.shape(may_call), Shape::Schema(_))
-            && self.constraint.as_ref().is_some_and(|constraint| constraint.is_whole);
+            && self
+                .constraint
+                .as_ref()
+                .is_some_and(|constraint| constraint.is_whole);
         self.schema.filter(|_| !sees_to_all)
     }
 
@@ -96,9 +99,13 @@ mod tests {
             let wanted = wanted(wire);
             assert_eq!(name(wanted.shape(true)), with_tools, "{wire:?}");
             assert_eq!(name(wanted.shape(false)), without, "{wire:?}");
-            assert!(wanted.in_words(false).is_some(), "`minLength` is no provider's");
+            assert!(
+                wanted.in_words(false).is_some(),
+                "`minLength` is no provider's"
+            );
         }
-        let plain = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
+        let plain =
+            json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
         let mut wanted = Wanted::new(Some(&plain), &Endpoint::new("", "", Wire::OpenAiChat, "m"));
         assert!(wanted.in_words(true).is_some() && wanted.in_words(false).is_none());
         wanted.give_up();

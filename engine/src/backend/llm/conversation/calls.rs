@@ -83,7 +83,12 @@ impl Bench<'_> {
                 .buffered(AT_ONCE_MAX)
                 .collect()
                 .await;
-            replies.extend(group.iter().zip(answers).map(|(call, answer)| reply(call, answer)));
+            replies.extend(
+                group
+                    .iter()
+                    .zip(answers)
+                    .map(|(call, answer)| reply(call, answer)),
+            );
         }
         for call in &calls[made.len()..] {
             replies.push(reply(call, refused(texts::too_many_calls(CALLS_MAX))));
@@ -158,7 +163,10 @@ fn reply(call: &Call, answer: ToolAnswer) -> ToolReply {
 
 /// The answers to calls that are not made.
 pub(super) fn not_made(calls: &[Call], why: &str) -> Vec<ToolReply> {
-    calls.iter().map(|call| reply(call, refused(why.into()))).collect()
+    calls
+        .iter()
+        .map(|call| reply(call, refused(why.into())))
+        .collect()
 }
 
 /// Cuts the longest answers until all together have at most `bytes_max`, each of them to the same length.
@@ -230,6 +238,10 @@ mod tests {
             text: "ää".into(),
         }];
         cap(&mut replies, 3);
-        assert!(replies[0].text.starts_with("ä\n(2 more bytes"), "{}", replies[0].text);
+        assert!(
+            replies[0].text.starts_with("ä\n(2 more bytes"),
+            "{}",
+            replies[0].text
+        );
     }
 }

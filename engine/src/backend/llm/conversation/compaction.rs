@@ -229,7 +229,9 @@ mod tests {
             if *calls == 0 {
                 messages.push(Message::User("go on".into()));
             } else {
-                messages.push(Message::Tools(numbers.into_iter().map(|n| reply(n, bytes)).collect()));
+                messages.push(Message::Tools(
+                    numbers.into_iter().map(|n| reply(n, bytes)).collect(),
+                ));
             }
         }
         messages
@@ -242,7 +244,9 @@ mod tests {
             _ => Vec::new(),
         };
         let replies = |message: Option<&Message>| match message {
-            Some(Message::Tools(replies)) => replies.iter().map(|reply| reply.call.clone()).collect(),
+            Some(Message::Tools(replies)) => {
+                replies.iter().map(|reply| reply.call.clone()).collect()
+            }
             _ => Vec::new(),
         };
         replies(messages.first()).is_empty()
@@ -255,19 +259,39 @@ mod tests {
     #[test]
     fn old_answers_go_and_the_last_stay() {
         let messages = conversation(&[1, 2, 1, 1], 1_000);
-        let shorter = without_old_answers(&messages, Keep { answers: 2, turns: 1 });
+        let shorter = without_old_answers(
+            &messages,
+            Keep {
+                answers: 2,
+                turns: 1,
+            },
+        );
         let lengths: Vec<Vec<usize>> = shorter
             .iter()
             .filter_map(|message| match message {
-                Message::Tools(replies) => Some(replies.iter().map(|reply| reply.text.len()).collect()),
+                Message::Tools(replies) => {
+                    Some(replies.iter().map(|reply| reply.text.len()).collect())
+                }
                 _ => None,
             })
             .collect();
         let note = texts::let_go(1_000).len();
-        assert_eq!(lengths, [vec![note], vec![note, note], vec![1_000], vec![1_000]]);
+        assert_eq!(
+            lengths,
+            [vec![note], vec![note, note], vec![1_000], vec![1_000]]
+        );
         assert!(total(&shorter) < total(&messages));
         let small = conversation(&[1, 1, 1], 100);
-        assert_eq!(total(&without_old_answers(&small, Keep { answers: 0, turns: 1 })), total(&small));
+        assert_eq!(
+            total(&without_old_answers(
+                &small,
+                Keep {
+                    answers: 0,
+                    turns: 1
+                }
+            )),
+            total(&small)
+        );
     }
 
     #[test]
@@ -281,7 +305,10 @@ mod tests {
 
     #[test]
     fn nothing_between_is_no_middle() {
-        let keep = Keep { answers: 1, turns: 2 };
+        let keep = Keep {
+            answers: 1,
+            turns: 2,
+        };
         assert_eq!(middle(&conversation(&[], 1), keep), None);
         assert_eq!(middle(&conversation(&[1], 1), keep), None);
         assert_eq!(middle(&conversation(&[1, 1], 1), keep), None);
@@ -295,7 +322,10 @@ mod tests {
         assert!(whole.contains("[workflow] task") && whole.contains(r#"[call read] {"n":0}"#));
         assert!(whole.len() < 8_000 && whole.contains(" bytes … "));
         let short = transcript(&messages, 1_000);
-        assert!(short.starts_with("(3 earlier messages are left out.)"), "{short}");
+        assert!(
+            short.starts_with("(3 earlier messages are left out.)"),
+            "{short}"
+        );
         assert!(bare_summary(&messages).ends_with("- called read with {\"n\":1}"));
     }
 

@@ -1,5 +1,7 @@
 //! One request and its streamed answer.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use genai::Client;
 use genai::chat::{ChatStreamEvent, StopReason, StreamEnd, Usage};
@@ -9,6 +11,7 @@ use super::fault::{Fault, FaultKind};
 use super::history::Assistant;
 use super::job::Tokens;
 use super::pace::Pace;
+use super::refusal::Refusal;
 use super::request::{self, Ask};
 
 /// A model's answer.
@@ -46,7 +49,8 @@ pub(super) async fn exchange(
     ask: &Ask<'_>,
     mut see: impl FnMut(Seen<'_>) + Send,
 ) -> Result<Answer, Fault> {
-    let options = request::options(ask, pace);
+    let refusal = Arc::new(Refusal::default());
+    let options = request::options(ask, pace).with_raw_frame_sink_arc(refusal.clone());
     let response = client
         .exec_chat_stream(ask.endpoint.target(), request::content(ask), Some(&options))
         .await
@@ -61,7 +65,7 @@ pub(super) async fn exchange(
         }
         match event {
             ChatStreamEvent::Chunk(chunk) => see(Seen::Text(&chunk.content)),
-            ChatStreamEvent::End(end) => return answer(end, ask.endpoint.wire),
+            ChatStreamEvent::End(end) => return answer(end, ask.endpoint.wire, refusal.words()),
             _ => {}
         }
     }
@@ -69,10 +73,13 @@ pub(super) async fn exchange(
 }
 
 fn was_cut() -> Fault {
-    Fault::new(FaultKind::Transport, "the stream was cut off before its end")
+    Fault::new(
+        FaultKind::Transport,
+        "the stream was cut off before its end",
+    )
 }
 
-fn answer(end: StreamEnd, wire: Wire) -> Result<Answer, Fault> {
+fn answer(end: StreamEnd, wire: Wire, refusal: Option<String>) -> Result<Answer, Fault> {
     // genai makes up an end where these wires' streams have none.
     let is_whole = match wire {
         Wire::Gemini => end.captured_stop_reason.is_some(),
@@ -84,10 +91,10 @@ fn answer(end: StreamEnd, wire: Wire) -> Result<Answer, Fault> {
     if !is_whole {
         return Err(was_cut());
     }
-    let why = match end.captured_stop_reason {
-        Some(StopReason::MaxTokens(_)) => End::Cut,
-        Some(StopReason::ContentFilter(word)) => End::Refused(word),
-        _ => End::Done,
+    let why = match (refusal, end.captured_stop_reason) {
+        (Some(words), _) | (None, Some(StopReason::ContentFilter(words))) => End::Refused(words),
+        (None, Some(StopReason::MaxTokens(_))) => End::Cut,
+        (None, _) => End::Done,
     };
     // `OpenAI`-compatible providers that show their model's reasoning want it back. On the other wires what has to go back is
     // part of the content already.

@@ -97,9 +97,10 @@ impl Fault {
                 let kind = told(&text.to_lowercase()).unwrap_or(FaultKind::Transport);
                 Self::new(kind, format!("the stream is no answer: {text}"))
             }
-            Error::JsonValueExt(error) => {
-                Self::new(FaultKind::Transport, format!("the stream is no answer: {error}"))
-            }
+            Error::JsonValueExt(error) => Self::new(
+                FaultKind::Transport,
+                format!("the stream is no answer: {error}"),
+            ),
             other => Self::new(FaultKind::Other, other.to_string()),
         }
     }
@@ -115,12 +116,15 @@ impl Fault {
             408 => FaultKind::Transport,
             413 => FaultKind::ContextTooLong,
             429 => told(&words).unwrap_or(FaultKind::RateLimit),
-            400 | 404 | 405 | 409 | 410..=428 => told(&words).unwrap_or(FaultKind::Invalid),
+            400 | 422 => told(&words).unwrap_or(FaultKind::Invalid),
             503 | 529 => FaultKind::Overloaded,
             500..=599 => told(&words)
                 .filter(|kind| *kind != FaultKind::Invalid)
                 .unwrap_or(FaultKind::Server),
-            _ => FaultKind::Other,
+            // A model that there is not, an address that is wrong: not what the request says, but that it is sent there.
+            _ => told(&words)
+                .filter(|kind| *kind != FaultKind::Invalid)
+                .unwrap_or(FaultKind::Other),
         };
         let text = json.as_ref().and_then(message).unwrap_or(body);
         Self {
@@ -148,7 +152,7 @@ fn told(words: &str) -> Option<FaultKind> {
     let says = |any: &[&str]| any.iter().any(|phrase| words.contains(phrase));
     if says(&[
         "context_length_exceeded",
-        "maximum context length",
+        "context length",
         "prompt is too long",
         "exceed context limit",
         "context window",
@@ -162,11 +166,27 @@ fn told(words: &str) -> Option<FaultKind> {
         Some(FaultKind::Quota)
     } else if says(&["overloaded", "currently overloaded", "model is busy"]) {
         Some(FaultKind::Overloaded)
-    } else if says(&["rate_limit", "rate limit", "resource_exhausted", "too many requests"]) {
+    } else if says(&[
+        "rate_limit",
+        "rate limit",
+        "resource_exhausted",
+        "too many requests",
+    ]) {
         Some(FaultKind::RateLimit)
-    } else if says(&["content_filter", "content policy", "usage policy", "safety_check", "invalid_prompt"]) {
+    } else if says(&[
+        "content_filter",
+        "content policy",
+        "usage policy",
+        "safety_check",
+        "invalid_prompt",
+    ]) {
         Some(FaultKind::Refused)
-    } else if says(&["authentication_error", "permission_error", "invalid_api_key", "api key not valid"]) {
+    } else if says(&[
+        "authentication_error",
+        "permission_error",
+        "invalid_api_key",
+        "api key not valid",
+    ]) {
         Some(FaultKind::Denied)
     } else if says(&["invalid_request_error", "invalid_argument"]) {
         Some(FaultKind::Invalid)
@@ -205,7 +225,12 @@ fn message(body: &Value) -> Option<&str> {
 
 /// When to try again, by the headers. A date is counted from the answer's own, so no clock is asked.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
     if let Some(milliseconds) = text("retry-after-ms").and_then(|value| value.parse::<f64>().ok()) {
         return seconds(milliseconds / 1_000.0);
     }
@@ -268,7 +293,12 @@ mod tests {
         let status = StatusCode::from_u16(status).unwrap_or_else(|error| panic!("{error}"));
         let headers = headers
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect();
         Fault::of_status(status, &headers, body)
     }
@@ -277,28 +307,106 @@ mod tests {
     fn kinds_by_status_and_words() {
         use FaultKind::*;
         for (status, body, kind) in [
-            (429, r#"{"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed"}}"#, RateLimit),
-            (429, r#"{"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for gpt"}}"#, RateLimit),
-            (429, r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, please check your plan"}}"#, Quota),
-            (429, r#"{"error":{"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded for metric"}}"#, RateLimit),
-            (429, r#"{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProject"}]}]}}"#, Quota),
-            (429, r#"{"error":{"message":"You have reached your specified API usage limits. You will regain access on 2026-12-01"}}"#, Quota),
+            (
+                429,
+                r#"{"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed"}}"#,
+                RateLimit,
+            ),
+            (
+                429,
+                r#"{"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for gpt"}}"#,
+                RateLimit,
+            ),
+            (
+                429,
+                r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, please check your plan"}}"#,
+                Quota,
+            ),
+            (
+                429,
+                r#"{"error":{"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded for metric"}}"#,
+                RateLimit,
+            ),
+            (
+                429,
+                r#"{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProject"}]}]}}"#,
+                Quota,
+            ),
+            (
+                429,
+                r#"{"error":{"message":"You have reached your specified API usage limits. You will regain access on 2026-12-01"}}"#,
+                Quota,
+            ),
             (429, "", RateLimit),
-            (400, r#"{"error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#, Quota),
-            (400, r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#, ContextTooLong),
-            (400, r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 8192"}}"#, ContextTooLong),
-            (400, r#"{"error":{"status":"INVALID_ARGUMENT","message":"The input token count (9) exceeds the maximum number of tokens allowed (8)."}}"#, ContextTooLong),
-            (413, r#"{"error":{"type":"request_too_large"}}"#, ContextTooLong),
-            (400, r#"{"error":{"code":"content_filter","message":"no"}}"#, Refused),
-            (400, r#"{"error":{"message":"Unsupported parameter: reasoning_effort"}}"#, Invalid),
+            (
+                400,
+                r#"{"error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
+                Quota,
+            ),
+            (
+                400,
+                r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+                ContextTooLong,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"context_length_exceeded","message":"maximum context length is 8192"}}"#,
+                ContextTooLong,
+            ),
+            (
+                400,
+                r#"{"error":{"status":"INVALID_ARGUMENT","message":"The input token count (9) exceeds the maximum number of tokens allowed (8)."}}"#,
+                ContextTooLong,
+            ),
+            (
+                413,
+                r#"{"error":{"type":"request_too_large"}}"#,
+                ContextTooLong,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"content_filter","message":"no"}}"#,
+                Refused,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Unsupported parameter: reasoning_effort"}}"#,
+                Invalid,
+            ),
+            (
+                400,
+                r#"{"error":"the input length exceeds the context length"}"#,
+                ContextTooLong,
+            ),
             (422, "{}", Invalid),
-            (402, r#"{"error":{"message":"The budget of this agent is spent."}}"#, Budget),
-            (402, r#"{"error":{"message":"Insufficient Balance"}}"#, Quota),
+            (
+                404,
+                r#"{"error":{"type":"invalid_request_error","message":"The model does not exist"}}"#,
+                Other,
+            ),
+            (
+                402,
+                r#"{"error":{"message":"The budget of this agent is spent."}}"#,
+                Budget,
+            ),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance"}}"#,
+                Quota,
+            ),
             (401, "", Denied),
-            (403, r#"{"error":{"message":"may not use this model"}}"#, Denied),
+            (
+                403,
+                r#"{"error":{"message":"may not use this model"}}"#,
+                Denied,
+            ),
             (529, r#"{"error":{"type":"overloaded_error"}}"#, Overloaded),
             (503, "", Overloaded),
-            (500, r#"{"error":{"message":"Internal server error"}}"#, Server),
+            (
+                500,
+                r#"{"error":{"message":"Internal server error"}}"#,
+                Server,
+            ),
             (502, "bad gateway", Server),
             (302, "", Other),
         ] {
@@ -308,10 +416,21 @@ mod tests {
 
     #[test]
     fn when_to_try_again() {
-        let after = |headers: &[(&'static str, &'static str)], body: &str| fault(429, headers, body).retry_after;
-        assert_eq!(after(&[("retry-after", "7")], ""), Some(Duration::from_secs(7)));
-        assert_eq!(after(&[("retry-after", "1.5"), ("retry-after-ms", "250")], ""), Some(Duration::from_millis(250)));
-        let dates = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:50:00 GMT")];
+        let after = |headers: &[(&'static str, &'static str)], body: &str| {
+            fault(429, headers, body).retry_after
+        };
+        assert_eq!(
+            after(&[("retry-after", "7")], ""),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(
+            after(&[("retry-after", "1.5"), ("retry-after-ms", "250")], ""),
+            Some(Duration::from_millis(250))
+        );
+        let dates = [
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("retry-after", "Sun, 06 Nov 1994 08:50:00 GMT"),
+        ];
         assert_eq!(after(&dates, ""), Some(Duration::from_secs(23)));
         assert_eq!(after(&dates[1..], ""), None);
         for bad in ["-1", "NaN", "inf", "1e300", "soon"] {
@@ -325,16 +444,34 @@ mod tests {
     #[test]
     fn what_fails_within_a_stream() {
         let of = |body| Fault::of_body(&body).kind;
-        assert_eq!(of(json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})), FaultKind::Overloaded);
-        assert_eq!(of(json!({"message": "Error in input stream", "type": "server_error"})), FaultKind::Server);
-        assert_eq!(of(json!({"code": "rate_limit_exceeded", "message": "slow down"})), FaultKind::RateLimit);
+        assert_eq!(
+            of(
+                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+            ),
+            FaultKind::Overloaded
+        );
+        assert_eq!(
+            of(json!({"message": "Error in input stream", "type": "server_error"})),
+            FaultKind::Server
+        );
+        assert_eq!(
+            of(json!({"code": "rate_limit_exceeded", "message": "slow down"})),
+            FaultKind::RateLimit
+        );
     }
 
     #[test]
     fn the_sentence_is_found_and_bounded() {
-        let told = fault(400, &[], r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such thing"}}"#);
+        let told = fault(
+            400,
+            &[],
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such thing"}}"#,
+        );
         assert_eq!(told.message, "HTTP 400: no such thing");
-        assert_eq!(fault(404, &[], r#"{"error":"model not found"}"#).message, "HTTP 404: model not found");
+        assert_eq!(
+            fault(404, &[], r#"{"error":"model not found"}"#).message,
+            "HTTP 404: model not found"
+        );
         let long = fault(400, &[], &"ä".repeat(2_000)).message;
         assert!(long.len() < 700 && long.ends_with('…'));
     }

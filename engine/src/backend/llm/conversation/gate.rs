@@ -107,7 +107,8 @@ impl Place {
     /// The answer has begun: the prefix is in the cache.
     pub(super) fn begun(&mut self) {
         if let Some((gate, prefix, told)) = self.ahead.take() {
-            gate.states().insert(prefix, State::Warm(pace::now() + WARM));
+            gate.states()
+                .insert(prefix, State::Warm(pace::now() + WARM));
             let _ = told.send(true);
         }
     }
@@ -148,7 +149,10 @@ mod tests {
         assert!(other.ahead.is_some());
         other.begun();
         tokio::time::advance(WARM).await;
-        assert!(gate.enter(prefix("p"), PATIENCE).await.ahead.is_some(), "it went cold");
+        assert!(
+            gate.enter(prefix("p"), PATIENCE).await.ahead.is_some(),
+            "it went cold"
+        );
         assert_eq!(gate.states().len(), 1, "nothing is kept of what is over");
     }
 

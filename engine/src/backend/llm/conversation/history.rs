@@ -107,7 +107,9 @@ impl Assistant {
             && !has_reasoning
             && !answer.calls.is_empty()
         {
-            answer.content.push(ContentPart::ReasoningContent(reasoning));
+            answer
+                .content
+                .push(ContentPart::ReasoningContent(reasoning));
         }
         answer
     }
@@ -211,13 +213,22 @@ mod tests {
     #[test]
     fn what_a_model_wrote_as_arguments_is_told_apart() {
         for (written, read, sent) in [
-            (json!({"path": "a"}), Ok(json!({"path": "a"})), json!({"path": "a"})),
+            (
+                json!({"path": "a"}),
+                Ok(json!({"path": "a"})),
+                json!({"path": "a"}),
+            ),
             (json!(null), Ok(json!({})), json!({})),
             (json!(" "), Ok(json!({})), json!({})),
             (json!([1]), Ok(json!([1])), json!({"not_an_object": [1]})),
-            (json!("{\"path"), Err("{\"path".to_owned()), json!({"not_json": "{\"path"})),
+            (
+                json!("{\"path"),
+                Err("{\"path".to_owned()),
+                json!({"not_json": "{\"path"}),
+            ),
         ] {
-            let content = MessageContent::from_parts(vec![call(written), ContentPart::Text(String::new())]);
+            let content =
+                MessageContent::from_parts(vec![call(written), ContentPart::Text(String::new())]);
             let answer = Assistant::new(Some(content), None);
             assert_eq!(answer.calls[0].arguments, read);
             assert_eq!(answer.calls[0].id, "call_0");
@@ -230,7 +241,9 @@ mod tests {
     fn reasoning_goes_back_beside_calls_only() {
         let with = |part: ContentPart| {
             let content = MessageContent::from_parts(vec![part]);
-            Assistant::new(Some(content), Some("hm".into())).content.contains_reasoning_content()
+            Assistant::new(Some(content), Some("hm".into()))
+                .content
+                .contains_reasoning_content()
         };
         assert!(with(call(json!({}))));
         assert!(!with(ContentPart::Text("done".into())));

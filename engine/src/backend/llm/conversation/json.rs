@@ -33,7 +33,9 @@ impl Root {
         Self {
             object: types.contains(&"object"),
             array: types.contains(&"array"),
-            scalar: types.iter().any(|name| !matches!(*name, "object" | "array")),
+            scalar: types
+                .iter()
+                .any(|name| !matches!(*name, "object" | "array")),
         }
     }
 
@@ -159,8 +161,14 @@ mod tests {
             (r#"{"a": 1}"#, Some(r#"{"a": 1}"#)),
             ("  [1, 2]\n", Some("[1, 2]")),
             ("First {\"a\":1}, then {\"b\":2}. Done.", Some("{\"b\":2}")),
-            ("```json\n{\"a\":\n 1}\n```\nThat is all.", Some("{\"a\":\n 1}")),
-            ("{\"draft\":1}\n```\n{\"final\":2}\n```", Some("{\"final\":2}")),
+            (
+                "```json\n{\"a\":\n 1}\n```\nThat is all.",
+                Some("{\"a\":\n 1}"),
+            ),
+            (
+                "{\"draft\":1}\n```\n{\"final\":2}\n```",
+                Some("{\"final\":2}"),
+            ),
             ("```json\n42\n```", Some("42")),
             ("The answer is\n\"yes\"", Some("\"yes\"")),
             ("true", Some("true")),
@@ -179,19 +187,37 @@ mod tests {
     #[test]
     fn bytes_stay_as_they_were() {
         let text = "ok: {\"z\": 1e400, \"a\": 12345678901234567890.10,\"z\":\"\\u00e4ä\"} !";
-        assert_eq!(last(text), Some("{\"z\": 1e400, \"a\": 12345678901234567890.10,\"z\":\"\\u00e4ä\"}"));
+        assert_eq!(
+            last(text),
+            Some("{\"z\": 1e400, \"a\": 12345678901234567890.10,\"z\":\"\\u00e4ä\"}")
+        );
     }
 
     #[test]
     fn the_schemas_root_decides_between_several() {
         let text = "{\"ok\": true}\n\nSources: [1] and [2]";
         assert_eq!(last(text), Some("[2]"));
-        assert_eq!(last_json(text, Root::of(&json!({"type": "object"}))), Some("{\"ok\": true}"));
-        assert_eq!(last_json(text, Root::of(&json!({"properties": {}}))), Some("{\"ok\": true}"));
-        assert_eq!(last_json(text, Root::of(&json!({"type": ["array", "null"]}))), Some("[2]"));
+        assert_eq!(
+            last_json(text, Root::of(&json!({"type": "object"}))),
+            Some("{\"ok\": true}")
+        );
+        assert_eq!(
+            last_json(text, Root::of(&json!({"properties": {}}))),
+            Some("{\"ok\": true}")
+        );
+        assert_eq!(
+            last_json(text, Root::of(&json!({"type": ["array", "null"]}))),
+            Some("[2]")
+        );
         // None of the wanted kind: the caller says what is wrong with the one that there is.
-        assert_eq!(last_json(text, Root::of(&json!({"type": "string"}))), Some("[2]"));
-        assert_eq!(last_json("Is it [1]?\n7", Root::of(&json!({"type": "integer"}))), Some("7"));
+        assert_eq!(
+            last_json(text, Root::of(&json!({"type": "string"}))),
+            Some("[2]")
+        );
+        assert_eq!(
+            last_json("Is it [1]?\n7", Root::of(&json!({"type": "integer"}))),
+            Some("7")
+        );
     }
 
     #[test]

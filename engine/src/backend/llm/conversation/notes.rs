@@ -48,7 +48,11 @@ pub fn project_notes(folder: &Path, root: &Path) -> Vec<ProjectNote> {
     let (Ok(folder), Ok(root)) = (folder.canonicalize(), root.canonicalize()) else {
         return Vec::new();
     };
-    let root = if folder.starts_with(&root) { root } else { folder.clone() };
+    let root = if folder.starts_with(&root) {
+        root
+    } else {
+        folder.clone()
+    };
     let mut notes: Vec<ProjectNote> = Vec::new();
     let mut left = BYTES_MAX;
     for folder in folder.ancestors().take(FOLDERS_MAX) {
@@ -86,7 +90,11 @@ fn read(path: &Path, root: &Path) -> Option<ProjectNote> {
     }
     let mut bytes = Vec::new();
     let limit = FILE_BYTES_MAX as u64 + 1;
-    File::open(&real).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    File::open(&real)
+        .ok()?
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .ok()?;
     let is_cut = bytes.len() > FILE_BYTES_MAX;
     bytes.truncate(FILE_BYTES_MAX);
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
@@ -137,7 +145,10 @@ mod tests {
         );
         assert_eq!(told(&project_notes(&root.join("none"), &root)), []);
         // A folder elsewhere has its own only.
-        assert_eq!(told(&project_notes(&root, &near))[0], ("AGENTS.md", "of all"));
+        assert_eq!(
+            told(&project_notes(&root, &near))[0],
+            ("AGENTS.md", "of all")
+        );
         Ok(())
     }
 
@@ -159,16 +170,26 @@ mod tests {
         let root = tempfile::tempdir()?;
         let near = root.path().join("a/b");
         fs::create_dir_all(&near)?;
-        for (folder, letter) in [(root.path(), "ä"), (&root.path().join("a"), "y"), (&near, "z")] {
+        for (folder, letter) in [
+            (root.path(), "ä"),
+            (&root.path().join("a"), "y"),
+            (&near, "z"),
+        ] {
             fs::write(folder.join("AGENTS.md"), letter.repeat(FILE_BYTES_MAX + 10))?;
         }
         let notes = project_notes(&near, root.path());
-        assert_eq!(notes.iter().map(|note| note.text.len()).sum::<usize>(), BYTES_MAX);
-        assert_eq!(told(&notes).iter().map(|note| note.0).collect::<Vec<_>>(), ["a/AGENTS.md", "a/b/AGENTS.md"]);
+        assert_eq!(
+            notes.iter().map(|note| note.text.len()).sum::<usize>(),
+            BYTES_MAX
+        );
+        assert_eq!(
+            told(&notes).iter().map(|note| note.0).collect::<Vec<_>>(),
+            ["a/AGENTS.md", "a/b/AGENTS.md"]
+        );
         assert!(notes.iter().all(|note| note.is_cut));
         fs::remove_file(near.join("AGENTS.md"))?;
         let notes = project_notes(&near, root.path());
-        assert!(notes[0].text.bytes().len() <= FILE_BYTES_MAX && notes[0].text.chars().all(|c| c == 'ä'));
+        assert!(notes[0].text.len() <= FILE_BYTES_MAX && notes[0].text.chars().all(|c| c == 'ä'));
         Ok(())
     }
 
@@ -181,7 +202,12 @@ mod tests {
         };
         assert!(note("read\n@docs/style.md\n").names_others());
         assert!(note("- @README.md").names_others());
-        for text in ["ask @someone", "@Override public", "```\n@a.b\n```", "@decorator"] {
+        for text in [
+            "ask @someone",
+            "@Override public",
+            "```\n@a.b\n```",
+            "@decorator",
+        ] {
             assert!(!note(text).names_others(), "{text}");
         }
     }

@@ -163,7 +163,7 @@ fn effort(ask: &Ask<'_>) -> Option<ReasoningEffort> {
         // Where no effort is given genai takes one from the end of the model's name and sends the rest of it: `mistral-medium`
         // would become `mistral`. An effort that puts nothing into the request keeps the name whole.
         let (in_name, _) = ReasoningEffort::from_model_name(&ask.endpoint.model);
-        return in_name.and_then(|_| match wire {
+        return in_name.and(match wire {
             Wire::OpenAiChat | Wire::OpenAiResponses => Some(ReasoningEffort::Budget(0)),
             Wire::Anthropic | Wire::Gemini => Some(ReasoningEffort::Zero),
             Wire::Ollama => None,
@@ -181,12 +181,13 @@ fn effort(ask: &Ask<'_>) -> Option<ReasoningEffort> {
 impl Thinking {
     /// What is asked for next after a request was refused, `None` if there is nothing left to give up. Where the refusal is
     /// `about` this, less is tried step by step, so that the most that there is gets found.
-    pub(super) const fn less(self, about: bool) -> Option<Self> {
+    pub(super) fn less(self, about: bool, wire: Wire) -> Option<Self> {
         let effort = match self.effort {
             Some(Effort::Max) if about => Some(Effort::XHigh),
             Some(Effort::XHigh) if about => Some(Effort::High),
             Some(_) => None,
-            None if self.is_kept => {
+            // On the other wires it is no part of the request.
+            None if self.is_kept && wire == Wire::OpenAiResponses => {
                 return Some(Self {
                     effort: None,
                     is_kept: false,
@@ -228,7 +229,7 @@ mod tests {
     fn less_is_asked_for_step_by_step() {
         let thinking = |effort, is_kept| Thinking { effort, is_kept };
         let mut steps = vec![thinking(Some(Effort::Max), true)];
-        while let Some(next) = steps[steps.len() - 1].less(true) {
+        while let Some(next) = steps[steps.len() - 1].less(true, Wire::OpenAiResponses) {
             steps.push(next);
         }
         assert_eq!(
@@ -240,18 +241,34 @@ mod tests {
                 thinking(None, false),
             ]
         );
-        assert_eq!(steps[0].less(false), Some(thinking(None, true)));
+        assert_eq!(
+            steps[0].less(false, Wire::Anthropic),
+            Some(thinking(None, true))
+        );
+        assert_eq!(thinking(None, true).less(true, Wire::Anthropic), None);
     }
 
     #[test]
     fn refusals_are_told_apart() {
         for (message, wish) in [
             ("Unsupported parameter: 'reasoning_effort'", Wish::Thinking),
-            ("`max_tokens` must be greater than `thinking.budget_tokens`", Wish::Thinking),
-            ("Your organization must be verified to generate reasoning summaries", Wish::Thinking),
+            (
+                "`max_tokens` must be greater than `thinking.budget_tokens`",
+                Wish::Thinking,
+            ),
+            (
+                "Your organization must be verified to generate reasoning summaries",
+                Wish::Thinking,
+            ),
             ("Invalid schema for response_format 'result'", Wish::Shape),
-            ("Cannot use custom grammar constraints with tools.", Wish::Shape),
-            ("Function calling with a response mime type: 'application/json' is unsupported", Wish::Shape),
+            (
+                "Cannot use custom grammar constraints with tools.",
+                Wish::Shape,
+            ),
+            (
+                "Function calling with a response mime type: 'application/json' is unsupported",
+                Wish::Shape,
+            ),
             ("no", Wish::Unknown),
         ] {
             assert_eq!(Wish::refused_by(message), wish, "{message}");

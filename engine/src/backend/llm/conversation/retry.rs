@@ -65,7 +65,9 @@ mod tests {
 
     fn waits(fault: &Fault, jitter: f64) -> Vec<Duration> {
         let mut retries = Retries::default();
-        std::iter::from_fn(|| retries.after(fault, SECOND, jitter)).take(20).collect()
+        std::iter::from_fn(|| retries.after(fault, SECOND, jitter))
+            .take(20)
+            .collect()
     }
 
     fn after(kind: FaultKind, told: Option<u64>) -> Fault {
@@ -78,18 +80,37 @@ mod tests {
     #[test]
     fn waits_double_and_end() {
         let seconds = |list: [f64; 4]| list.map(Duration::from_secs_f64).to_vec();
-        for kind in [FaultKind::RateLimit, FaultKind::Overloaded, FaultKind::Server, FaultKind::Transport] {
-            assert_eq!(waits(&after(kind, None), 1.0), seconds([1.0, 2.0, 4.0, 8.0]), "{kind:?}");
-            assert_eq!(waits(&after(kind, None), 0.0), seconds([0.5, 1.0, 2.0, 4.0]), "{kind:?}");
+        for kind in [
+            FaultKind::RateLimit,
+            FaultKind::Overloaded,
+            FaultKind::Server,
+            FaultKind::Transport,
+        ] {
+            assert_eq!(
+                waits(&after(kind, None), 1.0),
+                seconds([1.0, 2.0, 4.0, 8.0]),
+                "{kind:?}"
+            );
+            assert_eq!(
+                waits(&after(kind, None), 0.0),
+                seconds([0.5, 1.0, 2.0, 4.0]),
+                "{kind:?}"
+            );
         }
         assert_eq!(waits(&after(FaultKind::Timeout, None), 1.0).len(), 2);
     }
 
     #[test]
     fn told_waits_are_kept_if_they_are_bounded() {
-        assert_eq!(waits(&after(FaultKind::RateLimit, Some(60)), 0.5), [Duration::from_millis(60_500); 4]);
+        assert_eq!(
+            waits(&after(FaultKind::RateLimit, Some(60)), 0.5),
+            [Duration::from_millis(60_500); 4]
+        );
         assert!(waits(&after(FaultKind::RateLimit, Some(61)), 0.0).is_empty());
-        assert_eq!(waits(&after(FaultKind::Overloaded, Some(3)), 0.0), [Duration::from_secs(3); 4]);
+        assert_eq!(
+            waits(&after(FaultKind::Overloaded, Some(3)), 0.0),
+            [Duration::from_secs(3); 4]
+        );
     }
 
     #[test]

@@ -25,43 +25,43 @@ pub(super) struct Constraint {
     pub(super) is_whole: bool,
 }
 
-/// What a wire's providers keep to.
-#[derive(Clone, Copy)]
-struct Dialect {
-    /// Each property must be required.
-    all_required: bool,
-    /// Bounds of numbers and lists, and patterns, are known.
-    has_bounds: bool,
-    /// A definition may refer to itself.
-    may_recur: bool,
-    /// Objects may be open, and lists without a schema for their items.
-    may_be_open: bool,
+/// Whose subset of JSON Schema it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Anthropic,
+    OpenAi,
+    Gemini,
 }
 
 impl Dialect {
     const fn of(wire: Wire) -> Option<Self> {
-        Some(match wire {
-            Wire::Anthropic => Self {
-                all_required: false,
-                has_bounds: false,
-                may_recur: false,
-                may_be_open: false,
-            },
-            Wire::OpenAiChat | Wire::OpenAiResponses => Self {
-                all_required: true,
-                has_bounds: true,
-                may_recur: true,
-                may_be_open: false,
-            },
-            Wire::Gemini => Self {
-                all_required: false,
-                has_bounds: true,
-                may_recur: true,
-                may_be_open: true,
-            },
+        match wire {
+            Wire::Anthropic => Some(Self::Anthropic),
+            Wire::OpenAiChat | Wire::OpenAiResponses => Some(Self::OpenAi),
+            Wire::Gemini => Some(Self::Gemini),
             // It is asked for JSON of any shape.
-            Wire::Ollama => return None,
-        })
+            Wire::Ollama => None,
+        }
+    }
+
+    /// Whether each property must be required.
+    fn requires_all(self) -> bool {
+        self == Self::OpenAi
+    }
+
+    /// Whether bounds of numbers and lists, and patterns, are known.
+    fn has_bounds(self) -> bool {
+        self != Self::Anthropic
+    }
+
+    /// Whether a definition may refer to itself.
+    fn may_recur(self) -> bool {
+        self != Self::Anthropic
+    }
+
+    /// Whether objects may be open, and lists without a schema for their items.
+    fn may_be_open(self) -> bool {
+        self == Self::Gemini
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) fn constraint(schema: &Value, wire: Wire) -> Option<Constraint> {
     if object.get("type").and_then(Value::as_str) != Some("object") {
         return None;
     }
-    if !reader.dialect.may_recur && recurs(schema, schema, &mut Vec::new(), &mut { STEPS_MAX }) {
+    if !reader.dialect.may_recur() && recurs(schema, schema, &mut Vec::new(), &mut { STEPS_MAX }) {
         return None;
     }
     let schema = reader.object(object, 0)?;
@@ -109,7 +109,7 @@ impl Reader<'_> {
         let mut kept = Map::new();
         for (key, value) in schema {
             match key.as_str() {
-                "type" | "enum" | "const" | "title" | "description" => {
+                "type" | "enum" | "const" | "title" | "description" | "required" => {
                     kept.insert(key.clone(), value.clone());
                 }
                 "properties" => {
@@ -119,9 +119,6 @@ impl Reader<'_> {
                         properties.insert(name.clone(), self.value(property, depth + 1)?);
                     }
                     kept.insert(key.clone(), Value::Object(properties));
-                }
-                "required" => {
-                    kept.insert(key.clone(), value.clone());
                 }
                 "items" => {
                     kept.insert(key.clone(), self.value(value, depth + 1)?);
@@ -153,14 +150,14 @@ impl Reader<'_> {
                     Value::Bool(false) => {
                         kept.insert(key.clone(), value.clone());
                     }
-                    _ if self.dialect.may_be_open => {
+                    _ if self.dialect.may_be_open() => {
                         kept.insert(key.clone(), value.clone());
                     }
                     _ => return None,
                 },
                 "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf"
                 | "minItems" | "maxItems" | "pattern"
-                    if self.dialect.has_bounds =>
+                    if self.dialect.has_bounds() =>
                 {
                     kept.insert(key.clone(), value.clone());
                 }
@@ -185,7 +182,7 @@ impl Reader<'_> {
             Some(Value::Array(some)) => some.iter().any(|one| one == name),
             _ => false,
         };
-        if self.dialect.may_be_open {
+        if self.dialect.may_be_open() {
             return true;
         }
         if is("array") && !schema.contains_key("items") {
@@ -195,7 +192,7 @@ impl Reader<'_> {
         if is("object") && properties.is_none_or(Map::is_empty) {
             return false;
         }
-        if !self.dialect.all_required {
+        if !self.dialect.requires_all() {
             return true;
         }
         let required = schema.get("required").and_then(Value::as_array);
@@ -258,8 +255,17 @@ mod tests {
             "properties": {"ok": {"type": "boolean", "description": "d"}, "at": {"type": "array", "items": {"type": "string"}}},
             "required": ["ok", "at"], "additionalProperties": false
         });
-        for wire in [Wire::Anthropic, Wire::OpenAiChat, Wire::OpenAiResponses, Wire::Gemini] {
-            assert_eq!(kept(&schema, wire), Some((schema.clone(), true)), "{wire:?}");
+        for wire in [
+            Wire::Anthropic,
+            Wire::OpenAiChat,
+            Wire::OpenAiResponses,
+            Wire::Gemini,
+        ] {
+            assert_eq!(
+                kept(&schema, wire),
+                Some((schema.clone(), true)),
+                "{wire:?}"
+            );
         }
         assert_eq!(kept(&schema, Wire::Ollama), None);
     }
@@ -269,11 +275,15 @@ mod tests {
         let object = |property: Value| json!({"type": "object", "properties": {"p": property}, "required": ["p"]});
         for schema in [
             object(json!({"type": "object"})),
-            object(json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": {"type": "string"}})),
+            object(
+                json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": {"type": "string"}}),
+            ),
             object(json!({"type": "array"})),
             object(json!({})),
             object(json!(true)),
-            object(json!({"type": "object", "patternProperties": {"^a": {}}, "properties": {"a": {"type": "null"}}, "required": ["a"]})),
+            object(
+                json!({"type": "object", "patternProperties": {"^a": {}}, "properties": {"a": {"type": "null"}}, "required": ["a"]}),
+            ),
             object(json!({"allOf": [{"type": "string"}], "type": "string"})),
             object(json!({"$ref": "#/$defs/none"})),
             object(json!({"$ref": "https://example.org/schema"})),
@@ -306,9 +316,15 @@ mod tests {
         let (sent, is_whole) = kept(&schema, Wire::Anthropic).unwrap_or_else(|| panic!("it fits"));
         assert!(!is_whole);
         assert_eq!(sent["properties"]["n"], json!({"type": "integer"}));
-        assert_eq!(sent["properties"]["u"], json!({"anyOf": [{"type": "string"}, {"type": "null"}]}));
+        assert_eq!(
+            sent["properties"]["u"],
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]})
+        );
         let (sent, _) = kept(&schema, Wire::OpenAiChat).unwrap_or_else(|| panic!("it fits"));
-        assert_eq!(sent["properties"]["n"], json!({"type": "integer", "minimum": 1}));
+        assert_eq!(
+            sent["properties"]["n"],
+            json!({"type": "integer", "minimum": 1})
+        );
     }
 
     #[test]
@@ -324,7 +340,10 @@ mod tests {
         let mut twice = schema;
         twice["$defs"]["node"] = json!({"type": "string"});
         twice["properties"]["other"] = json!({"$ref": "#/$defs/node"});
-        assert!(kept(&twice, Wire::Anthropic).is_some(), "used twice is no recursion");
+        assert!(
+            kept(&twice, Wire::Anthropic).is_some(),
+            "used twice is no recursion"
+        );
     }
 
     #[test]

@@ -116,12 +116,16 @@ fn fit(schema: &Value) -> String {
 
 /// Instead of a tool's answer that was let go.
 pub(super) fn let_go(bytes: usize) -> String {
-    format!("(This answer of {bytes} bytes was let go to save space. Call the tool again if you need it.)")
+    format!(
+        "(This answer of {bytes} bytes was let go to save space. Call the tool again if you need it.)"
+    )
 }
 
 /// Behind a tool's answer that was cut.
 pub(super) fn cut(bytes: usize) -> String {
-    format!("\n({bytes} more bytes were left out: the answers of one turn together are limited. Ask for less at once.)")
+    format!(
+        "\n({bytes} more bytes were left out: the answers of one turn together are limited. Ask for less at once.)"
+    )
 }
 
 /// What stands in the place of the middle of a conversation.
@@ -167,7 +171,10 @@ pub(super) const NOTHING: &str =
 
 /// After an answer without the JSON that it should have been.
 pub(super) fn no_json(schema: &Value) -> String {
-    format!("Your last message has no JSON in it. Give the result again. {}", fit(schema))
+    format!(
+        "Your last message has no JSON in it. Give the result again. {}",
+        fit(schema)
+    )
 }
 
 /// After an answer that the output limit cut off.
@@ -180,8 +187,7 @@ pub(super) fn go_on(has_schema: bool) -> &'static str {
 }
 
 /// After an answer of which the output limit left nothing to see.
-pub(super) const THOUGHT_TOO_LONG: &str =
-    "Your thoughts used up the output limit before there was an answer. Answer now, with less thought.";
+pub(super) const THOUGHT_TOO_LONG: &str = "Your thoughts used up the output limit before there was an answer. Answer now, with less thought.";
 
 /// For arguments that are no JSON.
 pub(super) fn not_json(text: &str, was_cut: bool) -> String {
@@ -202,12 +208,17 @@ pub(super) fn no_such_tool(name: &str, tools: &[&str]) -> String {
     if tools.is_empty() {
         return format!("There is no tool `{name}`; you have no tools.");
     }
-    format!("There is no tool `{name}`. There are: {}.", tools.join(", "))
+    format!(
+        "There is no tool `{name}`. There are: {}.",
+        tools.join(", ")
+    )
 }
 
 /// For calls beyond what one turn may have.
 pub(super) fn too_many_calls(most: usize) -> String {
-    format!("Not called: a turn has at most {most} calls. Call it again in the next turn if it is still needed.")
+    format!(
+        "Not called: a turn has at most {most} calls. Call it again in the next turn if it is still needed."
+    )
 }
 
 /// For a call in a turn that may have none.
@@ -249,8 +260,14 @@ mod tests {
             working_directory: "/w".into(),
             earlier: (1..=7).map(|number| format!("end {number}")).collect(),
             violations: vec![
-                Violation { path: String::new(), message: "no object".into() },
-                Violation { path: "/n".into(), message: "too small".into() },
+                Violation {
+                    path: String::new(),
+                    message: "no object".into(),
+                },
+                Violation {
+                    path: "/n".into(),
+                    message: "too small".into(),
+                },
             ],
             previous_answer: Some("[ä]".into()),
             ..Job::default()

@@ -10,11 +10,19 @@ use super::*;
 use crate::backend::llm::conversation::StopKind;
 
 fn overloaded() -> Reply {
-    Reply::Refuse(529, &[], json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
+    Reply::Refuse(
+        529,
+        &[],
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+    )
 }
 
 fn limited(headers: &'static [(&'static str, &'static str)]) -> Reply {
-    Reply::Refuse(429, headers, json!({"error": {"type": "rate_limit_error", "message": "slow down"}}))
+    Reply::Refuse(
+        429,
+        headers,
+        json!({"error": {"type": "rate_limit_error", "message": "slow down"}}),
+    )
 }
 
 #[tokio::test]
@@ -22,7 +30,12 @@ async fn what_can_pass_is_tried_again() {
     for wire in WIRES {
         let server = Server::list(
             wire,
-            vec![limited(&[("retry-after", "7")]), overloaded(), Reply::Break("Par"), say("whole").into()],
+            vec![
+                limited(&[("retry-after", "7")]),
+                overloaded(),
+                Reply::Break("Par"),
+                say("whole").into(),
+            ],
         )
         .await;
         let bed = Bed::new();
@@ -44,19 +57,30 @@ async fn what_can_pass_is_tried_again() {
         assert_eq!((done.text.as_str(), done.turns), ("whole", 1));
         assert_eq!(bed.slept(), [8, 2, 4].map(Duration::from_secs));
         let bodies = server.bodies();
-        assert!(bodies.iter().all(|body| *body == bodies[0]), "it is the same request each time");
+        assert!(
+            bodies.iter().all(|body| *body == bodies[0]),
+            "it is the same request each time"
+        );
     }
 }
 
 #[tokio::test]
 async fn retries_end() {
     let server = Server::start(Wire::Anthropic, |_, _| overloaded()).await;
-    let end = stopped(Bed::new().work(&server.endpoint(), &job("Go."), &NoTools).await);
+    let end = stopped(
+        Bed::new()
+            .work(&server.endpoint(), &job("Go."), &NoTools)
+            .await,
+    );
     assert_eq!((end.kind, server.seen().len()), (StopKind::Transport, 5));
     assert_eq!(end.message, "HTTP 529: Overloaded");
 
     let server = Server::start(Wire::OpenAiChat, |_, _| limited(&[("retry-after", "90")])).await;
-    let end = stopped(Bed::new().work(&server.endpoint(), &job("Go."), &NoTools).await);
+    let end = stopped(
+        Bed::new()
+            .work(&server.endpoint(), &job("Go."), &NoTools)
+            .await,
+    );
     assert_eq!((end.kind, server.seen().len()), (StopKind::RateLimit, 1));
     assert_eq!(end.retry_after, Some(Duration::from_secs(90)));
 }
@@ -64,12 +88,36 @@ async fn retries_end() {
 #[tokio::test]
 async fn what_cannot_pass_is_not_tried_again() {
     for (status, body, kind) in [
-        (402, json!({"error": {"message": "The budget of this agent is spent."}}), StopKind::BudgetUsedUp),
-        (403, json!({"error": {"message": "This attempt may not use it."}}), StopKind::Denied),
-        (401, json!({"error": {"message": "invalid x-api-key"}}), StopKind::Denied),
-        (429, json!({"error": {"code": "insufficient_quota", "message": "no credit"}}), StopKind::Quota),
-        (400, json!({"error": {"code": "content_filter", "message": "no"}}), StopKind::Refused),
-        (404, json!({"error": {"message": "no such model"}}), StopKind::Other),
+        (
+            402,
+            json!({"error": {"message": "The budget of this agent is spent."}}),
+            StopKind::BudgetUsedUp,
+        ),
+        (
+            403,
+            json!({"error": {"message": "This attempt may not use it."}}),
+            StopKind::Denied,
+        ),
+        (
+            401,
+            json!({"error": {"message": "invalid x-api-key"}}),
+            StopKind::Denied,
+        ),
+        (
+            429,
+            json!({"error": {"code": "insufficient_quota", "message": "no credit"}}),
+            StopKind::Quota,
+        ),
+        (
+            400,
+            json!({"error": {"code": "content_filter", "message": "no"}}),
+            StopKind::Refused,
+        ),
+        (
+            404,
+            json!({"error": {"message": "no such model"}}),
+            StopKind::Other,
+        ),
     ] {
         for wire in WIRES {
             let refusal = body.clone();
@@ -87,7 +135,10 @@ async fn what_cannot_pass_is_not_tried_again() {
             assert_eq!(end.kind, kind, "{status} {wire:?}");
             assert_eq!(bed.slept(), []);
             // What it had come to is told all the same.
-            assert_eq!((end.last_text.as_deref(), end.tokens.output), (Some("first"), 5));
+            assert_eq!(
+                (end.last_text.as_deref(), end.tokens.output),
+                (Some("first"), 5)
+            );
         }
     }
 }
@@ -127,26 +178,44 @@ async fn silence_is_a_fault() {
 async fn a_refusal_within_an_answer() {
     for wire in WIRES {
         let server = Server::list(wire, vec![say("I will not").refused().into()]).await;
-        let end = stopped(Bed::new().work(&server.endpoint(), &job("Go."), &NoTools).await);
-        assert_eq!((end.kind, end.last_text.as_deref()), (StopKind::Refused, Some("I will not")));
+        let end = stopped(
+            Bed::new()
+                .work(&server.endpoint(), &job("Go."), &NoTools)
+                .await,
+        );
+        assert_eq!(
+            (end.kind, end.last_text.as_deref()),
+            (StopKind::Refused, Some("I will not"))
+        );
     }
 }
 
 #[tokio::test]
 async fn what_a_model_does_not_take_is_left_out() {
     let refuse = |message: &str| Reply::Refuse(400, &[], json!({"error": {"message": message}}));
-    let server = Server::start(Wire::OpenAiChat, move |_, body| match body["reasoning_effort"].as_str() {
-        Some("max" | "xhigh") => refuse("Unsupported value: 'reasoning_effort'"),
-        _ => say("done").into(),
-    })
+    let server = Server::start(
+        Wire::OpenAiChat,
+        move |_, body| match body["reasoning_effort"].as_str() {
+            Some("max" | "xhigh") => refuse("Unsupported value: 'reasoning_effort'"),
+            _ => say("done").into(),
+        },
+    )
     .await;
     let mut task = job("Go.");
     task.effort = super::super::Effort::named("max");
     let bed = Bed::new();
     finished(bed.work(&server.endpoint(), &task, &NoTools).await);
     finished(bed.work(&server.endpoint(), &task, &NoTools).await);
-    let efforts: Vec<Value> = server.bodies().iter().map(|body| body["reasoning_effort"].clone()).collect();
-    assert_eq!(efforts, ["max", "xhigh", "high", "high"], "what one agent found is known to the next");
+    let efforts: Vec<Value> = server
+        .bodies()
+        .iter()
+        .map(|body| body["reasoning_effort"].clone())
+        .collect();
+    assert_eq!(
+        efforts,
+        ["max", "xhigh", "high", "high"],
+        "what one agent found is known to the next"
+    );
 }
 
 #[tokio::test]
@@ -158,6 +227,9 @@ async fn a_models_name_stays_whole() {
         finished(Bed::new().work(&endpoint, &job("Go."), &NoTools).await);
         let body = &server.bodies()[0];
         assert_eq!(body["model"], "mistral-medium");
-        assert!(body.get("reasoning_effort").is_none() && body.get("thinking").is_none(), "{body}");
+        assert!(
+            body.get("reasoning_effort").is_none() && body.get("thinking").is_none(),
+            "{body}"
+        );
     }
 }

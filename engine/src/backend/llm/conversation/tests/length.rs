@@ -10,16 +10,25 @@ use super::*;
 use crate::backend::llm::conversation::StopKind;
 
 /// A model that calls `long` until it was asked so often for another answer, and summarises when it is asked to.
-fn diligent(turns: usize, is_summary_told: &'static AtomicUsize) -> impl Fn(usize, &Value) -> Reply + Send + Sync {
+fn diligent(
+    turns: usize,
+    is_summary_told: &'static AtomicUsize,
+) -> impl Fn(usize, &Value) -> Reply + Send + Sync {
     let asked = AtomicUsize::new(0);
     move |_, body| {
-        if body.to_string().contains("You write the notes that an agent goes on with") {
+        if body
+            .to_string()
+            .contains("You write the notes that an agent goes on with")
+        {
             is_summary_told.fetch_add(1, Ordering::SeqCst);
             return say("I read a lot.").input(9, 0).into();
         }
         let tokens = body.to_string().len() as u64 / 4;
         if asked.fetch_add(1, Ordering::SeqCst) < turns {
-            return say("").call("long", &json!({"path": "a"})).input(tokens, 0).into();
+            return say("")
+                .call("long", &json!({"path": "a"}))
+                .input(tokens, 0)
+                .into();
         }
         say("done").input(tokens, 0).into()
     }
@@ -49,19 +58,27 @@ async fn a_long_conversation_is_compacted_and_goes_on() {
         let mut task = job("Read it all.");
         task.context_window = 30_000;
         let server = Server::start(wire, diligent(12, &SUMMARIES)).await;
-        let (end, log) = Bed::new().work(&server.endpoint(), &task, &Odd::new()).await;
+        let (end, log) = Bed::new()
+            .work(&server.endpoint(), &task, &Odd::new())
+            .await;
         let done = finished((end, log.clone()));
         assert_eq!((done.text.as_str(), done.turns), ("done", 13));
         let compactions = log.iter().filter(|line| *line == "compacted").count();
         assert!((1..6).contains(&compactions), "{log:?}");
         assert!(SUMMARIES.swap(0, Ordering::SeqCst) >= 1);
         for body in server.bodies() {
-            assert!(body.to_string().len() / 4 < 30_000, "no request is longer than the window");
+            assert!(
+                body.to_string().len() / 4 < 30_000,
+                "no request is longer than the window"
+            );
             let (calls, answers) = pairs(&body);
             assert_eq!(calls, answers);
         }
         let last = told(&server.bodies()[server.seen().len() - 1]).join("\n");
-        assert!(last.contains("Read it all.") && last.contains("I read a lot."), "{last}");
+        assert!(
+            last.contains("Read it all.") && last.contains("I read a lot."),
+            "{last}"
+        );
     }
 }
 
@@ -78,7 +95,9 @@ async fn a_provider_that_finds_it_too_long_is_believed() {
             work(number, body)
         })
         .await;
-        let (end, log) = Bed::new().work(&server.endpoint(), &job("Read."), &Odd::new()).await;
+        let (end, log) = Bed::new()
+            .work(&server.endpoint(), &job("Read."), &Odd::new())
+            .await;
         assert!(log.contains(&"compacted".to_owned()));
         assert_eq!(finished((end, log)).text, "done");
         assert!(SUMMARIES.swap(0, Ordering::SeqCst) >= 1);
@@ -88,11 +107,22 @@ async fn a_provider_that_finds_it_too_long_is_believed() {
 #[tokio::test]
 async fn a_task_that_is_too_long_by_itself_stops() {
     let server = Server::start(Wire::Anthropic, |_, _| {
-        Reply::Refuse(400, &[], json!({"error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}))
+        Reply::Refuse(
+            400,
+            &[],
+            json!({"error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}),
+        )
     })
     .await;
-    let end = stopped(Bed::new().work(&server.endpoint(), &job("Read."), &NoTools).await);
-    assert_eq!((end.kind, server.seen().len()), (StopKind::ContextTooLong, 1));
+    let end = stopped(
+        Bed::new()
+            .work(&server.endpoint(), &job("Read."), &NoTools)
+            .await,
+    );
+    assert_eq!(
+        (end.kind, server.seen().len()),
+        (StopKind::ContextTooLong, 1)
+    );
 }
 
 #[tokio::test]
@@ -103,7 +133,11 @@ async fn anthropic_is_told_what_to_cache() {
         say("done").into(),
     ];
     let server = Server::list(Wire::Anthropic, replies).await;
-    finished(Bed::new().work(&server.endpoint(), &job("Go."), &Odd::new()).await);
+    finished(
+        Bed::new()
+            .work(&server.endpoint(), &job("Go."), &Odd::new())
+            .await,
+    );
     let mark = json!({"type": "ephemeral"});
     for (turn, body) in server.bodies().iter().enumerate() {
         let marks = body.to_string().matches("cache_control").count();
@@ -111,7 +145,10 @@ async fn anthropic_is_told_what_to_cache() {
         assert_eq!(body["system"][0]["cache_control"], mark);
         assert_eq!(body["tools"][4]["cache_control"], mark);
         let messages = body["messages"].as_array().map_or(0, Vec::len);
-        assert_eq!(body["messages"][messages - 1]["content"][0]["cache_control"], mark);
+        assert_eq!(
+            body["messages"][messages - 1]["content"][0]["cache_control"],
+            mark
+        );
     }
 }
 
@@ -125,7 +162,8 @@ async fn the_first_sibling_goes_ahead() {
     let bed = Bed::new();
     let (endpoint, mut task) = (server.endpoint(), job("Go."));
     task.system_prompt = Some("Mind this. ".repeat(600));
-    let siblings = futures_util::future::join_all((0..4).map(|_| bed.work(&endpoint, &task, &NoTools)));
+    let siblings =
+        futures_util::future::join_all((0..4).map(|_| bed.work(&endpoint, &task, &NoTools)));
     let watching = async {
         server.asked(1).await;
         // Whoever does not wait at the gate has sent its request by now: nothing else is in its way.
@@ -142,7 +180,8 @@ async fn the_first_sibling_goes_ahead() {
     // A short prefix is nothing to wait for.
     let server = Server::start(Wire::Anthropic, |_, _| Reply::Hold(say("done"))).await;
     let (endpoint, task) = (server.endpoint(), job("Go."));
-    let siblings = futures_util::future::join_all((0..4).map(|_| bed.work(&endpoint, &task, &NoTools)));
+    let siblings =
+        futures_util::future::join_all((0..4).map(|_| bed.work(&endpoint, &task, &NoTools)));
     let watching = async {
         server.asked(4).await;
         server.release();

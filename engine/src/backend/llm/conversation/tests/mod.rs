@@ -14,9 +14,7 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Endpoint, Event, Finished, Job, Pace, Stopped, Tools, Watch, Wire, Worker, client,
-};
+use super::{Endpoint, Event, Finished, Job, Pace, Stopped, Tools, Watch, Wire, Worker, client};
 
 /// The wires that the server of these tests speaks.
 const WIRES: [Wire; 2] = [Wire::Anthropic, Wire::OpenAiChat];
@@ -79,7 +77,10 @@ impl Bed {
             .worker
             .work(endpoint, job, tools, &log, cancelled)
             .await;
-        (end, log.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+        (
+            end,
+            log.0.into_inner().unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
@@ -120,7 +121,8 @@ fn job(prompt: &str) -> Job {
 }
 
 fn finished(end: (Result<Finished, Stopped>, Vec<String>)) -> Finished {
-    end.0.unwrap_or_else(|stopped| panic!("{stopped:?} {:?}", end.1))
+    end.0
+        .unwrap_or_else(|stopped| panic!("{stopped:?} {:?}", end.1))
 }
 
 fn stopped(end: (Result<Finished, Stopped>, Vec<String>)) -> Stopped {

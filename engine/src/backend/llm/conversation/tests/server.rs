@@ -160,7 +160,11 @@ impl Server {
     pub(super) async fn list(wire: Wire, replies: Vec<Reply>) -> Self {
         Self::start(wire, move |number, _| {
             replies.get(number).cloned().unwrap_or_else(|| {
-                Reply::Refuse(418, &[], json!({"error": {"message": "the script is over"}}))
+                Reply::Refuse(
+                    418,
+                    &[],
+                    json!({"error": {"message": "the script is over"}}),
+                )
             })
         })
         .await
@@ -301,7 +305,10 @@ impl Drop for Silence {
 /// A text in pieces, so that a client has something to put together.
 fn pieces(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
-    letters.chunks(7).map(|piece| piece.iter().collect()).collect()
+    letters
+        .chunks(7)
+        .map(|piece| piece.iter().collect())
+        .collect()
 }
 
 fn anthropic(say: &Say) -> Vec<String> {
@@ -317,9 +324,13 @@ fn anthropic(say: &Say) -> Vec<String> {
     }))];
     let mut index = 0;
     let mut block = |start: Value, deltas: Vec<Value>, events: &mut Vec<String>| {
-        events.push(event(json!({"type": "content_block_start", "index": index, "content_block": start})));
+        events.push(event(
+            json!({"type": "content_block_start", "index": index, "content_block": start}),
+        ));
         for delta in deltas {
-            events.push(event(json!({"type": "content_block_delta", "index": index, "delta": delta})));
+            events.push(event(
+                json!({"type": "content_block_delta", "index": index, "delta": delta}),
+            ));
         }
         events.push(event(json!({"type": "content_block_stop", "index": index})));
         index += 1;
@@ -339,7 +350,11 @@ fn anthropic(say: &Say) -> Vec<String> {
         let start = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
         block(start, deltas, &mut events);
     }
-    let stop = say.stop.unwrap_or(if say.calls.is_empty() { "end_turn" } else { "tool_use" });
+    let stop = say.stop.unwrap_or(if say.calls.is_empty() {
+        "end_turn"
+    } else {
+        "tool_use"
+    });
     events.push(event(json!({
         "type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 5}
     })));
@@ -349,7 +364,8 @@ fn anthropic(say: &Say) -> Vec<String> {
 
 fn chat(say: &Say) -> Vec<String> {
     let event = |value: Value| format!("data: {value}\n\n");
-    let delta = |delta: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
+    let delta =
+        |delta: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
     let mut events = vec![event(delta(json!({"role": "assistant"})))];
     for text in pieces(&say.text) {
         events.push(event(delta(json!({"content": text}))));
@@ -368,7 +384,9 @@ fn chat(say: &Say) -> Vec<String> {
         _ if say.calls.is_empty() => "stop",
         _ => "tool_calls",
     };
-    events.push(event(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": stop}]})));
+    events.push(event(
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": stop}]}),
+    ));
     events.push(event(json!({"choices": [], "usage": {
         "prompt_tokens": say.input, "completion_tokens": 5,
         "prompt_tokens_details": {"cached_tokens": say.cached}

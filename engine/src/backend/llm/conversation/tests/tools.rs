@@ -88,7 +88,11 @@ async fn call(folder: &Path, name: &str, arguments: &Value) -> Result<String, St
                 .await
                 .map_err(told)?;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if output.status.success() { Ok(said) } else { Err(said) }
+            if output.status.success() {
+                Ok(said)
+            } else {
+                Err(said)
+            }
         }
     }
 }
@@ -115,7 +119,9 @@ impl Odd {
 
 impl Tools for Odd {
     fn definitions(&self) -> Vec<ToolDefinition> {
-        ["wait", "meet", "long", "alone", "deaf"].map(definition).to_vec()
+        ["wait", "meet", "long", "alone", "deaf"]
+            .map(definition)
+            .to_vec()
     }
 
     fn call(
@@ -139,7 +145,11 @@ impl Tools for Odd {
                 }
                 "meet" => {
                     self.meeting.send_modify(|number| *number += 1);
-                    let _ = self.meeting.subscribe().wait_for(|number| *number >= 2).await;
+                    let _ = self
+                        .meeting
+                        .subscribe()
+                        .wait_for(|number| *number >= 2)
+                        .await;
                     answer(Ok("met".into()))
                 }
                 "long" => answer(Ok("x".repeat(20_000))),
