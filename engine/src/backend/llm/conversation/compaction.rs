@@ -101,24 +101,31 @@ pub(super) fn with_summary(
     shorter
 }
 
-/// Messages as text for whoever summarises, of at most `tokens_max` tokens. Where it has to be shorter the beginning goes: what
-/// came later builds on it.
+/// Messages as text for whoever summarises, of at most about `tokens_max` tokens. Where it has to be shorter the beginning
+/// goes, since what came later builds on it; but what the loop said stays, an earlier summary above all.
 pub(super) fn transcript(messages: &[Message], tokens_max: u64) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut left = tokens_max;
-    let mut skipped = messages.len();
-    for message in messages.iter().rev() {
-        let text = told(message);
-        let tokens = tokens_of_bytes(text.len());
-        if tokens > left {
-            break;
+    let texts: Vec<(bool, String)> = messages
+        .iter()
+        .map(|message| (matches!(message, Message::User(_)), told(message)))
+        .collect();
+    let length = |text: &str| tokens_of_bytes(text.len());
+    let said = texts.iter().filter(|(is_said, _)| *is_said);
+    let mut left = tokens_max.saturating_sub(said.map(|(_, text)| length(text)).sum());
+    let mut parts: Vec<&str> = Vec::new();
+    let mut skipped = 0;
+    for (is_said, text) in texts.iter().rev() {
+        if *is_said {
+            parts.push(text);
+        } else if skipped == 0 && length(text) <= left {
+            left -= length(text);
+            parts.push(text);
+        } else {
+            skipped += 1;
         }
-        left -= tokens;
-        skipped -= 1;
-        parts.push(text);
     }
+    let note = format!("({skipped} earlier messages are left out.)\n");
     if skipped > 0 {
-        parts.push(format!("({skipped} earlier messages are left out.)\n"));
+        parts.push(&note);
     }
     parts.reverse();
     parts.concat()
@@ -128,7 +135,7 @@ fn told(message: &Message) -> String {
     let mut text = String::new();
     match message {
         Message::User(said) => {
-            let _ = writeln!(text, "[workflow] {}", ends(said));
+            let _ = writeln!(text, "[workflow] {said}");
         }
         Message::Assistant(answer) => {
             if !answer.text.trim().is_empty() {
@@ -321,11 +328,18 @@ mod tests {
         let whole = transcript(&messages, 10_000);
         assert!(whole.contains("[workflow] task") && whole.contains(r#"[call read] {"n":0}"#));
         assert!(whole.len() < 8_000 && whole.contains(" bytes … "));
-        let short = transcript(&messages, 1_000);
+        let mut again = messages.clone();
+        again.insert(1, Message::User("summary ".repeat(1_000)));
+        let short = transcript(&again, 3_000);
         assert!(
-            short.starts_with("(3 earlier messages are left out.)"),
+            short.starts_with("(2 earlier messages are left out.)\n[workflow] task\n"),
             "{short}"
         );
+        assert!(
+            short.contains(&"summary ".repeat(1_000)),
+            "an earlier summary stays whole"
+        );
+        assert!(short.contains("[answer read] xxx") && !short.contains("{\"n\":0}"));
         assert!(bare_summary(&messages).ends_with("- called read with {\"n\":1}"));
     }
 

@@ -40,6 +40,8 @@ pub(super) enum Seen<'a> {
     Begun,
     /// A piece of its text.
     Text(&'a str),
+    /// A piece of what the model thinks before it.
+    Thought(&'a str),
 }
 
 /// Sends a request and reads its answer to the end. To drop the future is to drop the connection.
@@ -65,6 +67,7 @@ pub(super) async fn exchange(
         }
         match event {
             ChatStreamEvent::Chunk(chunk) => see(Seen::Text(&chunk.content)),
+            ChatStreamEvent::ReasoningChunk(chunk) => see(Seen::Thought(&chunk.content)),
             ChatStreamEvent::End(end) => return answer(end, ask.endpoint.wire, refusal.words()),
             _ => {}
         }

@@ -15,6 +15,8 @@ pub enum Event<'a> {
     },
     /// The model writes. Where the stream is cut off and asked for again, its text begins again too.
     Text(&'a str),
+    /// The model thinks, as far as its provider shows it.
+    Thought(&'a str),
     /// The model has answered.
     TurnEnded {
         /// Its number.

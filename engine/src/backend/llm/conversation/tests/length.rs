@@ -189,3 +189,25 @@ async fn the_first_sibling_goes_ahead() {
     let (ends, ()) = tokio::join!(siblings, watching);
     assert!(ends.into_iter().all(|end| finished(end).text == "done"));
 }
+
+#[tokio::test]
+async fn the_others_wait_for_the_first_byte_only() {
+    let server = Server::start(Wire::Anthropic, |number, _| match number {
+        0 => Reply::Stall("Let me"),
+        _ => say("done").into(),
+    })
+    .await;
+    let bed = Bed::new();
+    let (endpoint, mut task) = (server.endpoint(), job("Go."));
+    task.system_prompt = Some("Mind this. ".repeat(600));
+    let first = bed.work(&endpoint, &task, &NoTools);
+    let others = async {
+        server.asked(1).await;
+        futures_util::future::join_all((0..3).map(|_| bed.work(&endpoint, &task, &NoTools))).await
+    };
+    tokio::select! {
+        end = first => panic!("{end:?}"),
+        ends = others => assert!(ends.into_iter().all(|end| finished(end).text == "done")),
+    }
+    server.dropped(1).await;
+}

@@ -100,7 +100,7 @@ impl Watch for Log {
                 }
                 format!("\"{text}")
             }
-            Event::TurnEnded { .. } => return,
+            Event::TurnEnded { .. } | Event::Thought(_) => return,
             Event::ToolBegan { name, .. } => format!("{name}("),
             Event::ToolEnded { name, is_error, .. } => {
                 format!("){name}{}", if is_error { "!" } else { "" })

@@ -92,7 +92,8 @@ impl Turns<'_> {
                     }
                 }
                 Seen::Text(text) if is_shown => self.watch.see(Event::Text(text)),
-                Seen::Text(_) => {}
+                Seen::Thought(text) if is_shown => self.watch.see(Event::Thought(text)),
+                Seen::Text(_) | Seen::Thought(_) => {}
             };
             let asked = exchange(&self.worker.client, pace, ask, see);
             let outcome = tokio::select! {
@@ -140,7 +141,8 @@ impl Turns<'_> {
             return false;
         };
         self.thinking = less;
-        if wish == Wish::Thinking {
+        // A thought that is too long for this job's output is nothing that holds of the model.
+        if wish == Wish::Thinking && !fault.message.contains("max_tokens") {
             self.worker.found(self.endpoint, less);
         }
         true
