@@ -124,3 +124,54 @@ fn tokens(usage: &Usage) -> Option<Tokens> {
         reasoning: count(output.and_then(|details| details.reasoning_tokens)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of an end with this stop reason and usage: its kind, or the fault's.
+    fn made(wire: Wire, stop: Option<&str>, has_usage: bool) -> Result<End, FaultKind> {
+        let end = StreamEnd {
+            captured_stop_reason: stop.map(|word| StopReason::from(word.to_owned())),
+            captured_usage: has_usage.then(Usage::default),
+            ..StreamEnd::default()
+        };
+        answer(end, wire, None)
+            .map(|answer| answer.end)
+            .map_err(|fault| fault.kind)
+    }
+
+    #[test]
+    fn an_end_that_genai_made_up_is_none() {
+        let cut = Err(FaultKind::Transport);
+        assert_eq!(made(Wire::Gemini, None, true), cut);
+        assert_eq!(made(Wire::Ollama, None, false), cut);
+        assert_eq!(made(Wire::OpenAiResponses, None, false), cut);
+        assert_eq!(made(Wire::Gemini, Some("STOP"), true), Ok(End::Done));
+        assert_eq!(made(Wire::Ollama, None, true), Ok(End::Done));
+        assert_eq!(
+            made(Wire::OpenAiResponses, Some("incomplete"), true),
+            Ok(End::Cut)
+        );
+        assert_eq!(made(Wire::OpenAiChat, None, false), Ok(End::Done));
+        assert_eq!(
+            made(Wire::Anthropic, Some("refusal"), true),
+            Ok(End::Refused("refusal".into()))
+        );
+    }
+
+    #[test]
+    fn tokens_are_none_where_nobody_counted() {
+        assert_eq!(tokens(&Usage::default()), None);
+        let usage = Usage {
+            prompt_tokens: Some(7),
+            completion_tokens: Some(-1),
+            ..Usage::default()
+        };
+        let counted = Tokens {
+            input: 7,
+            ..Tokens::default()
+        };
+        assert_eq!(tokens(&usage), Some(counted));
+    }
+}

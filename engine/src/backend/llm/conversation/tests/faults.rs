@@ -65,6 +65,18 @@ async fn what_can_pass_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_stream_without_its_end_is_no_answer() {
+    for wire in WIRES {
+        let server = Server::list(wire, vec![Reply::Leave("Par"), say("whole").into()]).await;
+        let (end, log) = Bed::new()
+            .work(&server.endpoint(), &job("Go."), &NoTools)
+            .await;
+        assert_eq!(log, ["turn 1", "\"Par", "again Transport 1s", "\"whole"]);
+        assert_eq!(finished((end, log)).text, "whole");
+    }
+}
+
+#[tokio::test]
 async fn retries_end() {
     let server = Server::start(Wire::Anthropic, |_, _| overloaded()).await;
     let end = stopped(

@@ -197,7 +197,8 @@ async fn the_others_wait_for_the_first_byte_only() {
         _ => say("done").into(),
     })
     .await;
-    let bed = Bed::new();
+    // Nobody loses patience here.
+    let bed = Bed::with(|pace| pace.sibling = Duration::from_hours(1));
     let (endpoint, mut task) = (server.endpoint(), job("Go."));
     task.system_prompt = Some("Mind this. ".repeat(600));
     let first = bed.work(&endpoint, &task, &NoTools);

@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Refuse(u16, &'static [(&'static str, &'static str)], Value),
     /// It begins to answer with this text, and the connection breaks.
     Break(&'static str),
+    /// It begins to answer with this text, and ends the stream in good order there.
+    Leave(&'static str),
     /// It answers once the test lets it, see [`Server::release`].
     Hold(Say),
     /// It begins to answer with this text, and then nothing comes any more.
@@ -257,6 +259,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
                 .body(Body::from(body.to_string()))
                 .unwrap_or_else(|error| panic!("{error}"));
         }
+        Reply::Leave(text) => Body::from(beginning(&events(&say(text)))),
         Reply::Break(text) => {
             let begun = beginning(&events(&say(text)));
             let end = stream::once(async {
