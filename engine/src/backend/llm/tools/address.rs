@@ -40,12 +40,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        // Mapped addresses are those of IPv4, and so are those that NAT64 translates.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        // 6to4 carries the address of its router.
-        [0x2002, high, low, ..] => v4(high, low),
+        // Mapped addresses are those of IPv4, and so are those that NAT64 translates; 6to4 carries its router's.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => v4(high, low),
         // Teredo, benchmarks, ORCHID; documentation.
-        [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
         // All that is handed out lies in 2000::/3.
         [first, ..] => first & 0xe000 == 0x2000,
     }

@@ -87,7 +87,21 @@ fn magic(bytes: &[u8]) -> Option<&'static str> {
         [0x89, b'P', b'N', b'G', ..] => "a PNG image",
         [0xff, 0xd8, 0xff, ..] => "a JPEG image",
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => "a GIF image",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "a WebP image",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "a WebP image",
         [b'%', b'P', b'D', b'F', b'-', ..] => "a PDF document",
         [0x7f, b'E', b'L', b'F', ..] => "a program",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive",
@@ -168,12 +182,18 @@ mod tests {
         };
         assert_eq!(Content::of(b"plain\n"), text("plain\n", None));
         assert_eq!(Content::of(b""), text("", None));
-        assert_eq!(Content::of(b"\xef\xbb\xbfmarked"), text("\u{feff}marked", None));
+        assert_eq!(
+            Content::of(b"\xef\xbb\xbfmarked"),
+            text("\u{feff}marked", None)
+        );
         assert_eq!(Content::of(b"\xff\xfeh\0i\0"), text("hi", Some("UTF-16LE")));
         let latin = Some("an encoding that is not UTF-8");
         assert_eq!(Content::of(b"caf\xe9"), text("caf\u{fffd}", latin));
         assert_eq!(Content::of(b"a\0b"), Content::Other("a binary file"));
-        assert_eq!(Content::of(b"\x89PNG\r\n\x1a\n"), Content::Other("a PNG image"));
+        assert_eq!(
+            Content::of(b"\x89PNG\r\n\x1a\n"),
+            Content::Other("a PNG image")
+        );
     }
 
     #[test]

@@ -81,7 +81,10 @@ fn edit(
     let bytes = content::bytes_at(&place, "cut it into smaller files")?;
     let path = place.shown();
     let before = match Content::of(&bytes) {
-        Content::Text { text, foreign: None } => text,
+        Content::Text {
+            text,
+            foreign: None,
+        } => text,
         Content::Text {
             foreign: Some(encoding),
             ..
@@ -91,7 +94,9 @@ fn edit(
             )));
         }
         Content::Other(kind) => {
-            return Ok(Answer::error(format!("{path} is {kind}: only text is edited")));
+            return Ok(Answer::error(format!(
+                "{path} is {kind}: only text is edited"
+            )));
         }
     };
     let version = Version::of(&bytes);
@@ -103,15 +108,27 @@ fn edit(
     };
     let replaced = match replace::apply(&before, replacement) {
         Ok(replaced) => replaced,
-        Err(failure) => return Ok(Answer::error(format!("{path}: {failure}; nothing was changed"))),
+        Err(failure) => {
+            return Ok(Answer::error(format!(
+                "{path}: {failure}; nothing was changed"
+            )));
+        }
     };
     let content = replaced.text.as_bytes();
-    put(&writing.workplace, &place, content, Expected::File(version), stop)?;
+    put(
+        &writing.workplace,
+        &place,
+        content,
+        Expected::File(version),
+        stop,
+    )?;
     writing.memory.keep(&place, Version::of(content));
     let times = match replaced.lines.as_slice() {
         [line] => format!("at line {line}"),
         lines => format!("{} times, first at line {}", lines.len(), lines[0]),
     };
     let around = replace::around(&replaced, &wanted.new_string);
-    Ok(Answer::done(format!("replaced in {path} {times}; it now says\n{around}")))
+    Ok(Answer::done(format!(
+        "replaced in {path} {times}; it now says\n{around}"
+    )))
 }

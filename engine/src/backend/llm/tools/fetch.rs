@@ -1,6 +1,8 @@
 //! `web_fetch`: a page of the web, as text.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::Url;
@@ -17,6 +19,9 @@ use super::tool::{Tool, abandoned_when_cancelled, parsed};
 const SHOWN_BYTES: usize = 50_000;
 /// How much of the page that says why there is none.
 const FAILURE_BYTES: usize = 2_000;
+
+/// How long a page may take to become text. Some can be built that the parser of HTML needs time in the square of their size.
+const READING_TIME: Duration = Duration::from_secs(10);
 
 /// Gets pages.
 pub trait Web: Send + Sync {
@@ -46,7 +51,9 @@ pub enum WebError {
     #[error("{0} is neither http nor https, and nothing else is fetched")]
     Scheme(String),
     /// It leads into this machine or its network.
-    #[error("{0} is no address of the public internet: services of this machine and its network are not fetched")]
+    #[error(
+        "{0} is no address of the public internet: services of this machine and its network are not fetched"
+    )]
     NotPublic(String),
     /// It leads on and on.
     #[error("more than {0} redirects: they may go round in circles")]
@@ -112,8 +119,16 @@ impl Tool for Fetch {
             };
             match got {
                 Ok(page) => {
-                    let offset = arguments.offset;
-                    abandoned_when_cancelled(&cancelled, move |stop| answer(&page, offset, stop)).await
+                    let (offset, url) = (arguments.offset, page.url.clone());
+                    let read = abandoned_when_cancelled(&cancelled, move |stop| {
+                        answer(&page, offset, stop)
+                    });
+                    let in_time = tokio::time::timeout(READING_TIME, read).await;
+                    in_time.unwrap_or_else(|_| {
+                        Answer::error(format!(
+                            "{url} is built in a way that takes too long to read: try another page"
+                        ))
+                    })
                 }
                 Err(error) => Answer::error(format!("{} was not fetched: {error}", arguments.url)),
             }
@@ -137,10 +152,19 @@ fn answer(page: &Page, offset: usize, stop: &CancellationToken) -> Answer {
             text.len()
         ));
     }
-    let mut shown = format!("{} (status {})\n\n{}\n", page.url, page.status, &text[start..end]);
+    let mut shown = format!(
+        "{} (status {})\n\n{}\n",
+        page.url,
+        page.status,
+        &text[start..end]
+    );
     if end < text.len() {
         let total = text.len();
-        shown.push_str(&format!("\n(bytes {start} to {end} of {total}; go on with offset {end})\n"));
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            shown,
+            "\n(bytes {start} to {end} of {total}; go on with offset {end})"
+        );
     } else if page.is_cut {
         shown.push_str("\n(the page is longer, and the rest was not fetched)\n");
     }
@@ -153,5 +177,8 @@ fn answer(page: &Page, offset: usize, stop: &CancellationToken) -> Answer {
 /// The last place in `text` at or before `at` where a character begins.
 fn boundary(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }

@@ -34,8 +34,11 @@ pub enum Addresses {
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Client,
-    addresses: Addresses,
+    may_ask: Judge,
 }
+
+/// Whether a server at this address may be asked.
+type Judge = fn(IpAddr) -> bool;
 
 impl Fetcher {
     /// With connections that all its users share.
@@ -45,25 +48,33 @@ impl Fetcher {
     /// # Errors
     /// TLS cannot be set up, for instance because there are no certificates.
     pub fn new(addresses: Addresses) -> Result<Self, WebError> {
-        let mut builder = Client::builder()
+        Self::judging(match addresses {
+            Addresses::Public => address::is_public,
+            Addresses::All => |_| true,
+        })
+    }
+
+    fn judging(may_ask: Judge) -> Result<Self, WebError> {
+        let client = Client::builder()
             .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .referer(false)
             .timeout(Duration::from_secs(SECONDS_MAX))
-            .redirect(redirect::Policy::custom(move |attempt| follow(attempt, addresses)));
-        if addresses == Addresses::Public {
-            builder = builder.dns_resolver(Arc::new(PublicNames));
-        }
-        let client = builder.build().map_err(|error| WebError::Failed(error.to_string()))?;
-        Ok(Self { client, addresses })
+            .redirect(redirect::Policy::custom(move |attempt| {
+                follow(attempt, may_ask)
+            }))
+            .dns_resolver(Arc::new(Names { may_ask }))
+            .build()
+            .map_err(|error| WebError::Failed(error.to_string()))?;
+        Ok(Self { client, may_ask })
     }
 }
 
 impl Web for Fetcher {
     fn get(&self, url: Url) -> BoxFuture<'static, Result<Page, WebError>> {
-        let (client, addresses) = (self.client.clone(), self.addresses);
+        let (client, may_ask) = (self.client.clone(), self.may_ask);
         Box::pin(async move {
-            check(&url, addresses)?;
+            check(&url, may_ask)?;
             let mut response = client.get(url).send().await.map_err(reason)?;
             let mut page = Page {
                 url: response.url().clone(),
@@ -88,46 +99,50 @@ impl Web for Fetcher {
     }
 }
 
-fn follow(attempt: Attempt<'_>, addresses: Addresses) -> redirect::Action {
+fn follow(attempt: Attempt<'_>, may_ask: Judge) -> redirect::Action {
     // Those before include the first page, which is no redirect.
     if attempt.previous().len() > REDIRECTS_MAX {
         return attempt.error(WebError::Redirects(REDIRECTS_MAX));
     }
-    match check(attempt.url(), addresses) {
+    match check(attempt.url(), may_ask) {
         Ok(()) => attempt.follow(),
         Err(error) => attempt.error(error),
     }
 }
 
 /// What can be said before a name is looked up. A host that is an address is never looked up.
-fn check(url: &Url, addresses: Addresses) -> Result<(), WebError> {
+fn check(url: &Url, may_ask: Judge) -> Result<(), WebError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(WebError::Scheme(url.to_string()));
     }
     let host = url.host_str().unwrap_or_default();
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let literal = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     match literal {
-        Ok(literal) if addresses == Addresses::Public && !address::is_public(literal) => {
-            Err(WebError::NotPublic(host.to_owned()))
-        }
+        Ok(literal) if !may_ask(literal) => Err(WebError::NotPublic(host.to_owned())),
         _ => Ok(()),
     }
 }
 
-/// Looks names up, and forgets addresses that are not public. What is left is what is connected to, so that a name which
+/// Looks names up, and forgets addresses that may not be asked. What is left is what is connected to, so that a name which
 /// means another address a moment later gains nothing.
-struct PublicNames;
+struct Names {
+    may_ask: Judge,
+}
 
-impl Resolve for PublicNames {
+impl Resolve for Names {
     fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
+        let may_ask = self.may_ask;
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let public: Vec<_> = found.filter(|found| address::is_public(found.ip())).collect();
-            if public.is_empty() {
+            let left: Vec<_> = found.filter(|found| may_ask(found.ip())).collect();
+            if left.is_empty() {
                 return Err(WebError::NotPublic(host).into());
             }
-            Ok(Box::new(public.into_iter()) as Addrs)
+            Ok(Box::new(left.into_iter()) as Addrs)
         })
     }
 }
@@ -149,4 +164,128 @@ fn reason(error: reqwest::Error) -> WebError {
         cause = inner.source();
     }
     WebError::Failed(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers every request with what `answer` makes of its path. Its port.
+    async fn server(address: Ipv4Addr, port: u16, answer: fn(&str, u16) -> Vec<u8>) -> u16 {
+        let listener = TcpListener::bind((address, port)).await;
+        let listener = listener.unwrap_or_else(|error| panic!("{error}"));
+        let local = listener
+            .local_addr()
+            .unwrap_or_else(|error| panic!("{error}"));
+        let port = local.port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        let read = stream.read_buf(&mut request).await;
+                        if read.map_or(0, |read| read) == 0 {
+                            return;
+                        }
+                    }
+                    let request = String::from_utf8_lossy(&request).into_owned();
+                    let path = request.split(' ').nth(1).unwrap_or("/");
+                    // Whoever has enough goes away in the middle.
+                    let _ = stream.write_all(&answer(path, port)).await;
+                });
+            }
+        });
+        port
+    }
+
+    fn pages(path: &str, port: u16) -> Vec<u8> {
+        let leads =
+            |to: &str| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+        match path {
+            "/round" => leads("/round"),
+            "/file" => leads("file:///etc/passwd"),
+            "/aside" => leads(&format!("http://127.0.0.2:{port}/")),
+            "/on" => leads("/page"),
+            "/endless" => format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(BODY_BYTES_MAX + 100_000)),
+            "/broken" => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_owned(),
+            _ => "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<p>hi\n".to_owned(),
+        }
+        .into_bytes()
+    }
+
+    fn fetcher(may_ask: Judge) -> Fetcher {
+        Fetcher::judging(may_ask).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn got(fetcher: &Fetcher, url: &str) -> Result<Page, WebError> {
+        let url = Url::parse(url).unwrap_or_else(|error| panic!("{error}"));
+        fetcher.get(url).await
+    }
+
+    #[tokio::test]
+    async fn a_page_comes_with_where_it_is_from() {
+        let port = server(Ipv4Addr::LOCALHOST, 0, pages).await;
+        let all = Fetcher::new(Addresses::All).unwrap_or_else(|error| panic!("{error}"));
+        let page = got(&all, &format!("http://localhost:{port}/on")).await;
+        let page = page.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(page.url.path(), "/page");
+        assert_eq!(
+            (page.status, page.content_type.as_deref()),
+            (200, Some("text/html"))
+        );
+        assert_eq!(page.body, b"<p>hi\n");
+
+        let page = got(&all, &format!("http://127.0.0.1:{port}/endless")).await;
+        let page = page.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((page.body.len(), page.is_cut), (BODY_BYTES_MAX, true));
+        let broken = got(&all, &format!("http://127.0.0.1:{port}/broken")).await;
+        assert!(matches!(broken, Err(WebError::Failed(_))), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn addresses_are_judged_at_each_redirect_and_after_the_name_is_looked_up() {
+        let port = server(Ipv4Addr::LOCALHOST, 0, pages).await;
+        server(Ipv4Addr::new(127, 0, 0, 2), port, |_, _| {
+            panic!("it was asked")
+        })
+        .await;
+        let first = fetcher(|address| address == Ipv4Addr::LOCALHOST);
+        let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+        assert!(got(&first, &url("/on")).await.is_ok());
+        assert_eq!(
+            got(&first, &url("/aside")).await,
+            Err(WebError::NotPublic("127.0.0.2".into()))
+        );
+        // It is not followed at all.
+        let file = got(&first, &url("/file")).await;
+        assert!(file.is_ok_and(|page| page.status == 302 && page.body.is_empty()));
+        assert_eq!(
+            got(&first, "file:///etc/passwd").await,
+            Err(WebError::Scheme("file:///etc/passwd".into()))
+        );
+        assert_eq!(
+            got(&first, &url("/round")).await,
+            Err(WebError::Redirects(REDIRECTS_MAX))
+        );
+
+        let public = Fetcher::new(Addresses::Public).unwrap_or_else(|error| panic!("{error}"));
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "0x7f.1",
+            "[::ffff:127.0.0.1]",
+        ] {
+            let refused = got(&public, &format!("http://{host}:{port}/")).await;
+            assert!(
+                matches!(refused, Err(WebError::NotPublic(_))),
+                "{host}: {refused:?}"
+            );
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -86,7 +87,11 @@ fn glob(
     match place.kind()? {
         Kind::Folder => {}
         Kind::Nothing => return Err(place.not_found()),
-        _ => return Err(Refusal::NoFolder { path: place.shown() }),
+        _ => {
+            return Err(Refusal::NoFolder {
+                path: place.shown(),
+            });
+        }
     }
     let folder = place.real();
     let with_folders = !pattern.contains("**");
@@ -105,7 +110,10 @@ fn glob(
             continue;
         }
         found += 1;
-        let modified = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
+        let modified = entry
+            .metadata()
+            .ok()
+            .and_then(|metadata| metadata.modified().ok());
         newest.push(Reverse(Found {
             modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
             path: Reverse(entry.into_path()),
@@ -125,7 +133,11 @@ fn glob(
     }
     if found > PATHS_MAX {
         let left_out = found - PATHS_MAX;
-        answer.push_str(&format!("(the newest {PATHS_MAX}; {left_out} more match: narrow the pattern)\n"));
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            answer,
+            "(the newest {PATHS_MAX}; {left_out} more match: narrow the pattern)"
+        );
     }
     Ok(Answer::done(answer))
 }
@@ -153,7 +165,7 @@ fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
 fn nothing(pattern: &str, folder: &str) -> String {
     let mut text = format!("no file matches `{pattern}` in {folder}");
     if !pattern.contains('/') {
-        text.push_str(&format!("; `**/{pattern}` looks in the folders below, too"));
+        let _ = write!(text, "; `**/{pattern}` looks in the folders below, too");
     }
     text
 }

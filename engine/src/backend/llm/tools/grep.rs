@@ -1,5 +1,6 @@
 //! `grep`: lines by a regular expression, with ripgrep's own searcher.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -264,21 +265,26 @@ impl Report {
         if self.found == 0 {
             self.text = format!("no line matches `{pattern}` in {place}\n");
         } else if self.mode == Mode::Content && self.found > self.shown {
-            self.text.push_str(&format!(
-                "(the first {} matching lines; there are more: narrow the pattern, `path` or `glob`, or ask for `files` or `count`)\n",
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                self.text,
+                "(the first {} matching lines; there are more: narrow the pattern, `path` or `glob`, or ask for `files` or `count`)",
                 self.shown
-            ));
+            );
         } else if self.found > self.shown {
             let left_out = self.found - self.shown;
-            self.text.push_str(&format!("({left_out} more files match: narrow the pattern, `path` or `glob`)\n"));
+            let _ = writeln!(
+                self.text,
+                "({left_out} more files match: narrow the pattern, `path` or `glob`)"
+            );
         }
         if self.mode == Mode::Count && self.found > 0 {
             let (lines, files) = (self.lines, self.found);
-            self.text.push_str(&format!("({lines} lines in {files} files)\n"));
+            let _ = writeln!(self.text, "({lines} lines in {files} files)");
         }
         if self.unreadable > 0 {
             let files = self.unreadable;
-            self.text.push_str(&format!("({files} files could not be read)\n"));
+            let _ = writeln!(self.text, "({files} files could not be read)");
         }
         self.text
     }

@@ -31,17 +31,23 @@ impl Memory {
     pub(super) fn check(&self, place: &Place<'_>, now: Version) -> Result<(), Refusal> {
         match self.lock().get(&place.key()) {
             Some(known) if *known == now => Ok(()),
-            Some(_) => Err(Refusal::Changed { path: place.shown() }),
-            None => Err(Refusal::NotRead { path: place.shown() }),
+            Some(_) => Err(Refusal::Changed {
+                path: place.shown(),
+            }),
+            None => Err(Refusal::NotRead {
+                path: place.shown(),
+            }),
         }
     }
 
     /// Why a file that is not there is not: it was, or it never was.
     pub(super) fn missing(&self, place: &Place<'_>) -> Refusal {
-        match self.lock().contains_key(&place.key()) {
-            true => Refusal::Gone { path: place.shown() },
-            false => place.not_found(),
+        if self.lock().contains_key(&place.key()) {
+            return Refusal::Gone {
+                path: place.shown(),
+            };
         }
+        place.not_found()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Version>> {

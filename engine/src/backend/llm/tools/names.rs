@@ -277,10 +277,21 @@ mod tests {
     #[test]
     fn what_only_reads_stands_for_nothing_that_writes() {
         for alias in ALIASES.iter().filter(|alias| alias.only_reads) {
-            assert!(alias.tools.iter().all(|tool| tool.only_reads()), "{}", alias.name);
+            assert!(
+                alias.tools.iter().all(|tool| tool.only_reads()),
+                "{}",
+                alias.name
+            );
         }
         assert!(only_reads("Grep") && only_reads("read") && only_reads("NotebookRead"));
-        for name in ["Bash(git log:*)", "apply_patch", "Workflow", "mcp__a__b", "bash", ""] {
+        for name in [
+            "Bash(git log:*)",
+            "apply_patch",
+            "Workflow",
+            "mcp__a__b",
+            "bash",
+            "",
+        ] {
             assert!(!only_reads(name), "{name}");
         }
     }

@@ -1,9 +1,9 @@
 //! The text of a page.
 
 use encoding_rs::{Encoding, UTF_8};
+use htmd::HtmlToMarkdown;
 use html5ever::tendril::{StrTendril, TendrilSink as _};
 use html5ever::{ParseOpts, parse_document};
-use htmd::HtmlToMarkdown;
 use markup5ever_rcdom::{Handle, RcDom};
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +29,18 @@ const SKIPPED: [&str; 8] = [
 /// It has no text, or none that can be read: why.
 pub(super) fn text(page: &Page, stop: &CancellationToken) -> Result<String, String> {
     let declared = page.content_type.as_deref().unwrap_or_default();
-    let kind = declared.split(';').next().unwrap_or_default().trim().to_lowercase();
+    let kind = declared
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_lowercase();
     let begins_as_html = || {
         let start = String::from_utf8_lossy(&page.body[..page.body.len().min(SNIFFED_BYTES)]);
-        let start = start.trim_start_matches('\u{feff}').trim_start().to_lowercase();
+        let start = start
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .to_lowercase();
         start.starts_with("<!doctype html") || start.starts_with("<html")
     };
     let is_html = match kind.as_str() {
@@ -43,7 +51,11 @@ pub(super) fn text(page: &Page, stop: &CancellationToken) -> Result<String, Stri
     if !is_html && !is_text(&kind, &page.body) {
         return Err(format!(
             "it is {} of {} bytes, which is not shown",
-            if kind.is_empty() { "a binary file" } else { &kind },
+            if kind.is_empty() {
+                "a binary file"
+            } else {
+                &kind
+            },
             page.body.len()
         ));
     }
@@ -56,7 +68,9 @@ pub(super) fn text(page: &Page, stop: &CancellationToken) -> Result<String, Stri
 
 fn is_text(kind: &str, body: &[u8]) -> bool {
     let named = kind.starts_with("text/")
-        || ["json", "xml", "javascript", "yaml", "toml", "x-sh"].iter().any(|end| kind.ends_with(end));
+        || ["json", "xml", "javascript", "yaml", "toml", "x-sh"]
+            .iter()
+            .any(|end| kind.ends_with(end));
     let unnamed = kind.is_empty() || kind == "application/octet-stream";
     named || (unnamed && std::str::from_utf8(body).is_ok() && !body.contains(&0))
 }
@@ -76,8 +90,9 @@ fn charset(text: &str) -> Option<&'static Encoding> {
     let text = text.to_ascii_lowercase();
     let (_, rest) = text.split_once("charset=")?;
     let label = rest.trim_start_matches(['"', '\'', ' ']);
-    let end = label.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_:.".contains(letter)));
-    Encoding::for_label(label[..end.unwrap_or(label.len())].as_bytes())
+    let end =
+        label.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_:.".contains(letter)));
+    Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
 fn markdown(html: &str, stop: &CancellationToken) -> Result<String, String> {
@@ -102,7 +117,9 @@ fn markdown(html: &str, stop: &CancellationToken) -> Result<String, String> {
     if is_deeper(&tree.document, DEPTH_MAX + 2) {
         return Err("its elements lie too deep in each other, and it is not read".to_owned());
     }
-    let converter = HtmlToMarkdown::builder().skip_tags(SKIPPED.to_vec()).build();
+    let converter = HtmlToMarkdown::builder()
+        .skip_tags(SKIPPED.to_vec())
+        .build();
     let mut text = converter.tree_to_markdown(&tree.document);
     if html.len() > HTML_BYTES_MAX {
         text.push_str("\n\n(the page is longer, and the rest was not read)");
@@ -117,7 +134,12 @@ fn is_deeper(root: &Handle, depth: usize) -> bool {
         if at > depth {
             return true;
         }
-        open.extend(node.children.borrow().iter().map(|child| (child.clone(), at + 1)));
+        open.extend(
+            node.children
+                .borrow()
+                .iter()
+                .map(|child| (child.clone(), at + 1)),
+        );
     }
     false
 }
@@ -125,7 +147,10 @@ fn is_deeper(root: &Handle, depth: usize) -> bool {
 /// The last place in `text` at or before `at` where a character begins; behind the first character at least.
 fn floor(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
-    (1..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+    (1..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -153,7 +178,14 @@ mod tests {
             <script>alert(1)</script><p>Some <b>bold</b> text, a <a href='/x'>link</a>.</p>\
             <ul><li>one<li>two</ul><table><tr><th>a</th></tr><tr><td>1</td></tr></table></body></html>";
         let text = shown("text/html", html).unwrap_or_else(|error| panic!("{error}"));
-        for part in ["# Title", "Some **bold** text", "[link](/x)", "one", "two", "| 1"] {
+        for part in [
+            "# Title",
+            "Some **bold** text",
+            "[link](/x)",
+            "one",
+            "two",
+            "| 1",
+        ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
         assert!(!text.contains("alert") && !text.contains("p{}"), "{text}");
@@ -165,20 +197,56 @@ mod tests {
         let cafe = Ok("caf\u{e9}".to_owned());
         assert_eq!(shown("text/plain; charset=iso-8859-1", b"caf\xe9"), cafe);
         assert_eq!(shown("text/plain", "caf\u{e9}".as_bytes()), cafe);
-        assert_eq!(shown("text/html", b"<meta charset='latin1'><p>caf\xe9"), cafe);
+        assert_eq!(
+            shown("text/html", b"<meta charset='latin1'><p>caf\xe9"),
+            cafe
+        );
         assert_eq!(shown("application/json", b"{}"), Ok("{}".to_owned()));
         assert!(shown("image/png", b"\x89PNG").is_err());
         assert!(shown("", b"a\0b").is_err());
     }
 
     #[test]
+    fn a_page_that_nobody_waits_for_is_left() {
+        let cancelled = CancellationToken::new();
+        cancelled.cancel();
+        let text = text(&page("text/html", b"<p>text"), &cancelled);
+        assert_eq!(text, Err("cancelled".to_owned()));
+    }
+
+    #[test]
     fn what_is_nested_without_end_is_refused_before_it_costs_much() {
-        for open in ["<div>", "<ul><li>", "<table><tr><td>", "<b>", "<table><div>", "<blockquote>"] {
+        for open in [
+            "<div>",
+            "<ul><li>",
+            "<table><tr><td>",
+            "<b>",
+            "<blockquote>",
+        ] {
             let html = open.repeat(HTML_BYTES_MAX / open.len() + 10);
             let refused = shown("text/html", html.as_bytes());
-            assert!(refused.is_err_and(|reason| reason.contains("deep")), "{open}");
+            assert!(
+                refused.is_err_and(|reason| reason.contains("deep")),
+                "{open}"
+            );
         }
-        let allowed = "<div>".repeat(200) + "text";
-        assert_eq!(shown("text/html", allowed.as_bytes()), Ok("text".to_owned()));
+        // As deep as is allowed, of what needs the most stack, on a thread like those that tools run on.
+        for open in [
+            "<div>",
+            "<ul><li>",
+            "<table><tr><td>",
+            "<blockquote>",
+            "<b>",
+            "<a href=x>",
+        ] {
+            let html = open.repeat((DEPTH_MAX - 4) / open.matches('<').count() / 4 * 3) + "text";
+            let thread = std::thread::Builder::new().stack_size(2 << 20);
+            let converted = thread.spawn(move || shown("text/html", html.as_bytes()));
+            let converted = converted.unwrap_or_else(|error| panic!("{error}")).join();
+            assert!(
+                converted.is_ok_and(|text| text.is_ok_and(|text| text.contains("text"))),
+                "{open}"
+            );
+        }
     }
 }

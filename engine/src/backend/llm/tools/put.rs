@@ -1,12 +1,13 @@
 //! Putting a file's content in its place, whole or not at all.
 
 use std::fs::Permissions;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use cap_std::fs::{Dir, OpenOptions};
 use tokio_util::sync::CancellationToken;
 
+use super::content;
 use super::memory::Version;
 use super::refusal::Refusal;
 use super::workplace::{Place, Workplace};
@@ -127,20 +128,19 @@ impl Target<'_> {
             // Taking a free name sees it by itself.
             return Ok(());
         };
-        let mut now = Vec::new();
-        let read = self.place.open()?.read_to_end(&mut now);
-        read.map_err(|error| self.place.failed(error))?;
-        match Version::of(&now) == version {
-            true => Ok(()),
-            false => Err(Refusal::Changed {
-                path: self.place.shown(),
-            }),
+        let now = content::bytes_at(self.place, "it has grown")?;
+        if Version::of(&now) != version {
+            let path = self.place.shown();
+            return Err(Refusal::Changed { path });
         }
+        Ok(())
     }
 
     /// Gives the file its name, if nobody else has taken it: a link is refused where there is something, a renaming is not.
     fn take_free_name(&self) -> Result<(), Refusal> {
-        let linked = self.folder.hard_link(self.temporary, self.folder, self.name);
+        let linked = self
+            .folder
+            .hard_link(self.temporary, self.folder, self.name);
         match linked {
             Ok(()) => {
                 let removed = self.folder.remove_file(self.temporary);

@@ -1,5 +1,6 @@
 //! `read`: a file's text with line numbers.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -110,7 +111,8 @@ fn read(workplace: &Workplace, memory: &Memory, wanted: &Arguments) -> Result<An
     if wanted.offset > 1 || last < total {
         let mut note = format!("lines {}-{last} of {total}", wanted.offset);
         if last < total {
-            note.push_str(&format!("; go on with offset {}", last + 1));
+            // Writing to a text cannot fail.
+            let _ = write!(note, "; go on with offset {}", last + 1);
         }
         notes.push(note);
     }
@@ -127,7 +129,7 @@ fn read(workplace: &Workplace, memory: &Memory, wanted: &Arguments) -> Result<An
     }
     let mut answer = excerpt.numbered;
     if !notes.is_empty() {
-        answer.push_str(&format!("({})\n", notes.join("; ")));
+        let _ = writeln!(answer, "({})", notes.join("; "));
     }
     Ok(Answer::done(answer))
 }

@@ -31,7 +31,9 @@ pub(super) enum Refusal {
     Dangling { path: String },
     #[error("{path} is write-protected, and stays as it is")]
     Protected { path: String },
-    #[error("{path} is {size} bytes, and files of more than {max} are not opened as a whole: {remedy}")]
+    #[error(
+        "{path} is {size} bytes, and files of more than {max} are not opened as a whole: {remedy}"
+    )]
     TooLarge {
         path: String,
         size: u64,
@@ -40,7 +42,9 @@ pub(super) enum Refusal {
     },
     #[error("{path} exists and has not been read yet: read it first, then decide what to write")]
     NotRead { path: String },
-    #[error("{path} has changed since it was read: read it again, then repeat this with what it says now")]
+    #[error(
+        "{path} has changed since it was read: read it again, then repeat this with what it says now"
+    )]
     Changed { path: String },
     #[error("{path} was removed since it was read: write makes it anew")]
     Gone { path: String },

@@ -65,9 +65,14 @@ impl fmt::Display for Failure {
                 out.write_str("`old_string` is not in the file")?;
                 match hint {
                     Hint::None => out.write_str("; read it again, and copy the lines exactly"),
-                    Hint::Numbers => out.write_str("; leave out the line numbers that read puts in front"),
+                    Hint::Numbers => {
+                        out.write_str("; leave out the line numbers that read puts in front")
+                    }
                     Hint::WhiteSpace(lines) => {
-                        write!(out, "; with other white space it is, and exactly this is there:\n{lines}")
+                        write!(
+                            out,
+                            "; with other white space it is, and exactly this is there:\n{lines}"
+                        )
                     }
                     Hint::Like(lines) => write!(out, "; nearest to its first line are\n{lines}"),
                 }
@@ -75,7 +80,11 @@ impl fmt::Display for Failure {
             Self::Several(lines) => {
                 let shown = lines.iter().take(PLACES_SHOWN).map(usize::to_string);
                 let shown: Vec<_> = shown.collect();
-                let more = if lines.len() > shown.len() { ", …" } else { "" };
+                let more = if lines.len() > shown.len() {
+                    ", …"
+                } else {
+                    ""
+                };
                 write!(
                     out,
                     "`old_string` is in the file {} times (lines {}{more}); give more of the lines around the one that is meant, or `replace_all`",
@@ -103,12 +112,11 @@ pub(super) fn apply(text: &str, wanted: Replacement<'_>) -> Result<Replaced, Fai
         new: &new,
         all: wanted.all,
     };
-    let done = match has_only_crlf(text) {
-        true => exactly(text, as_crlf),
-        false => exactly(text, wanted).or_else(|| match wanted.old.contains('\n') {
-            true => exactly(text, as_crlf),
-            false => None,
-        }),
+    let done = if has_only_crlf(text) {
+        exactly(text, as_crlf)
+    } else {
+        // Without a line end the two are the same, and the second finds nothing either.
+        exactly(text, wanted).or_else(|| exactly(text, as_crlf))
     };
     done.unwrap_or_else(|| Err(Failure::Missing(hint(text, wanted.old))))
 }
@@ -127,9 +135,10 @@ fn exactly(text: &str, wanted: Replacement<'_>) -> Option<Result<Replaced, Failu
     if starts.len() > 1 && !wanted.all {
         return Some(Err(Failure::Several(lines)));
     }
-    let text = match wanted.all {
-        true => text.replace(wanted.old, wanted.new),
-        false => text.replacen(wanted.old, wanted.new, 1),
+    let text = if wanted.all {
+        text.replace(wanted.old, wanted.new)
+    } else {
+        text.replacen(wanted.old, wanted.new, 1)
     };
     Some(Ok(Replaced { text, lines }))
 }
@@ -181,7 +190,11 @@ fn hint(text: &str, old: &str) -> Hint {
     if stripped.is_some_and(|stripped| text.contains(&stripped)) {
         return Hint::Numbers;
     }
-    let wanted: Vec<_> = old.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let wanted: Vec<_> = old
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let Some(first) = wanted.first() else {
         return Hint::None;
     };
@@ -195,19 +208,21 @@ fn hint(text: &str, old: &str) -> Hint {
         .lines()
         .take(COMPARED_LINES)
         .enumerate()
-        .map(|(index, line)| (strsim::normalized_levenshtein(&cut(line.trim()), &first), index + 1))
+        .map(|(index, line)| {
+            (
+                strsim::normalized_levenshtein(&cut(line.trim()), &first),
+                index + 1,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .collect();
     like.sort_by(|(a, first), (b, second)| b.total_cmp(a).then(first.cmp(second)));
     like.truncate(3);
-    match like.is_empty() {
-        true => Hint::None,
-        false => Hint::Like(
-            like.iter()
-                .map(|(_, line)| content::excerpt(text, *line, 1, SHOWN_BYTES).numbered)
-                .collect(),
-        ),
+    if like.is_empty() {
+        return Hint::None;
     }
+    let shown = |line: usize| content::excerpt(text, line, 1, SHOWN_BYTES).numbered;
+    Hint::Like(like.iter().map(|(_, line)| shown(*line)).collect())
 }
 
 /// The first and last line of where these lines are, leaving empty lines and white space at both ends of a line aside.
@@ -218,9 +233,12 @@ fn but_for_white_space(text: &str, wanted: &[&str]) -> Option<(usize, usize)> {
         .map(|(index, line)| (index + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty())
         .collect();
-    let found = lines
-        .windows(wanted.len())
-        .find(|window| window.iter().zip(wanted).all(|((_, line), wanted)| line == wanted))?;
+    let found = lines.windows(wanted.len()).find(|window| {
+        window
+            .iter()
+            .zip(wanted)
+            .all(|((_, line), wanted)| line == wanted)
+    })?;
     Some((found.first()?.0, found.last()?.0))
 }
 
@@ -233,5 +251,7 @@ fn without_numbers(old: &str) -> Option<String> {
             number.trim().parse::<usize>().ok().map(|_| line)
         })
         .collect();
-    lines.map(|lines| lines.join("\n")).filter(|text| !text.is_empty())
+    lines
+        .map(|lines| lines.join("\n"))
+        .filter(|text| !text.is_empty())
 }

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
-use grep_matcher::Matcher as _;
+use grep_matcher::{LineTerminator, Matcher as _};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use grep_searcher::{
-    BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch,
-};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use tokio_util::sync::CancellationToken;
 
 /// How much of a line is shown, in characters, and how much of that before the match.
@@ -57,7 +55,8 @@ impl Search {
     pub(super) fn new(wanted: Wanted<'_>) -> Result<Self, String> {
         let matcher = RegexMatcherBuilder::new()
             .case_insensitive(wanted.ignore_case)
-            .line_terminator(Some(b'\n'))
+            // `^` and `$` are those of a line, and `$` is before `\r\n`, too.
+            .multi_line(true)
             .crlf(true)
             .size_limit(EXPRESSION_BYTES_MAX)
             .dfa_size_limit(EXPRESSION_BYTES_MAX)
@@ -69,6 +68,7 @@ impl Search {
                 )
             })?;
         let searcher = SearcherBuilder::new()
+            .line_terminator(LineTerminator::crlf())
             .line_number(true)
             .before_context(wanted.context)
             .after_context(wanted.context)
@@ -92,13 +92,15 @@ impl Search {
         let mut sink = Lines {
             matcher: &self.matcher,
             path,
-            lines,
+            limit: lines,
             with_text,
             text_bytes: 0,
             is_binary: false,
             found: Found::default(),
         };
-        let searched = self.searcher.search_reader(&self.matcher, reader, &mut sink);
+        let searched = self
+            .searcher
+            .search_reader(&self.matcher, reader, &mut sink);
         searched.ok()?;
         if sink.is_binary {
             return Some(Found::default());
@@ -126,7 +128,8 @@ impl<R: Read> Read for Stoppable<'_, R> {
 struct Lines<'l> {
     matcher: &'l RegexMatcher,
     path: &'l str,
-    lines: u64,
+    /// After how many it is enough.
+    limit: u64,
     with_text: bool,
     text_bytes: usize,
     is_binary: bool,
@@ -161,7 +164,7 @@ impl Sink for Lines<'_> {
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
         self.found.count += 1;
         self.push(found.line_number(), found.bytes(), true);
-        Ok(self.found.count < self.lines)
+        Ok(self.found.count < self.limit)
     }
 
     fn context(&mut self, _: &Searcher, context: &SinkContext<'_>) -> io::Result<bool> {
@@ -195,7 +198,10 @@ fn push_around(out: &mut String, line: &[u8], start: usize) {
         return out.push_str(line);
     }
     // Bytes that are not UTF-8 shift it a little, which only moves the part that is shown.
-    let before = line.char_indices().take_while(|(at, _)| *at < start).count();
+    let before = line
+        .char_indices()
+        .take_while(|(at, _)| *at < start)
+        .count();
     let first = before
         .saturating_sub(BEFORE_MATCH)
         .min(characters - LINE_CHARACTERS);

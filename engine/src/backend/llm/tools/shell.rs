@@ -73,7 +73,11 @@ impl Output {
         // Of a piece that is longer than the end, only its own end can stay.
         let (passed, rest) = rest.split_at(rest.len().saturating_sub(TAIL_BYTES));
         let surplus = (self.tail.len() + rest.len()).saturating_sub(TAIL_BYTES);
-        let surplus = surplus.max(if passed.is_empty() { 0 } else { self.tail.len() });
+        let surplus = surplus.max(if passed.is_empty() {
+            0
+        } else {
+            self.tail.len()
+        });
         self.tail.drain(..surplus);
         self.tail.extend(rest);
         self.left_out += (passed.len() + surplus) as u64;
@@ -153,7 +157,9 @@ impl Tool for Command {
             let directory = self.workplace.root().to_owned();
             let timeout = Duration::from_secs(arguments.timeout_seconds);
             // Waited for even when it is cancelled: it has ended when this does.
-            let ran = self.shell.run(arguments.command, directory, timeout, cancelled);
+            let ran = self
+                .shell
+                .run(arguments.command, directory, timeout, cancelled);
             match ran.await {
                 Ok(ran) => answer(&ran, timeout),
                 Err(error) => Answer::error(format!("the command could not be run: {error}")),
@@ -198,7 +204,11 @@ mod tests {
                 output.push(piece);
             }
             assert_eq!(output.head, &bytes[..HEAD_BYTES], "in steps of {step}");
-            assert_eq!(output.tail, &bytes[bytes.len() - TAIL_BYTES..], "in steps of {step}");
+            assert_eq!(
+                output.tail,
+                &bytes[bytes.len() - TAIL_BYTES..],
+                "in steps of {step}"
+            );
             let kept = (HEAD_BYTES + TAIL_BYTES) as u64;
             assert_eq!(output.left_out() + kept, 100_000, "in steps of {step}");
         }

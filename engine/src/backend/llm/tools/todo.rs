@@ -1,5 +1,6 @@
 //! `todo`: the agent's list of what is to be done, for itself.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -95,7 +96,8 @@ fn shown(items: &[Item]) -> String {
             Status::InProgress => "[>]",
             Status::Completed => "[x]",
         };
-        text.push_str(&format!("{mark} {}\n", item.text));
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{mark} {}", item.text);
     }
     text
 }

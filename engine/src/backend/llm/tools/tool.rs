@@ -22,7 +22,9 @@ pub trait Tool: Send + Sync {
 /// that is too large), the model is told.
 pub(super) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer> {
     serde_json::from_value(arguments).map_err(|error| {
-        Answer::error(format!("these arguments cannot be used: {error}; nothing was done"))
+        Answer::error(format!(
+            "these arguments cannot be used: {error}; nothing was done"
+        ))
     })
 }
 

@@ -64,7 +64,7 @@ pub enum NotAdded {
 
 impl Toolbox {
     /// The built-in tools that are permitted and for which there are means.
-    pub fn new(workplace: Workplace, permitted: &Permitted, means: Means) -> Self {
+    pub fn new(workplace: Workplace, permitted: &Permitted, means: &Means) -> Self {
         let workplace = Arc::new(workplace);
         let memory = Arc::new(Memory::default());
         let writing = Arc::new(Writing {
@@ -162,17 +162,26 @@ impl Toolbox {
         let has = |name: &str| self.definitions.iter().any(|tool| tool.name == name);
         let mut text = format!("there is no tool `{name}`");
         let meant = match names::meaning(name) {
-            Meaning::Tools(tools) => tools.iter().map(|tool| tool.as_str()).find(|tool| has(tool)),
+            Meaning::Tools(tools) => tools
+                .iter()
+                .map(|tool| tool.as_str())
+                .find(|tool| has(tool)),
             _ => names::nearest(name).filter(|near| has(near)),
         };
         if let Some(meant) = meant {
-            text.push_str(&format!("; it is called `{meant}` here"));
+            // Writing to a text cannot fail.
+            let _ = write!(text, "; it is called `{meant}` here");
         }
-        let names: Vec<_> = self.definitions.iter().map(|tool| format!("`{}`", tool.name)).collect();
-        text.push_str(&match names.is_empty() {
-            true => "; there are no tools: answer with what you know".to_owned(),
-            false => format!("; there are {}", names.join(", ")),
-        });
+        let names: Vec<_> = self
+            .definitions
+            .iter()
+            .map(|tool| format!("`{}`", tool.name))
+            .collect();
+        let _ = if names.is_empty() {
+            write!(text, "; there are no tools: answer with what you know")
+        } else {
+            write!(text, "; there are {}", names.join(", "))
+        };
         Answer::error(text)
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Stopped;
 pub(super) fn below(
     folder: &Path,
     stop: &CancellationToken,
-) -> impl Iterator<Item = Result<DirEntry, Stopped>> {
+) -> impl Iterator<Item = Result<DirEntry, Stopped>> + use<> {
     let walk = WalkBuilder::new(folder)
         .hidden(false)
         // The same for everybody who runs this, whatever they have in their own settings.
@@ -23,7 +23,9 @@ pub(super) fn below(
         .filter_entry(|entry| entry.file_name() != ".git")
         .sort_by_file_name(Ord::cmp)
         .build();
-    let mut walk = walk.filter_map(Result::ok).filter(|entry| entry.depth() > 0);
+    let mut walk = walk
+        .filter_map(Result::ok)
+        .filter(|entry| entry.depth() > 0);
     let stop = stop.clone();
     let mut ended = false;
     std::iter::from_fn(move || {

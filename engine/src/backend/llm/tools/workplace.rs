@@ -54,7 +54,7 @@ impl Folder {
 pub(super) struct Place<'w> {
     folder: &'w Folder,
     index: usize,
-    /// From the folder, without links and without `..`; `.` for the folder itself.
+    /// From the folder, without links and without `..`; [`HERE`] for the folder itself.
     inner: PathBuf,
 }
 
@@ -113,10 +113,7 @@ impl Workplace {
             .max_by_key(|(index, folder)| (folder.path.as_os_str().len(), usize::MAX - index))
             .ok_or_else(outside)?;
         let inner = real.strip_prefix(&folder.path).unwrap_or(&real);
-        let inner = match inner.as_os_str().is_empty() {
-            true => PathBuf::from("."),
-            false => inner.to_owned(),
-        };
+        let inner = or_here(inner).to_owned();
         Ok(Place {
             folder,
             index,
@@ -152,13 +149,28 @@ impl Workplace {
     }
 }
 
+/// A folder, from itself.
+const HERE: &str = ".";
+
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        return Path::new(HERE);
+    }
+    path
+}
+
 /// `path` without links: what there is of it is made real, the names behind that stay. `None` when one of them is `..`.
 fn real(path: &Path) -> Option<PathBuf> {
     let mut existing = path;
     let mut missing = Vec::new();
     loop {
         if let Ok(real) = existing.canonicalize() {
-            return Some(missing.into_iter().rev().fold(real, |path, name| path.join(name)));
+            return Some(
+                missing
+                    .into_iter()
+                    .rev()
+                    .fold(real, |path, name| path.join(name)),
+            );
         }
         // `file_name` is none for `..`, whose meaning nobody knows where there is nothing.
         missing.push(existing.file_name()?);
@@ -187,10 +199,10 @@ impl Place<'_> {
 
     /// The whole path.
     pub(super) fn real(&self) -> PathBuf {
-        match self.inner == Path::new(".") {
-            true => self.folder.path.clone(),
-            false => self.folder.path.join(&self.inner),
+        if self.inner == Path::new(HERE) {
+            return self.folder.path.clone();
         }
+        self.folder.path.join(&self.inner)
     }
 
     /// What the agent's memory knows it by.
@@ -249,17 +261,11 @@ impl Place<'_> {
         let (Some(name), Some(parent)) = (self.inner.file_name(), self.inner.parent()) else {
             return Err(Refusal::Folder { path: self.shown() });
         };
-        let parent = match parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => parent,
-        };
-        let dir = &self.folder.dir;
-        if parent != Path::new(".") {
-            let made = dir.create_dir_all(parent);
-            made.map_err(|error| self.failed(error))?;
-        }
-        let dir = dir.open_dir(parent).map_err(|error| self.failed(error))?;
-        Ok((dir, Path::new(name)))
+        let (dir, parent) = (&self.folder.dir, or_here(parent));
+        let made = dir.create_dir_all(parent);
+        let opened = made.and_then(|()| dir.open_dir(parent));
+        let opened = opened.map_err(|error| self.failed(error))?;
+        Ok((opened, Path::new(name)))
     }
 
     /// There is nothing here, but perhaps beside it.
@@ -294,29 +300,28 @@ impl Place<'_> {
             0 => path.display().to_string(),
             _ => self.folder.path.join(path).display().to_string(),
         };
-        let listed = match parent.as_os_str().is_empty() {
-            true => self.folder.dir.entries(),
-            false => self.folder.dir.read_dir(parent),
-        };
-        let Ok(entries) = listed else {
+        let Ok(entries) = self.folder.dir.read_dir(or_here(parent)) else {
             return format!(", nor a folder {}", shown(parent));
         };
         let mut near: Vec<_> = entries
             .take(NEAR_NAMES_MAX)
             .filter_map(Result::ok)
             .map(|entry| entry.file_name())
-            .map(|other| (strsim::jaro_winkler(&other.to_string_lossy().to_lowercase(), &name), other))
+            .map(|other| {
+                (
+                    strsim::jaro_winkler(&other.to_string_lossy().to_lowercase(), &name),
+                    other,
+                )
+            })
             .filter(|(likeness, _)| *likeness >= NEAR_LIKENESS)
             .collect();
         near.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
         near.truncate(NEAR_SHOWN);
-        match near.is_empty() {
-            true => String::new(),
-            false => {
-                let near: Vec<_> = near.iter().map(|(_, name)| shown(&parent.join(name))).collect();
-                format!("; did you mean {}?", near.join(" or "))
-            }
+        if near.is_empty() {
+            return String::new();
         }
+        let near = near.iter().map(|(_, name)| shown(&parent.join(name)));
+        format!("; did you mean {}?", near.collect::<Vec<_>>().join(" or "))
     }
 }
 

@@ -69,15 +69,14 @@ fn write(
 ) -> Result<Answer, Refusal> {
     let workplace: &Workplace = &writing.workplace;
     let place = workplace.place_to_write(&wanted.path)?;
-    let expected = match place.kind()? {
-        Kind::Nothing => Expected::Nothing,
+    let expected = if place.kind()? == Kind::Nothing {
+        Expected::Nothing
+    } else {
         // What is no file is refused by being opened.
-        _ => {
-            let now = content::bytes_at(&place, "remove it first, if it is to be replaced")?;
-            let now = Version::of(&now);
-            writing.memory.check(&place, now)?;
-            Expected::File(now)
-        }
+        let now = content::bytes_at(&place, "it cannot be replaced")?;
+        let now = Version::of(&now);
+        writing.memory.check(&place, now)?;
+        Expected::File(now)
     };
     let content = wanted.content.as_bytes();
     put(workplace, &place, content, expected, stop)?;
@@ -88,5 +87,7 @@ fn write(
         Expected::Nothing => "made",
         Expected::File(_) => "replaced",
     };
-    Ok(Answer::done(format!("{done} {path}: {lines} lines, {bytes} bytes")))
+    Ok(Answer::done(format!(
+        "{done} {path}: {lines} lines, {bytes} bytes"
+    )))
 }
