@@ -124,8 +124,9 @@ fn edit(
     )?;
     writing.memory.keep(&place, Version::of(content));
     let times = match replaced.lines.as_slice() {
+        [first, _, ..] => format!("{} times, first at line {first}", replaced.lines.len()),
         [line] => format!("at line {line}"),
-        lines => format!("{} times, first at line {}", lines.len(), lines[0]),
+        [] => String::new(),
     };
     let around = replace::around(&replaced, &wanted.new_string);
     Ok(Answer::done(format!(

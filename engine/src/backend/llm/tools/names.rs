@@ -283,7 +283,20 @@ mod tests {
                 alias.name
             );
         }
-        assert!(only_reads("Grep") && only_reads("read") && only_reads("NotebookRead"));
+        for name in [
+            "Read",
+            "Grep",
+            "Glob",
+            "LS",
+            "NotebookRead",
+            "WebFetch",
+            "WebSearch",
+            "TodoWrite",
+            "read",
+            "Read(src/**)",
+        ] {
+            assert!(only_reads(name), "{name}");
+        }
         for name in [
             "Bash(git log:*)",
             "apply_patch",

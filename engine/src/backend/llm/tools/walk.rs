@@ -1,4 +1,5 @@
-//! Going through a folder as ripgrep does: what `.gitignore` and `.ignore` name is left out, `.git` always, other hidden files are not.
+//! Going through a folder as ripgrep does: what `.ignore` and, in a git repository, `.gitignore` name is left out, and `.git` always. Other
+//! hidden files are not.
 
 use std::path::Path;
 

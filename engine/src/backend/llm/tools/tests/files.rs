@@ -167,13 +167,19 @@ fn what_somebody_else_put_there_in_the_last_moment_stays() {
     let stop = CancellationToken::new();
     let other = Expected::File(Version::of(b"as it was read"));
     let changed = put(&workplace, &place, b"ours", other, &stop);
-    assert!(matches!(changed, Err(Refusal::Changed { .. })), "{changed:?}");
+    assert!(
+        matches!(changed, Err(Refusal::Changed { .. })),
+        "{changed:?}"
+    );
     let taken = put(&workplace, &place, b"ours", Expected::Nothing, &stop);
     assert!(matches!(taken, Err(Refusal::NotRead { .. })), "{taken:?}");
     let same = Expected::File(Version::of(b"theirs"));
     stop.cancel();
     let cancelled = put(&workplace, &place, b"ours", same, &stop);
-    assert!(matches!(cancelled, Err(Refusal::Cancelled)), "{cancelled:?}");
+    assert!(
+        matches!(cancelled, Err(Refusal::Cancelled)),
+        "{cancelled:?}"
+    );
     assert_eq!(agent.bytes("a"), b"theirs");
     let names = fs::read_dir(agent.root()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(names.count(), 1, "nothing is left beside it");
