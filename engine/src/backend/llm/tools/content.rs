@@ -8,7 +8,8 @@ use encoding_rs::Encoding;
 use super::refusal::Refusal;
 use super::workplace::Place;
 
-/// The largest file that is opened as a whole, in bytes: to be read, edited or written over. Two hundred agents may do so at once.
+/// The largest file that is opened as a whole, in bytes: to be read, edited or written over. Two hundred agents may
+/// do so at once.
 pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
 /// How far into a file is looked for what no text has.
 const SNIFFED_BYTES: usize = 8 << 10;

@@ -20,7 +20,8 @@ const SHOWN_BYTES: usize = 50_000;
 /// How much of the page that says why there is none.
 const FAILURE_BYTES: usize = 2_000;
 
-/// How long a page may take to become text. Some can be built that the parser of HTML needs time in the square of their size.
+/// How long a page may take to become text. Some can be built that the parser of HTML needs time in the square of
+/// their size.
 const READING_TIME: Duration = Duration::from_secs(10);
 
 /// Gets pages.

@@ -126,8 +126,8 @@ fn check(url: &Url, may_ask: Judge) -> Result<(), WebError> {
     }
 }
 
-/// Looks names up, and forgets addresses that may not be asked. What is left is what is connected to, so that a name which
-/// means another address a moment later gains nothing.
+/// Looks names up, and forgets addresses that may not be asked. What is left is what is connected to, so that a name
+/// which means another address a moment later gains nothing.
 struct Names {
     may_ask: Judge,
 }

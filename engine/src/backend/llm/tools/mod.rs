@@ -1,8 +1,8 @@
 //! The tools of the built-in agent loop: files, search, commands, web pages, a list.
 //!
-//! A [`Toolbox`] is one agent's. What a model does wrong is told to the model ([`Answer::is_error`]), in words that say what to do
-//! instead; nothing that it asks for is an error of the engine. Files are those of a [`Workplace`] and nothing else. Which tools there are
-//! at all is said by [`Permitted`].
+//! A [`Toolbox`] is one agent's. What a model does wrong is told to the model ([`Answer::is_error`]), in words that
+//! say what to do instead; nothing that it asks for is an error of the engine. Files are those of a [`Workplace`] and
+//! nothing else. Which tools there are at all is said by [`Permitted`].
 
 mod address;
 mod answer;

@@ -1,6 +1,7 @@
 //! The names of tools: ours, and what they are called in the programs that agent types are written for.
 //!
-//! Names are compared exactly. Ours are lower case (`read`), those of Claude Code are not (`Read`), and `READ` is nobody's.
+//! Names are compared exactly. Ours are lower case (`read`), those of Claude Code are not (`Read`), and `READ` is
+//! nobody's.
 
 use Name::{Agent, Edit, Glob, Grep, Read, Shell, Todo, WebFetch, WebSearch, Write};
 
@@ -80,10 +81,10 @@ pub enum Meaning {
 
 /// What `name` means, here or in one of the programs of the table.
 ///
-/// A name stands for a tool of ours only if that tool can do no more than the one which is meant: `BashOutput` reads what a command
-/// wrote and is not `shell`, `NotebookRead` is not `read`. `Edit` is `edit` alone, as in the lists of Claude Code's subagents, and
-/// not `write`: whoever forbids all changes names both, and `shell`. `apply_patch` makes files as well as it changes them,
-/// and is both.
+/// A name stands for a tool of ours only if that tool can do no more than the one which is meant: `BashOutput` reads
+/// what a command wrote and is not `shell`, `NotebookRead` is not `read`. `Edit` is `edit` alone, as in the lists of
+/// Claude Code's subagents, and not `write`: whoever forbids all changes names both, and `shell`. `apply_patch` makes
+/// files as well as it changes them, and is both.
 pub fn meaning(name: &str) -> Meaning {
     if name.starts_with(SERVER_PREFIX) {
         return Meaning::Server;
@@ -99,8 +100,8 @@ pub fn meaning(name: &str) -> Meaning {
     }
 }
 
-/// Whether the tool of this name, in whichever program, leaves the working directory as it is. Of a name that nobody knows it
-/// cannot be said, so it is `false`. A part of a tool (`Bash(git log:*)`) is as the tool.
+/// Whether the tool of this name, in whichever program, leaves the working directory as it is. Of a name that nobody
+/// knows it cannot be said, so it is `false`. A part of a tool (`Bash(git log:*)`) is as the tool.
 pub fn only_reads(name: &str) -> bool {
     let whole = whole(name);
     match ALIASES.iter().find(|alias| alias.name == whole) {

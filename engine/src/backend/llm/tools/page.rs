@@ -11,8 +11,8 @@ use super::fetch::Page;
 
 /// How much HTML is read, in bytes. It becomes a tree many times its size.
 const HTML_BYTES_MAX: usize = 2 << 20;
-/// How deep elements may lie in each other. Pages have some thirty; the parser needs time in the square of it, and the writing of
-/// Markdown a piece of the stack for each.
+/// How deep elements may lie in each other. Pages have some thirty; the parser needs time in the square of it, and
+/// the writing of Markdown a piece of the stack for each.
 const DEPTH_MAX: usize = 256;
 /// After how many bytes of HTML depth and cancellation are looked at.
 const STEP_BYTES: usize = 16 << 10;

@@ -1,4 +1,5 @@
-//! Which tools an agent may use: what its type and its call list, less what they forbid, less what the settings leave off.
+//! Which tools an agent may use: what its type and its call list, less what they forbid, less what the settings leave
+//! off.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,12 +23,13 @@ pub struct Switches {
 pub struct Permitted(BTreeSet<Name>);
 
 impl Permitted {
-    /// What is left of `tools` (`None` and `*` are all) without `disallowed` and what is switched off, and what to tell whoever wrote
-    /// these lists.
+    /// What is left of `tools` (`None` and `*` are all) without `disallowed` and what is switched off, and what to
+    /// tell whoever wrote these lists.
     ///
-    /// A name that means nothing here allows nothing: a list of unknown names is no tools at all. A pattern (`Bash(git *)`)
-    /// is a part of a tool, and no part can be held to here: it allows nothing, and forbids the whole tool. A forbidden name of ours
-    /// or of the table takes away all tools that it stands for; one that has no counterpart here has nothing to take away.
+    /// A name that means nothing here allows nothing: a list of unknown names is no tools at all. A pattern
+    /// (`Bash(git *)`) is a part of a tool, and no part can be held to here: it allows nothing, and forbids the whole
+    /// tool. A forbidden name of ours or of the table takes away all tools that it stands for; one that has no
+    /// counterpart here has nothing to take away.
     pub fn new(
         tools: Option<&[String]>,
         disallowed: &[String],
@@ -110,7 +112,8 @@ fn forbidden_by(text: &str, warnings: &mut Vec<Warning>) -> Vec<Name> {
     forbidden
 }
 
-/// A name in a list of tools that has not the effect it may have been written for. It shows itself as a sentence for people.
+/// A name in a list of tools that has not the effect it may have been written for. It shows itself as a sentence for
+/// people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// As it was written.

@@ -21,7 +21,8 @@ pub(super) enum Expected {
     File(Version),
 }
 
-/// Writes `content` to `place`, if what is there is still `expected`. Folders are made; a file that is there keeps its mode.
+/// Writes `content` to `place`, if what is there is still `expected`. Folders are made; a file that is there keeps
+/// its mode.
 ///
 /// The content goes to a file beside it first, and takes the place in one step: a reader sees the old or the new.
 pub(super) fn put(
@@ -136,7 +137,8 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Gives the file its name, if nobody else has taken it: a link is refused where there is something, a renaming is not.
+    /// Gives the file its name, if nobody else has taken it: a link is refused where there is something, a renaming
+    /// is not.
     fn take_free_name(&self) -> Result<(), Refusal> {
         let linked = self
             .folder

@@ -98,7 +98,8 @@ impl fmt::Display for Failure {
 
 /// `text` with the replacement made. Everything outside of the replaced pieces is byte for byte as it was.
 ///
-/// A model writes line ends as `\n`. In a text whose lines all end with CRLF that is what is meant; in a mixed one both are tried.
+/// A model writes line ends as `\n`. In a text whose lines all end with CRLF that is what is meant; in a mixed one
+/// both are tried.
 pub(super) fn apply(text: &str, wanted: Replacement<'_>) -> Result<Replaced, Failure> {
     if wanted.old.is_empty() {
         return Err(Failure::Empty);

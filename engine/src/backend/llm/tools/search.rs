@@ -78,8 +78,8 @@ impl Search {
         Ok(Self { matcher, searcher })
     }
 
-    /// Looks for at most `lines` matching lines. `None` when it could not be read to there, or `stop` is cancelled. A binary file has
-    /// no lines.
+    /// Looks for at most `lines` matching lines. `None` when it could not be read to there, or `stop` is cancelled. A
+    /// binary file has no lines.
     pub(super) fn run(
         &mut self,
         file: impl Read,

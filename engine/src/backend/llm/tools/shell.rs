@@ -20,14 +20,15 @@ use super::workplace::Workplace;
 /// How long a command may take when nothing else is asked for, and at most, in seconds.
 const SECONDS_DEFAULT: u64 = 120;
 const SECONDS_MAX: u64 = 600;
-/// How much of what a command writes is kept, in bytes: its beginning, where the first error is, and its end, where the sum is.
+/// How much of what a command writes is kept, in bytes: its beginning, where the first error is, and its end, where
+/// the sum is.
 const HEAD_BYTES: usize = 8 << 10;
 const TAIL_BYTES: usize = 24 << 10;
 
 /// Runs commands.
 pub trait Shell: Send + Sync {
-    /// Runs `command` with `sh -c` in `directory`, with nothing on stdin. It resolves when the command and all that it started have
-    /// ended: by themselves, after `timeout`, or because `cancelled` is, whereupon they are ended.
+    /// Runs `command` with `sh -c` in `directory`, with nothing on stdin. It resolves when the command and all that
+    /// it started have ended: by themselves, after `timeout`, or because `cancelled` is, whereupon they are ended.
     fn run(
         &self,
         command: String,

@@ -18,8 +18,8 @@ pub trait Tool: Send + Sync {
     fn call(&self, arguments: Value, cancelled: CancellationToken) -> BoxFuture<'_, Answer>;
 }
 
-/// The arguments as the tool knows them. That they fit its schema has been checked; where the schema says less than the type (a number
-/// that is too large), the model is told.
+/// The arguments as the tool knows them. That they fit its schema has been checked; where the schema says less than
+/// the type (a number that is too large), the model is told.
 pub(super) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer> {
     serde_json::from_value(arguments).map_err(|error| {
         Answer::error(format!(
@@ -28,8 +28,8 @@ pub(super) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer>
     })
 }
 
-/// Does `work`, which changes nothing, on a thread that may wait for the disk. It is given a token that says when nobody waits for it any
-/// more, because the call is cancelled or its future was dropped: then it should stop.
+/// Does `work`, which changes nothing, on a thread that may wait for the disk. It is given a token that says when
+/// nobody waits for it any more, because the call is cancelled or its future was dropped: then it should stop.
 pub(super) async fn abandoned_when_cancelled(
     cancelled: &CancellationToken,
     work: impl FnOnce(&CancellationToken) -> Answer + Send + 'static,
@@ -44,8 +44,9 @@ pub(super) async fn abandoned_when_cancelled(
     }
 }
 
-/// Does `work`, which changes files, on a thread that may wait for the disk, and waits for its end even when the call is cancelled: nothing
-/// is changed behind the back of whoever cancelled. `work` looks at its token right before it changes something.
+/// Does `work`, which changes files, on a thread that may wait for the disk, and waits for its end even when the call
+/// is cancelled: nothing is changed behind the back of whoever cancelled. `work` looks at its token right before it
+/// changes something.
 pub(super) async fn finished_when_cancelled(
     cancelled: &CancellationToken,
     work: impl FnOnce(&CancellationToken) -> Answer + Send + 'static,

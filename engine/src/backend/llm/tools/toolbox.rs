@@ -133,8 +133,9 @@ impl Toolbox {
 
     /// Carries a call of the model out.
     ///
-    /// Calls may run side by side; those that change files take turns. When `cancelled` is, it ends soon: a search is left to itself, a command
-    /// is ended first, and a file is written wholly or not at all. Wait for it rather than drop it, if nothing may change any more afterwards.
+    /// Calls may run side by side; those that change files take turns. When `cancelled` is, it ends soon: a search is
+    /// left to itself, a command is ended first, and a file is written wholly or not at all. Wait for it rather than
+    /// drop it, if nothing may change any more afterwards.
     pub async fn call(
         &self,
         name: &str,

@@ -1,5 +1,5 @@
-//! Going through a folder as ripgrep does: what `.ignore` and, in a git repository, `.gitignore` name is left out, and `.git` always. Other
-//! hidden files are not.
+//! Going through a folder as ripgrep does: what `.ignore` and, in a git repository, `.gitignore` name is left out,
+//! and `.git` always. Other hidden files are not.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stopped;
 
-/// What lies below `folder`, by name, without `folder` itself. Links are not followed, so nothing outside is come upon; what cannot
-/// be listed is left out. Ends with `Stopped` as soon as `stop` is cancelled.
+/// What lies below `folder`, by name, without `folder` itself. Links are not followed, so nothing outside is come
+/// upon; what cannot be listed is left out. Ends with `Stopped` as soon as `stop` is cancelled.
 pub(super) fn below(
     folder: &Path,
     stop: &CancellationToken,

@@ -1,8 +1,9 @@
 //! The folder of an agent, and what leads out of it.
 //!
-//! A path is looked up twice. First it is made real: links are followed, and what comes out must lie in one of the folders. Then it is
-//! opened from that folder's handle, and the kernel refuses whatever leads out (`openat2` with `RESOLVE_BENEATH`; cap-std walks by
-//! itself where there is none). What is put in the way between the two can make the second fail, and never lead out.
+//! A path is looked up twice. First it is made real: links are followed, and what comes out must lie in one of the
+//! folders. Then it is opened from that folder's handle, and the kernel refuses whatever leads out (`openat2` with
+//! `RESOLVE_BENEATH`; cap-std walks by itself where there is none). What is put in the way between the two can make
+//! the second fail, and never lead out.
 
 use std::fs::File;
 use std::io;
@@ -59,8 +60,8 @@ pub(super) struct Place<'w> {
 }
 
 impl Workplace {
-    /// The folder `root`, which must exist. `mark` names the attempt: files that are being written carry it, so that the next attempt of
-    /// the same call writes over what a killed one has left.
+    /// The folder `root`, which must exist. `mark` names the attempt: files that are being written carry it, so that
+    /// the next attempt of the same call writes over what a killed one has left.
     ///
     /// # Errors
     /// The folder cannot be opened.

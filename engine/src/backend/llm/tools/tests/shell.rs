@@ -130,7 +130,8 @@ async fn a_command_that_takes_too_long_is_ended() {
 async fn a_cancelled_command_has_ended() {
     let agent = agent();
     let cancelled = CancellationToken::new();
-    // It says that it runs by making the file, which only `inotify` or looking again and again could see; the pipe waits.
+    // It says that it runs by making the file, which only `inotify` or looking again and again could see; the pipe
+    // waits.
     let pipe = agent.path("pipe");
     rustix::fs::mknodat(
         rustix::fs::CWD,

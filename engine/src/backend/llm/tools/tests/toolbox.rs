@@ -59,7 +59,8 @@ async fn all_built_in_tools_are_there_and_their_schemas_are_small_and_closed() {
                 tool.name
             );
         }
-        // Each argument that the schema knows, the tool knows, too: with nulls for all, only what is required is missed.
+        // Each argument that the schema knows, the tool knows, too: with nulls for all, only what is required is
+        // missed.
         let nulls = properties
             .keys()
             .map(|name| (name.clone(), Value::Null))
