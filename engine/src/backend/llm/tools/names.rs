@@ -322,4 +322,32 @@ mod tests {
         assert_eq!(nearest("raed"), Some("read"));
         assert_eq!(nearest("Frobnicate"), None);
     }
+    /// The names in a row of the table in `docs/tools.md` that begins with this tool.
+    fn documented(tool: Name) -> Vec<&'static str> {
+        let page = include_str!("../../../../../docs/tools.md");
+        let start = format!("| `{}` | `", tool.as_str());
+        let row = page.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("{} has no row", tool.as_str()));
+        row.split('`').skip(3).step_by(2).collect()
+    }
+
+    #[test]
+    fn the_page_has_the_names_of_the_table() {
+        for tool in Name::ALL {
+            let names = documented(tool);
+            for name in &names {
+                let Meaning::Tools(tools) = meaning(name) else {
+                    panic!("{name} means nothing");
+                };
+                assert!(tools.contains(&tool), "{name} is not {}", tool.as_str());
+            }
+            for alias in ALIASES.iter().filter(|alias| alias.tools.contains(&tool)) {
+                assert!(
+                    names.contains(&alias.name),
+                    "{} is not on the page",
+                    alias.name
+                );
+            }
+        }
+    }
 }

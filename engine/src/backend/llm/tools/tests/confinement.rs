@@ -76,7 +76,7 @@ async fn links_that_lead_out_are_not_followed() {
         "relative",
         "absolute/file.txt",
         "inner/../inner/./file.txt",
-        "../root/inner/file.txt",
+        "../own/inner/file.txt",
     ] {
         let text = agent.done("read", json!({"path": path})).await;
         assert!(text.contains("inner"), "{path}: {text}");
@@ -189,7 +189,7 @@ fn paths() -> impl Strategy<Value = String> {
         "",
         "",
         "{around}/",
-        "{around}/root/",
+        "{around}/own/",
         "{around}/outside/",
         "/",
     ]);
@@ -230,7 +230,7 @@ async fn holds(links: Vec<Link>, tried: Vec<String>) -> Result<(), TestCaseError
         .path()
         .canonicalize()
         .unwrap_or_else(|error| panic!("{error}"));
-    let root = around.join("root");
+    let root = around.join("own");
     put(&around.join("outside/secret.txt"), SECRET.as_bytes());
     put(&around.join("outside/d/secret.txt"), SECRET.as_bytes());
     put(&around.join("outside/d/unlisted.txt"), SECRET.as_bytes());

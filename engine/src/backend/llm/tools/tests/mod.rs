@@ -32,7 +32,7 @@ impl Agent {
 
     fn with(means: &Means) -> Self {
         let around = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-        let root = around.path().join("root");
+        let root = around.path().join("own");
         fs::create_dir(&root).unwrap_or_else(|error| panic!("{error}"));
         let workplace = Workplace::new(&root, "a-1").unwrap_or_else(|error| panic!("{error}"));
         let switches = Switches {
@@ -45,7 +45,7 @@ impl Agent {
     }
 
     fn root(&self) -> PathBuf {
-        self.around.path().join("root")
+        self.around.path().join("own")
     }
 
     fn path(&self, inner: &str) -> PathBuf {
