@@ -180,7 +180,7 @@ fn paths() -> impl Strategy<Value = String> {
         "f.txt",
         "secret.txt",
         "outside",
-        "root",
+        "own",
         "new",
     ]);
     let parts = prop::collection::vec(part, 1..7).prop_map(|parts| parts.join("/"));
