@@ -36,6 +36,11 @@ pub trait AgentBackend: Send + Sync + 'static {
         false
     }
 
+    /// What the author of a call with these options should hear.
+    fn notices(&self, _options: &AgentOptions) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What changes this backend's answers besides task and options (its command, its address): part of a call's
     /// content (R02). Empty when there is nothing.
     fn fingerprint(&self) -> String {

@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) asking: Asking,
     #[cfg(feature = "gateway")]
     pub(crate) models: Option<Arc<crate::models::Hub>>,
+    #[cfg(feature = "llm")]
+    pub(crate) llm: Option<Arc<crate::backend::llm::Shared>>,
     #[cfg(feature = "command")]
     pub(crate) launcher: Arc<bellwether_launcher::Launcher>,
     #[cfg(feature = "worktree")]
@@ -134,6 +136,8 @@ impl Engine {
             asking: Asking::new(builder.approver),
             #[cfg(feature = "gateway")]
             models,
+            #[cfg(feature = "llm")]
+            llm,
             #[cfg(feature = "command")]
             launcher,
             #[cfg(feature = "worktree")]

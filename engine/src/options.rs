@@ -203,6 +203,10 @@ impl WorktreeOptions {
 pub struct Permissions {
     /// It may merge the branches that agents leave.
     pub merge: bool,
+    /// Its built-in agents may run commands, with all that the engine's user may do.
+    pub shell: bool,
+    /// Its built-in agents may fetch pages of the web.
+    pub web_fetch: bool,
 }
 
 impl Permissions {
@@ -360,6 +364,20 @@ impl StartOptions {
     #[must_use]
     pub fn worktree(mut self, options: WorktreeOptions) -> Self {
         self.worktree = options;
+        self
+    }
+
+    /// Allows the run's built-in agents to run commands.
+    #[must_use]
+    pub const fn allow_shell(mut self) -> Self {
+        self.permissions.shell = true;
+        self
+    }
+
+    /// Allows the run's built-in agents to fetch pages of the web.
+    #[must_use]
+    pub const fn allow_web_fetch(mut self) -> Self {
+        self.permissions.web_fetch = true;
         self
     }
 

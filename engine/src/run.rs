@@ -158,6 +158,15 @@ fn steps(_engine: &Engine, options: &StartOptions, _run: RunId, _folder: &Path) 
 /// Which one is missing, and what there is.
 fn backends(engine: &Engine, options: &StartOptions, folder: &Path) -> Result<Backends, String> {
     let mut by_name: HashMap<String, Arc<dyn AgentBackend>> = engine.0.backends.clone();
+    #[cfg(feature = "llm")]
+    if let Some(shared) = &engine.0.llm {
+        let switches = crate::backend::llm::tools::Switches {
+            shell: options.permissions.shell,
+            web_fetch: options.permissions.web_fetch,
+        };
+        let llm = crate::backend::llm::Llm::new(Arc::clone(shared), switches);
+        by_name.entry("llm".to_owned()).or_insert_with(|| Arc::new(llm));
+    }
     let default = match (&options.agent_command, &options.backend) {
         (Some(command), name) => {
             let name = name.clone().unwrap_or_else(|| "command".to_owned());

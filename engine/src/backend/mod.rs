@@ -5,6 +5,8 @@ pub mod codemod;
 #[cfg(feature = "command")]
 pub mod command;
 pub mod dry;
+#[cfg(feature = "llm")]
+pub mod llm;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;

@@ -253,6 +253,7 @@ impl RunRules {
         let (name, backend) = self.backend(&given, known)?;
         let named = given.model.as_ref().or(definition.model.as_ref());
         options.model = self.model(named, backend.as_ref(), &mut notices)?;
+        notices.extend(backend.notices(&options));
         options.backend.clone_from(&given.backend);
 
         let mut content = Map::new();

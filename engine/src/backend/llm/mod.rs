@@ -1,0 +1,335 @@
+//! `llm`: the agent that comes with the engine. A model is asked by way of the gateway, and has tools for files, searches,
+//! commands and web pages.
+//!
+//! [`conversation`] is the loop, [`tools`] what a model can do; neither knows of runs. This file puts them together for an
+//! attempt: its task becomes a job, its working directory a toolbox, what happens becomes progress, and an end an outcome.
+
+pub mod conversation;
+mod progress;
+mod shell;
+pub mod tools;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_actors::backend::{
+    AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Ended, Task,
+};
+use bellwether_journal::record::{Failure, FailureKind, Millis, Usage};
+use bellwether_launcher::Launcher;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use self::conversation::{
+    Effort, Endpoint, Finished, Job, NativeSchema, Pace, ProjectNote, StopKind, Stopped,
+    ToolAnswer, ToolDefinition, Tools, Violation, Worker,
+};
+use self::progress::Reported;
+use self::shell::LaunchedShell;
+use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Workplace};
+use crate::gateway::{Provider, Wire};
+use crate::models::{Model, Options};
+
+/// What all runs' built-in agents share.
+pub(crate) struct Shared {
+    worker: Worker,
+    models: Options,
+    launcher: Arc<Launcher>,
+}
+
+/// The built-in agent of a run.
+pub(crate) struct Llm {
+    shared: Arc<Shared>,
+    switches: Switches,
+}
+
+impl Shared {
+    /// For models of these.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub(crate) fn new(models: Options, launcher: Arc<Launcher>) -> Result<Self, String> {
+        let client = conversation::client().map_err(|error| error.to_string())?;
+        let pace = Pace::new(Arc::new(crate::entropy::jitter));
+        Ok(Self {
+            worker: Worker::new(client, pace),
+            models,
+            launcher,
+        })
+    }
+
+    /// Where the model is asked, and how large it is.
+    fn endpoint(&self, task: &Task) -> Result<(Endpoint, Model), String> {
+        let access = task.models.as_ref();
+        let access = access.ok_or("there is no way to a model: the engine has no gateway")?;
+        let model = task.options.model.as_deref().and_then(|model| {
+            let (provider, id) = model.split_once('/')?;
+            Some(Model {
+                provider: provider.to_owned(),
+                id: id.to_owned(),
+            })
+        });
+        let model = model.ok_or("no model is named")?;
+        let mut providers = self.models.providers.iter();
+        let provider = providers
+            .find(|provider| *provider.name == *model.provider)
+            .ok_or_else(|| format!("the provider `{}` is not set up", model.provider))?;
+        let wire = spoken(provider).ok_or_else(|| {
+            format!("the provider `{}` speaks nothing that is known", model.provider)
+        })?;
+        let address = format!("{}/to/{}", access.address, model.provider);
+        let mut endpoint = Endpoint::new(address, &access.key, wire, &model.id);
+        let is_openai = provider.name.as_ref() == "openai";
+        if wire == conversation::Wire::OpenAiChat && is_openai {
+            endpoint.native_schema = NativeSchema::Always;
+        }
+        Ok((endpoint, model))
+    }
+}
+
+/// The first wire that a provider speaks, as the loop knows it.
+fn spoken(provider: &Provider) -> Option<conversation::Wire> {
+    provider.endpoints.first().map(|endpoint| match endpoint.wire {
+        Wire::Messages => conversation::Wire::Anthropic,
+        Wire::ChatCompletions => conversation::Wire::OpenAiChat,
+        Wire::Responses => conversation::Wire::OpenAiResponses,
+        Wire::GenerateContent => conversation::Wire::Gemini,
+    })
+}
+
+impl Llm {
+    /// For a run whose agents may use these of what is off elsewhere.
+    pub(crate) fn new(shared: Arc<Shared>, switches: Switches) -> Self {
+        Self { shared, switches }
+    }
+
+    fn permitted(&self, options: &AgentOptions) -> (Permitted, Vec<tools::Warning>) {
+        Permitted::new(
+            options.tools.as_deref(),
+            &options.disallowed_tools,
+            self.switches,
+        )
+    }
+}
+
+impl AgentBackend for Llm {
+    fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
+        let shared = Arc::clone(&self.shared);
+        let (permitted, _) = self.permitted(&task.options);
+        let switches = self.switches;
+        async move {
+            let stop = CancellationToken::new();
+            let work = work(&shared, &task, &permitted, switches, &context, &stop);
+            tokio::pin!(work);
+            tokio::select! {
+                biased;
+                // Dropped, it ends all that it started.
+                () = context.killed.cancelled() => Ended::cancelled(),
+                () = context.cancelled.cancelled() => {
+                    stop.cancel();
+                    tokio::select! {
+                        biased;
+                        () = context.killed.cancelled() => Ended::cancelled(),
+                        ended = &mut work => ended,
+                        () = tokio::time::sleep(context.grace) => Ended::cancelled(),
+                    }
+                }
+                ended = &mut work => ended,
+            }
+        }
+        .boxed()
+    }
+
+    fn asks_models(&self) -> bool {
+        true
+    }
+
+    fn takes_resolved_models(&self) -> bool {
+        true
+    }
+
+    fn notices(&self, options: &AgentOptions) -> Vec<String> {
+        let (_, warnings) = self.permitted(options);
+        warnings.iter().map(ToString::to_string).collect()
+    }
+
+    fn fingerprint(&self) -> String {
+        // What its tools can do is part of what it answers.
+        format!("{:?}", self.switches)
+    }
+}
+
+async fn work(
+    shared: &Shared,
+    task: &Task,
+    permitted: &Permitted,
+    switches: Switches,
+    context: &AttemptContext,
+    stop: &CancellationToken,
+) -> Ended {
+    let failed = |message: String| Ended::failed(FailureKind::Other, message);
+    let (endpoint, model) = match shared.endpoint(task) {
+        Ok(found) => found,
+        Err(message) => return failed(message),
+    };
+    let token = task.token;
+    let folder = task.working_directory.clone();
+    let mark = format!("{}-{}-{}", token.run, token.generation, token.call);
+    let place = tokio::task::spawn_blocking(move || {
+        let workplace = Workplace::new(&folder, &mark)
+            .map_err(|error| format!("{} cannot be worked in: {error}", folder.display()))?;
+        Ok::<_, String>((workplace, notes(&folder)))
+    });
+    let (workplace, project_notes) = match place.await {
+        Ok(Ok(place)) => place,
+        Ok(Err(message)) => return failed(message),
+        Err(error) => return failed(error.to_string()),
+    };
+    let means = Means {
+        shell: switches.shell.then(|| {
+            let shell = LaunchedShell::new(&shared.launcher, task);
+            Arc::new(shell) as Arc<dyn tools::Shell>
+        }),
+        web: match Fetcher::new(Addresses::Public) {
+            Ok(fetcher) if switches.web_fetch => Some(Arc::new(fetcher)),
+            _ => None,
+        },
+    };
+    let toolbox = Hands(Toolbox::new(workplace, permitted, &means));
+    let job = job(task, &shared.models, &model, project_notes);
+    let reported = Reported::new(token, context.progress.clone());
+    let came = shared
+        .worker
+        .work(&endpoint, &job, &toolbox, &reported, stop)
+        .await;
+    ended(came, job.schema.is_some())
+}
+
+fn job(task: &Task, models: &Options, model: &Model, project_notes: Vec<ProjectNote>) -> Job {
+    let options = &task.options;
+    let schema = options.schema.as_deref();
+    let max_output = models.prices.max_output(&model.provider, &model.id);
+    Job {
+        prompt: task.prompt.to_string(),
+        system_prompt: options.system_prompt.as_deref().map(str::to_owned),
+        working_directory: task.working_directory.clone(),
+        project_notes,
+        schema: schema.and_then(|schema| serde_json::from_str(schema.get()).ok()),
+        effort: options.effort.as_deref().and_then(Effort::named),
+        max_turns: options.max_turns,
+        earlier: task
+            .previous_attempts
+            .iter()
+            .map(|past| format!("attempt {}: {}: {}", past.attempt, past.ended, past.message))
+            .collect(),
+        previous_answer: task.previous_answer.as_deref().map(str::to_owned),
+        violations: task
+            .violations
+            .iter()
+            .map(|violation| Violation {
+                path: violation.path.clone(),
+                message: violation.message.clone(),
+            })
+            .collect(),
+        context_window: models.prices.context(&model.provider, &model.id),
+        max_output_tokens: Some(u32::try_from(max_output).unwrap_or(u32::MAX)),
+    }
+}
+
+/// What the repository that the folder is in tells agents.
+fn notes(folder: &Path) -> Vec<ProjectNote> {
+    let root = folder.ancestors().find(|above| above.join(".git").exists());
+    let root: PathBuf = root.unwrap_or(folder).to_owned();
+    conversation::project_notes(folder, &root)
+}
+
+fn ended(came: Result<Finished, Stopped>, has_schema: bool) -> Ended {
+    let of = |tokens: conversation::Tokens| Usage {
+        input_tokens: tokens.input,
+        output_tokens: tokens.output,
+    };
+    match came {
+        Ok(finished) => {
+            let usage = of(finished.tokens);
+            let value = match finished.value {
+                Some(value) if has_schema => value,
+                // Without a schema the answer is the text (A01); without JSON in it, whoever checks says so (S02).
+                _ => Value::from(finished.text).to_string(),
+            };
+            Ended::new(AgentOutcome::Completed(value.into()), usage)
+        }
+        Err(stopped) => {
+            let usage = of(stopped.tokens);
+            let outcome = match kind(stopped.kind) {
+                None => AgentOutcome::Cancelled,
+                Some(kind) => AgentOutcome::Failed(Failure {
+                    kind,
+                    message: stopped.message,
+                    evidence: stopped.last_text.clone(),
+                    retry_after: stopped.retry_after.map(milliseconds),
+                }),
+            };
+            let mut ended = Ended::new(outcome, usage);
+            ended.written = stopped.last_text;
+            ended
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// `None` is no failure: it was cancelled.
+const fn kind(stop: StopKind) -> Option<FailureKind> {
+    Some(match stop {
+        StopKind::Cancelled => return None,
+        StopKind::RateLimit => FailureKind::RateLimit,
+        StopKind::Quota => FailureKind::Quota,
+        StopKind::Transport | StopKind::Timeout => FailureKind::Transport,
+        StopKind::Refused => FailureKind::Refused,
+        StopKind::TurnsUsedUp | StopKind::MaxTokens => FailureKind::Limit,
+        StopKind::BudgetUsedUp => FailureKind::Budget,
+        StopKind::Denied | StopKind::Other | StopKind::ContextTooLong => FailureKind::Other,
+    })
+}
+
+/// A toolbox, as the loop wants its tools.
+struct Hands(Toolbox);
+
+impl Tools for Hands {
+    fn definitions(&self) -> Vec<ToolDefinition> {
+        let definitions = self.0.definitions().iter();
+        definitions
+            .map(|definition| ToolDefinition {
+                name: definition.name.clone(),
+                description: definition.description.clone(),
+                parameters: definition.parameters.clone(),
+            })
+            .collect()
+    }
+
+    fn call(
+        &self,
+        name: &str,
+        arguments: Value,
+        cancelled: CancellationToken,
+    ) -> BoxFuture<'_, ToolAnswer> {
+        let name = name.to_owned();
+        async move {
+            let answer = self.0.call(&name, &arguments, &cancelled).await;
+            ToolAnswer {
+                text: answer.text,
+                is_error: answer.is_error,
+            }
+        }
+        .boxed()
+    }
+
+    fn is_parallel(&self, name: &str) -> bool {
+        Name::ours(name).is_some_and(Name::only_reads)
+    }
+}
