@@ -57,6 +57,7 @@ pub(super) async fn handle(
 ) -> Response {
     let (head, body) = request.into_parts();
     let target = wire::target(&head.method, head.uri.path(), &head.headers);
+    let mut body = Some(body);
     let answered = match admit_agent(&shared, &head) {
         Ok((holder, open)) => {
             bond.send_replace(Some(holder.revoked.clone()));
@@ -66,10 +67,14 @@ pub(super) async fn handle(
                 head: &head,
                 wire: target.wire,
             };
-            agent.answer(target, body, open).await
+            agent.answer(target, &mut body, open).await
         }
         Err(refusal) => Err(refusal),
     };
+    if let Some(body) = body {
+        // An agent that is still sending would see a lost connection in place of the answer.
+        let _ = collect(body, 0).await;
+    }
     answered.unwrap_or_else(|refusal| {
         tracing::debug!(status = %refusal.status, message = %refusal.message, "a model call is refused");
         let (headers, body) = refusal.answer(target.wire);
@@ -120,7 +125,7 @@ impl Agent<'_> {
     async fn answer(
         &self,
         target: Target<'_>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         open: TaskTrackerToken,
     ) -> Result<Response, Refusal> {
         match target.endpoint {
@@ -163,7 +168,7 @@ impl Agent<'_> {
         &self,
         provider: Option<&str>,
         in_path: Option<InPath<'_>>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         open: TaskTrackerToken,
     ) -> Result<Response, Refusal> {
         let request = self.read(in_path, body).await?;
@@ -213,7 +218,9 @@ impl Agent<'_> {
         if !response.status().is_success() {
             return self.failed(provider, response, call).await;
         }
-        Ok(self.answered(provider, response, call, hides_usage))
+        let allowed = request.max_output_tokens().into_iter();
+        let allowed = allowed.chain(admitted.max_output_tokens).min();
+        Ok(self.answered(provider, response, call, allowed, hides_usage))
     }
 
     /// Passes a count on. It costs nothing, so nobody is asked.
@@ -221,7 +228,7 @@ impl Agent<'_> {
         &self,
         provider: Option<&str>,
         in_path: Option<InPath<'_>>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
     ) -> Result<Response, Refusal> {
         let request = self.read(in_path, body).await?;
         let destination = self.destination(&request.model, provider)?;
@@ -243,7 +250,11 @@ impl Agent<'_> {
         ))
     }
 
-    async fn read(&self, in_path: Option<InPath<'_>>, body: Incoming) -> Result<Request, Refusal> {
+    async fn read(
+        &self,
+        in_path: Option<InPath<'_>>,
+        body: &mut Option<Incoming>,
+    ) -> Result<Request, Refusal> {
         let encoding = self.head.headers.get(CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
             return Err(Refusal::new(
@@ -251,7 +262,10 @@ impl Agent<'_> {
                 "the body is compressed: send it without content-encoding, the way is short",
             ));
         }
-        let body = collect(body).await?;
+        let body = match body.take() {
+            Some(body) => collect(body, REQUEST_BYTES_MAX).await?,
+            None => Bytes::new(),
+        };
         Request::read(self.wire, body, in_path)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
     }
@@ -339,6 +353,7 @@ impl Agent<'_> {
         provider: &Provider,
         response: http::Response<reqwest::Body>,
         call: OpenCall,
+        allowed: Option<u64>,
         hides_usage: bool,
     ) -> Response {
         let (head, body) = response.into_parts();
@@ -349,7 +364,7 @@ impl Agent<'_> {
         if hides_usage {
             headers.remove(CONTENT_LENGTH);
         }
-        let tap = Tap::new(self.wire, content, hides_usage);
+        let tap = Tap::new(self.wire, content, allowed, hides_usage);
         let answer = Answer::new(body, tap, call, hides_usage);
         let mut response = http::Response::new(Either::Right(answer));
         *response.status_mut() = head.status;
@@ -409,7 +424,7 @@ fn lost(name: &str, why: &str) -> Refusal {
 }
 
 /// Reads a body of the agent's. One that is too large is read on for a while, but not kept.
-async fn collect(mut body: Incoming) -> Result<Bytes, Refusal> {
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     let announced = body.size_hint().lower();
     let mut chunks = Vec::new();
     let mut bytes = 0;
@@ -427,13 +442,13 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Refusal> {
             continue;
         };
         bytes += chunk.len();
-        if bytes > REQUEST_BYTES_MAX || announced > REQUEST_BYTES_MAX as u64 {
+        if bytes > limit || announced > limit as u64 {
             chunks.clear();
         } else {
             chunks.push(chunk);
         }
     }
-    if bytes > REQUEST_BYTES_MAX {
+    if bytes > limit {
         return Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!(
