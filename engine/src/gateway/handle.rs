@@ -76,9 +76,9 @@ pub(super) async fn handle(
         let _ = collect(body, 0).await;
     }
     answered.unwrap_or_else(|refusal| {
-        tracing::debug!(status = %refusal.status, message = %refusal.message, "a model call is refused");
+        tracing::debug!(?refusal, "a model call is refused");
         let (headers, body) = refusal.answer(target.wire);
-        whole(refusal.status, headers, body)
+        whole(refusal.status(target.wire), headers, body)
     })
 }
 
@@ -334,7 +334,9 @@ impl Agent<'_> {
             });
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
-        let body = small(body).await;
+        // The meter is told the provider's words, so the key must be out of them by now.
+        let key = provider.key.as_ref().map(ProviderKey::as_bytes);
+        let body = small(body).await.map(|body| headers::masked(body, key));
         let text = body.as_deref().unwrap_or_default();
         call.first_byte();
         let heard = Heard {

@@ -312,7 +312,7 @@ async fn headers_pass_and_keys_do_not() {
     provider
         .headers
         .insert("x-tenant", http::HeaderValue::from_static("ours"));
-    let stand = Stand::new(provider).await;
+    let mut stand = Stand::new(provider).await;
     let key = stand.pass.key().to_owned();
     let path = format!("/v1/messages?beta=true&key={key}");
     let request = stand
@@ -337,6 +337,10 @@ async fn headers_pass_and_keys_do_not() {
     assert_eq!(
         text,
         r#"{"error":{"message":"************** is no /v1/messages?beta=true"}}"#
+    );
+    let end = stand.end().await;
+    assert!(
+        matches!(end.outcome, CallOutcome::Failed(_)) && !format!("{end:?}").contains(REAL_KEY)
     );
     let sent = &fake.received()[0].headers;
     assert_eq!(sent["x-api-key"], REAL_KEY);
