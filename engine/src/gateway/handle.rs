@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::answer::{self, Answer};
+use super::body::{collect, small};
 use super::call::OpenCall;
 use super::failure::{self, Heard, Reported};
 use super::headers;
@@ -29,12 +30,6 @@ use super::{Now, models};
 
 /// The largest body that is taken, in bytes.
 pub(super) const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// As much of a larger body is read on, so that the agent comes to read why it is refused.
-const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// The largest error or count that is taken from a provider, in bytes.
-const SMALL_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What all requests share.
 pub(super) struct Shared {
@@ -423,66 +418,6 @@ fn lost(name: &str, why: &str) -> Refusal {
         StatusCode::BAD_GATEWAY,
         format!("the answer of provider {name} cannot be read: {why}"),
     )
-}
-
-/// Reads a body of the agent's. One that is too large is read on for a while, but not kept.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
-    let announced = body.size_hint().lower();
-    let mut chunks = Vec::new();
-    let mut bytes = 0;
-    while bytes <= DISCARDED_BYTES_MAX {
-        let Some(frame) = body.frame().await else {
-            break;
-        };
-        let frame = frame.map_err(|error| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body is broken off: {error}"),
-            )
-        })?;
-        let Ok(chunk) = frame.into_data() else {
-            continue;
-        };
-        bytes += chunk.len();
-        if bytes > limit || announced > limit as u64 {
-            chunks.clear();
-        } else {
-            chunks.push(chunk);
-        }
-    }
-    if bytes > limit {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "the body is larger than {} MiB",
-                REQUEST_BYTES_MAX / (1024 * 1024)
-            ),
-        ));
-    }
-    Ok(match chunks.pop() {
-        None => Bytes::new(),
-        Some(only) if chunks.is_empty() => only,
-        Some(last) => {
-            chunks.push(last);
-            chunks.concat().into()
-        }
-    })
-}
-
-/// Reads a provider's small answer.
-async fn small(mut body: reqwest::Body) -> Result<Bytes, String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| answer::chain(&error))?;
-        let Ok(chunk) = frame.into_data() else {
-            continue;
-        };
-        if bytes.len() + chunk.len() > SMALL_ANSWER_BYTES_MAX {
-            return Err(format!("it is larger than {SMALL_ANSWER_BYTES_MAX} bytes"));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
 }
 
 fn json_headers() -> HeaderMap {

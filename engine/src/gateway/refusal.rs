@@ -40,11 +40,7 @@ impl Refusal {
     /// The answer's status. codex, which speaks responses, tries 402, 403, 404 and 422 five times more, and takes
     /// 400 for the last word.
     pub(super) fn status(&self, wire: Wire) -> StatusCode {
-        let is_last_word = self.status.is_client_error()
-            && !matches!(
-                self.status,
-                StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
-            );
+        let is_last_word = matches!(self.status.as_u16(), 402 | 403 | 404 | 405 | 413 | 415);
         if wire == Wire::Responses && is_last_word {
             return StatusCode::BAD_REQUEST;
         }
