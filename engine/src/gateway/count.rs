@@ -20,6 +20,8 @@ pub(super) struct Count {
     seen: Seen,
     /// Letters of output that have passed.
     letters: u64,
+    /// The most output that was allowed, which bounds every estimate.
+    limit: Option<u64>,
     /// Something passed that could not be read.
     has_unread: bool,
     /// The usage that has been seen is that of the whole answer.
@@ -47,11 +49,12 @@ pub(super) enum EventKind {
 }
 
 impl Count {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Wire, limit: Option<u64>) -> Self {
         Self {
             wire,
             seen: Seen::Nothing,
             letters: 0,
+            limit,
             has_unread: false,
             is_final: false,
             is_over: false,
@@ -67,6 +70,11 @@ impl Count {
     /// What the provider has reported within the answer.
     pub(super) fn failure(&self) -> Option<&CallFailure> {
         self.failure.as_ref()
+    }
+
+    /// Whether something passed that could not be read, the answer's end perhaps.
+    pub(super) fn has_unread(&self) -> bool {
+        self.has_unread
     }
 
     /// Bytes passed that could not be read.
@@ -86,7 +94,8 @@ impl Count {
         };
         if !self.is_final {
             let estimate = self.letters.div_ceil(LETTERS_PER_TOKEN);
-            tokens.output = tokens.output.max(estimate);
+            let bounded = estimate.min(self.limit.unwrap_or(u64::MAX));
+            tokens.output = tokens.output.max(bounded);
         }
         (tokens, self.is_final)
     }

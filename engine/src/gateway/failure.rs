@@ -212,6 +212,7 @@ fn retry_after(reported: &Reported, heard: Option<Heard<'_>>) -> Option<Duration
         .or_else(|| wait::try_again_in(&reported.message))
         .or_else(|| until(wait::access_again_on(&reported.message)?))
         .or_else(|| heard.and_then(|heard| wait::reset(heard.headers, heard.now)))
+        .filter(|wait| *wait <= wait::WAIT_MAX)
 }
 
 fn shortened(text: &str) -> String {

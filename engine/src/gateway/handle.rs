@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::answer::{self, Answer};
+use super::body::{collect, small};
 use super::call::OpenCall;
 use super::failure::{self, Heard, Reported};
 use super::headers;
@@ -29,12 +30,6 @@ use super::{Now, models};
 
 /// The largest body that is taken, in bytes.
 pub(super) const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// As much of a larger body is read on, so that the agent comes to read why it is refused.
-const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// The largest error or count that is taken from a provider, in bytes.
-const SMALL_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What all requests share.
 pub(super) struct Shared {
@@ -57,6 +52,7 @@ pub(super) async fn handle(
 ) -> Response {
     let (head, body) = request.into_parts();
     let target = wire::target(&head.method, head.uri.path(), &head.headers);
+    let mut body = Some(body);
     let answered = match admit_agent(&shared, &head) {
         Ok((holder, open)) => {
             bond.send_replace(Some(holder.revoked.clone()));
@@ -66,14 +62,18 @@ pub(super) async fn handle(
                 head: &head,
                 wire: target.wire,
             };
-            agent.answer(target, body, open).await
+            agent.answer(target, &mut body, open).await
         }
         Err(refusal) => Err(refusal),
     };
+    if let Some(body) = body {
+        // An agent that is still sending would see a lost connection in place of the answer.
+        let _ = collect(body, 0).await;
+    }
     answered.unwrap_or_else(|refusal| {
-        tracing::debug!(status = %refusal.status, message = %refusal.message, "a model call is refused");
+        tracing::debug!(?refusal, "a model call is refused");
         let (headers, body) = refusal.answer(target.wire);
-        whole(refusal.status, headers, body)
+        whole(refusal.status(target.wire), headers, body)
     })
 }
 
@@ -120,7 +120,7 @@ impl Agent<'_> {
     async fn answer(
         &self,
         target: Target<'_>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         open: TaskTrackerToken,
     ) -> Result<Response, Refusal> {
         match target.endpoint {
@@ -163,7 +163,7 @@ impl Agent<'_> {
         &self,
         provider: Option<&str>,
         in_path: Option<InPath<'_>>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         open: TaskTrackerToken,
     ) -> Result<Response, Refusal> {
         let request = self.read(in_path, body).await?;
@@ -213,7 +213,9 @@ impl Agent<'_> {
         if !response.status().is_success() {
             return self.failed(provider, response, call).await;
         }
-        Ok(self.answered(provider, response, call, hides_usage))
+        let allowed = request.max_output_tokens().into_iter();
+        let allowed = allowed.chain(admitted.max_output_tokens).min();
+        Ok(self.answered(provider, response, call, allowed, hides_usage))
     }
 
     /// Passes a count on. It costs nothing, so nobody is asked.
@@ -221,7 +223,7 @@ impl Agent<'_> {
         &self,
         provider: Option<&str>,
         in_path: Option<InPath<'_>>,
-        body: Incoming,
+        body: &mut Option<Incoming>,
     ) -> Result<Response, Refusal> {
         let request = self.read(in_path, body).await?;
         let destination = self.destination(&request.model, provider)?;
@@ -243,7 +245,11 @@ impl Agent<'_> {
         ))
     }
 
-    async fn read(&self, in_path: Option<InPath<'_>>, body: Incoming) -> Result<Request, Refusal> {
+    async fn read(
+        &self,
+        in_path: Option<InPath<'_>>,
+        body: &mut Option<Incoming>,
+    ) -> Result<Request, Refusal> {
         let encoding = self.head.headers.get(CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
             return Err(Refusal::new(
@@ -251,7 +257,10 @@ impl Agent<'_> {
                 "the body is compressed: send it without content-encoding, the way is short",
             ));
         }
-        let body = collect(body).await?;
+        let body = match body.take() {
+            Some(body) => collect(body, REQUEST_BYTES_MAX).await?,
+            None => Bytes::new(),
+        };
         Request::read(self.wire, body, in_path)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
     }
@@ -320,7 +329,9 @@ impl Agent<'_> {
             });
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
-        let body = small(body).await;
+        // The meter is told the provider's words, so the key must be out of them by now.
+        let key = provider.key.as_ref().map(ProviderKey::as_bytes);
+        let body = small(body).await.map(|body| headers::masked(body, key));
         let text = body.as_deref().unwrap_or_default();
         call.first_byte();
         let heard = Heard {
@@ -339,6 +350,7 @@ impl Agent<'_> {
         provider: &Provider,
         response: http::Response<reqwest::Body>,
         call: OpenCall,
+        allowed: Option<u64>,
         hides_usage: bool,
     ) -> Response {
         let (head, body) = response.into_parts();
@@ -349,7 +361,7 @@ impl Agent<'_> {
         if hides_usage {
             headers.remove(CONTENT_LENGTH);
         }
-        let tap = Tap::new(self.wire, content, hides_usage);
+        let tap = Tap::new(self.wire, content, allowed, hides_usage);
         let answer = Answer::new(body, tap, call, hides_usage);
         let mut response = http::Response::new(Either::Right(answer));
         *response.status_mut() = head.status;
@@ -406,66 +418,6 @@ fn lost(name: &str, why: &str) -> Refusal {
         StatusCode::BAD_GATEWAY,
         format!("the answer of provider {name} cannot be read: {why}"),
     )
-}
-
-/// Reads a body of the agent's. One that is too large is read on for a while, but not kept.
-async fn collect(mut body: Incoming) -> Result<Bytes, Refusal> {
-    let announced = body.size_hint().lower();
-    let mut chunks = Vec::new();
-    let mut bytes = 0;
-    while bytes <= DISCARDED_BYTES_MAX {
-        let Some(frame) = body.frame().await else {
-            break;
-        };
-        let frame = frame.map_err(|error| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body is broken off: {error}"),
-            )
-        })?;
-        let Ok(chunk) = frame.into_data() else {
-            continue;
-        };
-        bytes += chunk.len();
-        if bytes > REQUEST_BYTES_MAX || announced > REQUEST_BYTES_MAX as u64 {
-            chunks.clear();
-        } else {
-            chunks.push(chunk);
-        }
-    }
-    if bytes > REQUEST_BYTES_MAX {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "the body is larger than {} MiB",
-                REQUEST_BYTES_MAX / (1024 * 1024)
-            ),
-        ));
-    }
-    Ok(match chunks.pop() {
-        None => Bytes::new(),
-        Some(only) if chunks.is_empty() => only,
-        Some(last) => {
-            chunks.push(last);
-            chunks.concat().into()
-        }
-    })
-}
-
-/// Reads a provider's small answer.
-async fn small(mut body: reqwest::Body) -> Result<Bytes, String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| answer::chain(&error))?;
-        let Ok(chunk) = frame.into_data() else {
-            continue;
-        };
-        if bytes.len() + chunk.len() > SMALL_ANSWER_BYTES_MAX {
-            return Err(format!("it is larger than {SMALL_ANSWER_BYTES_MAX} bytes"));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
 }
 
 fn json_headers() -> HeaderMap {

@@ -77,14 +77,14 @@ pub struct Refused {
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The budget is spent: 402, which no client tries again.
+    /// The budget is spent: 402 (responses: 400), which clients do not try again.
     Budget,
     /// The provider's queue is closed for now: 429 with `retry-after`, after which clients try again.
     Closed {
         /// When it may be open again.
         retry_after: Option<Duration>,
     },
-    /// The attempt may not use this model: 403, which no client tries again.
+    /// The attempt may not use this model: 403 (responses: 400), which clients do not try again.
     NotAllowed,
 }
 

@@ -15,6 +15,7 @@
 //! byte. Answers are asked for uncompressed, since they are read on their way.
 
 mod answer;
+mod body;
 mod call;
 mod count;
 mod events;

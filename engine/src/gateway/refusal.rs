@@ -13,8 +13,8 @@ use super::wire::Wire;
 /// An error that the agent is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) message: String,
+    status: StatusCode,
+    message: String,
     retry_after: Option<Duration>,
     /// `OpenAI`'s `code`, where libraries look at it.
     code: Option<&'static str>,
@@ -35,6 +35,16 @@ impl Refusal {
             code: Some("model_not_found"),
             ..Self::new(StatusCode::NOT_FOUND, message)
         }
+    }
+
+    /// The answer's status. codex, which speaks responses, tries 402, 403, 404 and 422 five times more, and takes
+    /// 400 for the last word.
+    pub(super) fn status(&self, wire: Wire) -> StatusCode {
+        let is_last_word = matches!(self.status.as_u16(), 402 | 403 | 404 | 405 | 413 | 415);
+        if wire == Wire::Responses && is_last_word {
+            return StatusCode::BAD_REQUEST;
+        }
+        self.status
     }
 
     /// Headers and body of the answer.
@@ -131,9 +141,8 @@ impl From<Refused> for Refusal {
 }
 
 impl Refused {
-    /// The status that the agent is answered with. Anthropic's and `OpenAI`'s libraries try 408, 409, 429 and 5xx
-    /// again, so a budget is none of these.
-    pub fn status(&self) -> StatusCode {
+    /// Anthropic's and `OpenAI`'s libraries try 408, 409, 429 and 5xx again, so a budget is none of these.
+    fn status(&self) -> StatusCode {
         match self.kind {
             RefusalKind::Budget => StatusCode::PAYMENT_REQUIRED,
             RefusalKind::Closed { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -38,7 +38,8 @@ pub(super) enum Content {
 }
 
 impl Tap {
-    pub(super) fn new(wire: Wire, content: Content, hides_usage: bool) -> Self {
+    /// A tap for an answer that may have `limit` tokens of output.
+    pub(super) fn new(wire: Wire, content: Content, limit: Option<u64>, hides_usage: bool) -> Self {
         let form = match content {
             Content::Events => Form::Events {
                 splitter: Splitter::new(),
@@ -52,7 +53,7 @@ impl Tap {
         };
         Self {
             wire,
-            count: Count::new(wire),
+            count: Count::new(wire, limit),
             form,
         }
     }
@@ -149,7 +150,8 @@ impl Tap {
         }
         let is_stream = matches!(self.form, Form::Events { .. });
         let says_its_end = matches!(self.wire, Wire::Messages | Wire::Responses);
-        if is_stream && says_its_end && !self.count.is_over() {
+        let has_ended = self.count.is_over() || self.count.has_unread();
+        if is_stream && says_its_end && !has_ended {
             return CallOutcome::Failed(CallFailure {
                 status: Some(200),
                 kind: CallFailureKind::Transport,

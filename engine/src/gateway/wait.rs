@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 /// A wait beyond this is a mistake of somebody's, not a wait.
-const WAIT_MAX: Duration = Duration::from_hours(24 * 366);
+pub(super) const WAIT_MAX: Duration = Duration::from_hours(24 * 366);
 
 /// The moment of an answer in milliseconds since 1970: its own `date`, since its other times are by the same clock.
 pub(super) fn now(headers: &HeaderMap, now: u64) -> u64 {

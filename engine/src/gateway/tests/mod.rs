@@ -153,6 +153,13 @@ impl Stand {
     where
         D: Fn(ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> + Send + Sync + 'static,
     {
+        Self::behind(Proxy::Direct, provider, decide).await
+    }
+
+    pub(super) async fn behind<D>(proxy: Proxy, provider: Provider, decide: D) -> Self
+    where
+        D: Fn(ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> + Send + Sync + 'static,
+    {
         let wires = provider
             .endpoints
             .iter()
@@ -171,7 +178,7 @@ impl Stand {
         let config = Config {
             providers: vec![provider],
             route: Arc::new(route),
-            proxy: Proxy::Direct,
+            proxy,
             now: Arc::new(|| 1_700_000_000_000),
         };
         let gateway = Gateway::start(config)

@@ -58,7 +58,7 @@ fn chunks(text: &[u8], cuts: &[prop::sample::Index]) -> Vec<Bytes> {
 }
 
 fn tapped(wire: Wire, hides: bool, chunks: &[Bytes]) -> (Vec<u8>, Tap) {
-    let mut tap = Tap::new(wire, Content::Events, hides);
+    let mut tap = Tap::new(wire, Content::Events, None, hides);
     let mut passed = Vec::new();
     for chunk in chunks {
         passed.extend_from_slice(&tap.pass(chunk.clone()));
@@ -137,7 +137,7 @@ proptest! {
     fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
         for wire in WIRES {
             for content in [Content::Events, Content::Document, Content::Compressed] {
-                let mut tap = Tap::new(wire, content, true);
+                let mut tap = Tap::new(wire, content, Some(9), true);
                 tap.pass(bytes.clone().into());
                 tap.end();
                 tap.counted();
@@ -240,7 +240,7 @@ fn value() -> impl Strategy<Value = &'static str> {
 
 #[test]
 fn an_event_that_is_too_large_passes_unread_and_the_next_is_read() {
-    let mut tap = Tap::new(Wire::ChatCompletions, Content::Events, true);
+    let mut tap = Tap::new(Wire::ChatCompletions, Content::Events, Some(500), true);
     let piece = Bytes::from(vec![b'x'; 1024 * 1024]);
     let mut passed = tap.pass(Bytes::from_static(b"data: ")).len();
     for _ in 0..EVENT_BYTES_MAX / piece.len() + 3 {
@@ -253,6 +253,8 @@ fn an_event_that_is_too_large_passes_unread_and_the_next_is_read() {
         passed,
         6 + (EVENT_BYTES_MAX / piece.len() + 3) * piece.len() + 2
     );
+    // No estimate passes what was allowed.
+    assert_eq!(tap.counted(), (super::tokens(0, 500, 0, 0, 0), false));
     let usage =
         b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
     assert_eq!(tap.pass(Bytes::from_static(usage)), "");

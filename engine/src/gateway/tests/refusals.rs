@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::handle::REQUEST_BYTES_MAX;
-use super::super::{CallFailureKind, CallOutcome, RefusalKind, Refused};
+use super::super::{Admitted, CallFailureKind, CallOutcome, Proxy, RefusalKind, Refused};
 use super::{Fake, Stand, answer, body, json, listen, provider, send, within};
 
 const CALLS: [(&str, &str); 4] = [
@@ -54,7 +54,10 @@ async fn a_refusal_has_each_wires_shape_and_a_budgets_is_not_retried() {
         .await;
         for (number, (path, request)) in CALLS.into_iter().enumerate() {
             let response = send(stand.post(path, request)).await;
-            assert_eq!(response.status(), status, "{path}");
+            // For responses the status that codex does not try again.
+            let is_responses = number == 2 && status != 429;
+            let shown = if is_responses { 400 } else { status };
+            assert_eq!(response.status(), shown, "{path}");
             let may_retry = response.headers().get("x-should-retry").is_none();
             assert_eq!(may_retry, status == 429, "{path}");
             let wait = response.headers().get("retry-after").cloned();
@@ -104,6 +107,13 @@ async fn nobody_else_gets_in() {
         );
     }
     assert!(fake.received().is_empty());
+    // It comes to read why, however much it is sending.
+    let stranger = stand
+        .agent
+        .post(stand.url("/v1/messages"))
+        .bearer_auth("bw-0");
+    let response = send(stranger.body(vec![b' '; 32 << 20])).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     // Every way to bring a key, placeholders beside it.
     let (path, request) = CALLS[1];
     let key = stand.pass.key();
@@ -182,7 +192,7 @@ async fn requests_that_cannot_be_meant_do_not_go_out() {
             "at \"none\"",
         ),
         ("/v1/embeddings", "{}", 404, "cannot count"),
-        ("/v1/responses/r/cancel", "{}", 404, "stored"),
+        ("/v1/responses/r/cancel", "{}", 400, "stored"),
         ("/v1/edits", "{}", 404, "/v1/chat/completions"),
         (
             "/v1beta/models/fake-1:embedContent",
@@ -281,6 +291,13 @@ async fn providers_that_fail_are_passed_on_and_settled() {
     );
     assert_eq!(failure.retry_after, Some(Duration::from_secs(9)));
 
+    // What listens there does not speak TLS.
+    let base = fake.base.replace("http://127.0.0.1", "https://localhost");
+    let mut stand = Stand::new(provider(&base)).await;
+    let response = send(stand.post(CALLS[0].0, CALLS[0].1)).await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    assert!(matches!(stand.end().await.outcome, CallOutcome::Failed(_)));
+
     // A key does not follow a redirect.
     let fake = Arc::new(
         Fake::start(|_| {
@@ -297,4 +314,24 @@ async fn providers_that_fail_are_passed_on_and_settled() {
     assert_eq!(fake.received().len(), 1);
     assert!(matches!(stand.end().await.outcome, CallOutcome::Failed(_)));
     stand.nothing_else();
+}
+
+#[tokio::test]
+async fn a_proxy_leads_out_and_never_back_in() {
+    let proxy = Fake::start(|_| json(r#"{"proxied":true}"#)).await;
+    let here = Fake::start(|_| json(r#"{"proxied":false}"#)).await;
+    for (base, proxied) in [
+        ("http://models.invalid/api", true),
+        (here.base.as_str(), false),
+    ] {
+        let fixed = Proxy::Fixed(proxy.base.parse().unwrap_or_else(|error| panic!("{error}")));
+        let admit = |_| async { Ok(Admitted::default()) }.boxed();
+        let stand = Stand::behind(fixed, provider(base), admit).await;
+        let response = send(stand.post(CALLS[0].0, CALLS[0].1)).await;
+        assert_eq!(read(response).await["proxied"], proxied);
+    }
+    assert_eq!(
+        proxy.received()[0].path,
+        "http://models.invalid/api/v1/messages"
+    );
 }

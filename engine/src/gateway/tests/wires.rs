@@ -195,6 +195,29 @@ async fn a_server_that_refuses_to_tell_usage_is_not_asked_and_estimated() {
 }
 
 #[tokio::test]
+async fn what_is_compressed_all_the_same_passes_and_is_estimated() {
+    let packed: &[u8] = &[0x1f, 0x8b, 0x08, 0, 0xff, 0x0a, 0x0a, 0x0d];
+    let fake = Fake::start(move |_| {
+        let mut response = answer(200, "text/event-stream", packed.into());
+        let gzip = http::HeaderValue::from_static("gzip");
+        response.headers_mut().insert("content-encoding", gzip);
+        response
+    })
+    .await;
+    let mut stand = Stand::new(fake.provider()).await;
+    let request = r#"{"model":"fake-1","stream":true}"#;
+    let response = send(stand.post("/v1/chat/completions", request)).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    assert_eq!(body(response).await, packed);
+    let end = stand.end().await;
+    assert_eq!(
+        (end.tokens, end.is_exact),
+        (Some(tokens(0, 2, 0, 0, 0)), false)
+    );
+    assert_eq!(end.outcome, CallOutcome::Answered);
+}
+
+#[tokio::test]
 async fn what_is_admitted_cuts_the_limit_and_routing_maps_the_model() {
     let fake = Fake::start(|_| json(r#"{"usage":{"input_tokens":1,"output_tokens":1}}"#)).await;
     let stand = Stand::deciding(fake.provider(), |call| {
@@ -312,7 +335,7 @@ async fn headers_pass_and_keys_do_not() {
     provider
         .headers
         .insert("x-tenant", http::HeaderValue::from_static("ours"));
-    let stand = Stand::new(provider).await;
+    let mut stand = Stand::new(provider).await;
     let key = stand.pass.key().to_owned();
     let path = format!("/v1/messages?beta=true&key={key}");
     let request = stand
@@ -337,6 +360,10 @@ async fn headers_pass_and_keys_do_not() {
     assert_eq!(
         text,
         r#"{"error":{"message":"************** is no /v1/messages?beta=true"}}"#
+    );
+    let end = stand.end().await;
+    assert!(
+        matches!(end.outcome, CallOutcome::Failed(_)) && !format!("{end:?}").contains(REAL_KEY)
     );
     let sent = &fake.received()[0].headers;
     assert_eq!(sent["x-api-key"], REAL_KEY);
