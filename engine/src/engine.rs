@@ -112,6 +112,14 @@ impl Engine {
         #[cfg(not(feature = "command"))]
         let backends = builder.backends;
         let (clock, limits) = (builder.clock, builder.limits);
+        #[cfg(feature = "llm")]
+        let llm = builder
+            .models
+            .as_ref()
+            .map(|models| crate::backend::llm::Shared::new(models.clone(), Arc::clone(&launcher)))
+            .transpose()
+            .map_err(BuildError::Setting)?
+            .map(Arc::new);
         #[cfg(feature = "gateway")]
         let models = builder
             .models

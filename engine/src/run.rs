@@ -165,7 +165,9 @@ fn backends(engine: &Engine, options: &StartOptions, folder: &Path) -> Result<Ba
             web_fetch: options.permissions.web_fetch,
         };
         let llm = crate::backend::llm::Llm::new(Arc::clone(shared), switches);
-        by_name.entry("llm".to_owned()).or_insert_with(|| Arc::new(llm));
+        by_name
+            .entry("llm".to_owned())
+            .or_insert_with(|| Arc::new(llm));
     }
     let default = match (&options.agent_command, &options.backend) {
         (Some(command), name) => {

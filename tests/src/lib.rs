@@ -8,6 +8,7 @@ pub mod bench;
 pub mod campaign;
 pub mod fake_agent;
 pub mod fifo;
+pub mod model_server;
 pub mod program;
 pub mod project;
 pub mod random;

@@ -10,6 +10,8 @@ use super::prices::Price;
 
 /// With fewer tokens than this nothing sensible is written, and some providers refuse so low a limit.
 const OUTPUT_MIN: u64 = 16;
+/// A call that would like to write at least so much is not cut below it while others hold what they may not need: it waits.
+const OUTPUT_FAIR: u64 = 4_096;
 /// No tokenizer in use makes more of a text than a token for so many bytes, on average.
 const BYTES_A_TOKEN: u64 = 2;
 
@@ -56,6 +58,8 @@ pub(crate) struct Wanted {
 /// Why a call is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spent {
+    /// Calls that are under way hold what is left: it may be sent when one of them has ended.
+    Held,
     /// The run's budget is used up.
     Run,
     /// The attempt has used what it may.
@@ -99,8 +103,12 @@ impl Ledger {
             ),
         ];
         let reads = price.map_or(0, |price| price.of_input(bytes.div_ceil(BYTES_A_TOKEN)));
+        let wants = output.unwrap_or(output_max);
+        let is_held = self.held != Amount::default() || account.held != Amount::default();
         let mut most = None::<u64>;
         for (left, whose) in limited {
+            // What others hold may come free, and then there is more than nothing.
+            let whose = if is_held { Spent::Held } else { whose };
             let by_cost = match (left.cost, price) {
                 (None, _) => None,
                 (Some(_), None) => return Err(Spent::NoPrice),
@@ -116,7 +124,9 @@ impl Ledger {
                 most = Some(most.map_or(limit, |most| most.min(limit)));
             }
         }
-        let wants = output.unwrap_or(output_max);
+        if is_held && most.is_some_and(|most| most < wants.min(OUTPUT_FAIR)) {
+            return Err(Spent::Held);
+        }
         let allowed = most.map(|most| most.min(wants));
         // Without any limit nothing needs to be held.
         let amount = allowed.map_or_else(Amount::default, |tokens| Amount {
@@ -249,6 +259,8 @@ mod tests {
         );
         assert_eq!(ledger.settle(&mut one, 1, wrote(9)), None, "once");
         assert_eq!(ledger.admit(&mut one, wanted(6, None)), Ok(Some(30_000)));
+        ledger.settle(&mut one, 6, wrote(30_000));
+        ledger.settle(&mut one, 4, wrote(8_000));
         // A call of which nothing came gives back all that it held.
         ledger.settle(&mut two, 2, None);
         assert_eq!(
@@ -256,6 +268,12 @@ mod tests {
             Ok(Some(4_000))
         );
         assert_eq!(two.counted().requests, 1);
+        ledger.settle(&mut two, 7, wrote(4_000));
+        let rest = ledger.admit(&mut two, wanted(8, None));
+        assert_eq!(rest, Ok(Some(6_000)), "both have so much left");
+        ledger.settle(&mut two, 8, wrote(6_000));
+        assert_eq!(ledger.admit(&mut two, wanted(9, None)), Err(Spent::Attempt));
+        assert_eq!(ledger.admit(&mut one, wanted(10, None)), Err(Spent::Run));
     }
 
     #[test]
@@ -272,7 +290,10 @@ mod tests {
             ledger.admit(&mut account, wanted(1, None)),
             Ok(Some((100_000 - 1_875) / 15))
         );
-        assert_eq!(ledger.admit(&mut account, wanted(2, None)), Err(Spent::Run));
+        assert_eq!(
+            ledger.admit(&mut account, wanted(2, None)),
+            Err(Spent::Held)
+        );
         let priceless = Wanted {
             price: None,
             ..wanted(3, None)

@@ -10,9 +10,9 @@ use bellwether_journal::usage::Counted;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::SharedLedger;
+use super::Till;
 use super::breaker::Breaker;
-use super::ledger::{Account, Ledger, Spent, Wanted};
+use super::ledger::{Account, Spent, Wanted};
 use super::prices::Prices;
 use crate::gateway::{
     Admitted, CallEnd, CallFailure, CallFailureKind, CallId, CallOutcome, Meter, ModelCall,
@@ -24,7 +24,7 @@ use crate::gateway::{
 pub(super) struct AttemptMeter(Arc<Shared>);
 
 struct Shared {
-    ledger: SharedLedger,
+    till: Arc<Till>,
     breaker: Arc<Breaker>,
     prices: Prices,
     spending: Spending,
@@ -48,14 +48,14 @@ pub(super) struct Trouble {
 
 impl AttemptMeter {
     pub(super) fn new(
-        ledger: SharedLedger,
+        till: Arc<Till>,
         breaker: Arc<Breaker>,
         prices: Prices,
         spending: Spending,
         allowance: Allowance,
     ) -> Self {
         Self(Arc::new(Shared {
-            ledger,
+            till,
             breaker,
             prices,
             spending,
@@ -72,17 +72,14 @@ impl AttemptMeter {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What the attempt has used so far, and why its last call came to nothing.
     pub(super) fn stand(&self) -> (Counted, Option<Trouble>) {
         let state = self.state();
         (state.account.counted(), state.trouble.clone())
     }
 
-    fn let_out(&self, call: &ModelCall) -> Result<Admitted, Refused> {
+    /// `None`: others hold what it wants, and may give it back.
+    fn let_out(&self, call: &ModelCall) -> Option<Result<Admitted, Refused>> {
         let price = self.0.prices.of(&call.provider, &call.model);
         let choices = call.choices.max(1);
         let wanted = Wanted {
@@ -95,11 +92,12 @@ impl AttemptMeter {
         };
         // Always in this order.
         let mut state = self.state();
-        match self.ledger().admit(&mut state.account, wanted) {
+        match self.0.till.ledger().admit(&mut state.account, wanted) {
             Ok(max_output_tokens) => {
                 state.open.insert(call.id, Arc::clone(&call.provider));
-                Ok(Admitted { max_output_tokens })
+                Some(Ok(Admitted { max_output_tokens }))
             }
+            Err(Spent::Held) => None,
             Err(why) => {
                 let (kind, failure, message) = refusal(why, call);
                 state.trouble = Some(Trouble {
@@ -107,7 +105,7 @@ impl AttemptMeter {
                     message: message.clone(),
                     retry_after: None,
                 });
-                Err(Refused { kind, message })
+                Some(Err(Refused { kind, message }))
             }
         }
     }
@@ -115,7 +113,7 @@ impl AttemptMeter {
 
 fn refusal(why: Spent, call: &ModelCall) -> (RefusalKind, FailureKind, String) {
     match why {
-        Spent::Run => (
+        Spent::Run | Spent::Held => (
             RefusalKind::Budget,
             FailureKind::Budget,
             "the run's budget is used up: give it a larger --budget".to_owned(),
@@ -157,7 +155,16 @@ impl Meter for AttemptMeter {
                 };
                 return Err(Refused { kind, message });
             }
-            this.let_out(&call)
+            loop {
+                // Before it is looked: what is given back meanwhile is not missed.
+                let settled = this.0.till.settled.notified();
+                tokio::pin!(settled);
+                settled.as_mut().enable();
+                match this.let_out(&call) {
+                    Some(answer) => return answer,
+                    None => settled.await,
+                }
+            }
         }
         .boxed()
     }
@@ -174,7 +181,11 @@ impl Meter for AttemptMeter {
         });
         let mut state = self.state();
         let provider = state.open.remove(&call);
-        let all = self.ledger().settle(&mut state.account, call.0, used);
+        let all = self
+            .0
+            .till
+            .ledger()
+            .settle(&mut state.account, call.0, used);
         if let Some(provider) = provider {
             match &end.outcome {
                 CallOutcome::Answered => {
@@ -189,6 +200,7 @@ impl Meter for AttemptMeter {
             }
         }
         drop(state);
+        self.0.till.settled.notify_waiters();
         if let Some(all) = all {
             self.0.spending.report(all);
         }

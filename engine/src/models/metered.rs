@@ -1,6 +1,6 @@
 //! Gives each attempt its own way to the models, and counts what it uses there.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bellwether_actors::backend::{
     AgentBackend, AgentOutcome, AttemptContext, Ended, ModelAccess, Task,
@@ -11,33 +11,33 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::meter::{AttemptMeter, Trouble};
-use super::{Hub, SharedLedger};
+use super::{Hub, Till};
 use crate::gateway::ClientFamily;
 
 /// A backend whose attempts reach models through the gateway.
 pub(crate) struct Metered {
     inner: Arc<dyn AgentBackend>,
     hub: Arc<Hub>,
-    ledger: SharedLedger,
+    till: Arc<Till>,
 }
 
 impl Metered {
-    pub(crate) fn new(inner: Arc<dyn AgentBackend>, hub: Arc<Hub>, ledger: SharedLedger) -> Self {
-        Self { inner, hub, ledger }
+    pub(crate) fn new(inner: Arc<dyn AgentBackend>, hub: Arc<Hub>, till: Arc<Till>) -> Self {
+        Self { inner, hub, till }
     }
 }
 
 impl AgentBackend for Metered {
     fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
         let inner = Arc::clone(&self.inner);
-        let (hub, ledger) = (Arc::clone(&self.hub), Arc::clone(&self.ledger));
+        let (hub, till) = (Arc::clone(&self.hub), Arc::clone(&self.till));
         async move {
             let gateway = match hub.gateway().await {
                 Ok(gateway) => gateway,
                 Err(error) => return Ended::failed(FailureKind::Other, error.to_string()),
             };
             let meter = AttemptMeter::new(
-                Arc::clone(&ledger),
+                Arc::clone(&till),
                 Arc::clone(&hub.breaker),
                 hub.options.prices.clone(),
                 context.spending.clone(),
@@ -59,8 +59,7 @@ impl AgentBackend for Metered {
             let (counted, trouble) = meter.stand();
             if counted.requests == 0 {
                 // It went another way, so what it says itself is all that is known.
-                let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-                ledger.add(Amount {
+                till.ledger().add(Amount {
                     tokens: ended.usage.output_tokens,
                     cost: 0,
                 });

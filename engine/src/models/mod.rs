@@ -17,13 +17,14 @@ mod names;
 mod prices;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bellwether_actors::run::budget::{Allowance, Amount};
 use bellwether_journal::id::RunId;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use self::breaker::Breaker;
-pub(crate) use self::ledger::Ledger;
+use self::ledger::Ledger;
 pub(crate) use self::metered::Metered;
 pub use self::names::{Model, Names, NoModel};
 pub use self::prices::{Price, Prices};
@@ -62,7 +63,24 @@ impl Options {
 }
 
 /// A run's ledger, as its agents' meters share it.
-pub(crate) type SharedLedger = Arc<Mutex<Ledger>>;
+#[derive(Default)]
+pub(crate) struct Till {
+    ledger: Mutex<Ledger>,
+    /// Told when a call has given back what it held.
+    settled: Notify,
+}
+
+impl Till {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // What is in it is whole at every step.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run begins, or goes on: what it may spend, and what it has spent by its journal.
+    pub(crate) fn begin(&self, budget: Allowance, spent: Amount) {
+        self.ledger().begin(budget, spent);
+    }
+}
 
 /// What all runs of an engine share of models.
 pub(crate) struct Hub {
@@ -70,7 +88,7 @@ pub(crate) struct Hub {
     clock: Arc<dyn Clock>,
     gateway: OnceCell<Gateway>,
     breaker: Arc<Breaker>,
-    ledgers: Mutex<HashMap<RunId, Weak<Mutex<Ledger>>>>,
+    tills: Mutex<HashMap<RunId, Weak<Till>>>,
 }
 
 impl Hub {
@@ -80,7 +98,7 @@ impl Hub {
             clock,
             gateway: OnceCell::new(),
             breaker: Arc::default(),
-            ledgers: Mutex::default(),
+            tills: Mutex::default(),
         }
     }
 
@@ -125,15 +143,15 @@ impl Hub {
     }
 
     /// A run's ledger: the same for all who ask for it at a time, so that agents which outlive a rewind spend from it, too.
-    pub(crate) fn ledger(&self, run: RunId) -> SharedLedger {
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
-        ledgers.retain(|_, ledger| ledger.strong_count() > 0);
-        if let Some(ledger) = ledgers.get(&run).and_then(Weak::upgrade) {
-            return ledger;
+    pub(crate) fn till(&self, run: RunId) -> Arc<Till> {
+        let mut tills = self.tills.lock().unwrap_or_else(PoisonError::into_inner);
+        tills.retain(|_, till| till.strong_count() > 0);
+        if let Some(till) = tills.get(&run).and_then(Weak::upgrade) {
+            return till;
         }
-        let ledger = SharedLedger::default();
-        ledgers.insert(run, Arc::downgrade(&ledger));
-        ledger
+        let till = Arc::<Till>::default();
+        tills.insert(run, Arc::downgrade(&till));
+        till
     }
 
     /// The gateway, which begins when the first agent wants it.

@@ -30,7 +30,7 @@ pub(crate) use self::limited::Time;
 use self::placed::Placed;
 use crate::agent_type::{AgentType, built_in, may_write, unnamed};
 #[cfg(feature = "gateway")]
-use crate::models::{Hub, Metered, Names, NoModel, SharedLedger};
+use crate::models::{Hub, Metered, Names, NoModel, Till};
 use crate::options::Isolate;
 #[cfg(feature = "gateway")]
 use crate::options::StartOptions;
@@ -78,7 +78,7 @@ pub(crate) struct RunRules {
 struct Modelled {
     hub: Arc<Hub>,
     names: Names,
-    ledger: SharedLedger,
+    till: Arc<Till>,
     budget: Allowance,
 }
 
@@ -158,7 +158,7 @@ impl RunRules {
         self.models = hub.map(|hub| Modelled {
             hub: Arc::clone(hub),
             names: options.names.clone().unwrap_or_default(),
-            ledger: hub.ledger(run),
+            till: hub.till(run),
             budget: Allowance {
                 tokens: options.budget,
                 cost: options.budget_cost,
@@ -175,8 +175,7 @@ impl RunRules {
     pub(crate) fn begin(&self, state: &RunState) {
         #[cfg(feature = "gateway")]
         if let Some(models) = &self.models {
-            let mut ledger = models.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            ledger.begin(models.budget, spent(state));
+            models.till.begin(models.budget, spent(state));
         }
         #[cfg(not(feature = "gateway"))]
         let _ = state;
@@ -291,8 +290,8 @@ impl RunRules {
         }
         #[cfg(feature = "gateway")]
         if let (Some(models), true) = (&self.models, asks_models) {
-            let (hub, ledger) = (Arc::clone(&models.hub), Arc::clone(&models.ledger));
-            backend = Arc::new(Metered::new(backend, hub, ledger));
+            let (hub, till) = (Arc::clone(&models.hub), Arc::clone(&models.till));
+            backend = Arc::new(Metered::new(backend, hub, till));
         }
         let time = given.time.or(definition.time());
         if time != Time::default() {

@@ -78,7 +78,10 @@ impl Shared {
             .find(|provider| *provider.name == *model.provider)
             .ok_or_else(|| format!("the provider `{}` is not set up", model.provider))?;
         let wire = spoken(provider).ok_or_else(|| {
-            format!("the provider `{}` speaks nothing that is known", model.provider)
+            format!(
+                "the provider `{}` speaks nothing that is known",
+                model.provider
+            )
         })?;
         let address = format!("{}/to/{}", access.address, model.provider);
         let mut endpoint = Endpoint::new(address, &access.key, wire, &model.id);
@@ -92,12 +95,15 @@ impl Shared {
 
 /// The first wire that a provider speaks, as the loop knows it.
 fn spoken(provider: &Provider) -> Option<conversation::Wire> {
-    provider.endpoints.first().map(|endpoint| match endpoint.wire {
-        Wire::Messages => conversation::Wire::Anthropic,
-        Wire::ChatCompletions => conversation::Wire::OpenAiChat,
-        Wire::Responses => conversation::Wire::OpenAiResponses,
-        Wire::GenerateContent => conversation::Wire::Gemini,
-    })
+    provider
+        .endpoints
+        .first()
+        .map(|endpoint| match endpoint.wire {
+            Wire::Messages => conversation::Wire::Anthropic,
+            Wire::ChatCompletions => conversation::Wire::OpenAiChat,
+            Wire::Responses => conversation::Wire::OpenAiResponses,
+            Wire::GenerateContent => conversation::Wire::Gemini,
+        })
 }
 
 impl Llm {

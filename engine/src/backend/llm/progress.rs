@@ -34,9 +34,9 @@ impl Watch for Reported {
             Event::ToolEnded { name, is_error, .. } => {
                 json!({ "tool": name, "failed": is_error })
             }
-            Event::Retrying {
-                message, after, ..
-            } => json!({ "retrying": message, "afterMs": after.as_millis() }),
+            Event::Retrying { message, after, .. } => {
+                json!({ "retrying": message, "afterMs": after.as_millis() })
+            }
             Event::Compacted { before, after } => {
                 json!({ "compacted": { "before": before, "after": after } })
             }

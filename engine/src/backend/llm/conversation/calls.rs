@@ -78,11 +78,13 @@ impl Bench<'_> {
         let mut replies = Vec::with_capacity(calls.len());
         let made = &calls[..calls.len().min(CALLS_MAX)];
         for group in made.chunk_by(|one, next| self.is_parallel(one) && self.is_parallel(next)) {
-            let answers: Vec<ToolAnswer> = stream::iter(group)
-                .map(|call| self.answer(call))
-                .buffered(AT_ONCE_MAX)
-                .collect()
-                .await;
+            // A closure over borrowed calls would make the whole loop's future one that no task can hold.
+            let mut answers = Vec::with_capacity(group.len());
+            for call in group {
+                answers.push(self.answer(call));
+            }
+            let answers: Vec<ToolAnswer> =
+                stream::iter(answers).buffered(AT_ONCE_MAX).collect().await;
             replies.extend(
                 group
                     .iter()
