@@ -210,10 +210,14 @@ pub(crate) struct AgentFlags {
     /// How long the run may take before it is stopped, such as 90s or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
-    /// Output tokens that agents may write, as they report them; then no more are started [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    pub(crate) budget: Option<u64>,
-    /// Something that scripts may do beside starting agents: `merge` the branches that agents leave
+    /// The model of agents that name none: an alias such as `sonnet`, or `provider/id`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// What agents may use in all: output tokens such as 2M, or money such as '$5' [default: no limit]
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) budget: Option<String>,
+    /// Something more: `merge` lets scripts merge the branches that agents leave, `shell` and `web-fetch` let built-in
+    /// agents run commands and fetch pages
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) allow: Vec<Allowed>,
 }
@@ -223,6 +227,8 @@ pub(crate) struct AgentFlags {
 pub(crate) enum Allowed {
     // No doc comment: it would be help of its own for one word.
     Merge,
+    Shell,
+    WebFetch,
 }
 
 /// How a run is shown while it goes on.
@@ -599,12 +605,16 @@ pub(crate) fn layer(
             (Key::AgentCommand, &agents.agent_command),
             (Key::AgentInput, &agents.agent_input),
             (Key::Isolate, &agents.isolate),
+            (Key::Model, &agents.model),
+            (Key::Budget, &agents.budget),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
         }
         for allowed in &agents.allow {
             match allowed {
                 Allowed::Merge => layer.push((Key::PermissionsMerge, Value::Flag(true))),
+                Allowed::Shell => layer.push((Key::PermissionsShell, Value::Flag(true))),
+                Allowed::WebFetch => layer.push((Key::PermissionsWebFetch, Value::Flag(true))),
             }
         }
         if let (Some(backend), Some(_)) = (&agents.backend, &agents.agent_command)
@@ -615,7 +625,6 @@ pub(crate) fn layer(
             ))
             .help("give one of them"));
         }
-        layer.extend(agents.budget.map(|n| (Key::Budget, Value::Count(n))));
         layer.extend(
             agents
                 .timeout

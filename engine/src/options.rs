@@ -87,6 +87,10 @@ pub struct StartOptions {
     /// The model of agents whose call and type name none: an alias or an id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Whether agents' programs find models as they do elsewhere, and not by the engine's gateway: logins of subscriptions
+    /// break behind another address.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_gateway: bool,
     /// What models are called; set when the run is started.
     #[cfg(feature = "gateway")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,6 +333,13 @@ impl StartOptions {
     #[must_use]
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = Some(name.into());
+        self
+    }
+
+    /// Lets agents' programs find models as they do elsewhere, and not by the engine's gateway.
+    #[must_use]
+    pub const fn without_gateway(mut self) -> Self {
+        self.without_gateway = true;
         self
     }
 

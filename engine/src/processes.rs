@@ -11,7 +11,7 @@ use bellwether_launcher::{Launcher, Program};
 
 use crate::backend::command::{CommandBackend, InputMode, Options};
 use crate::clock::Clock;
-use crate::options::{AgentInput, Environment};
+use crate::options::{AgentInput, StartOptions};
 
 /// What starts agents' processes: the helper that the embedder named, else the program itself.
 pub(crate) fn launcher(helper: Option<PathBuf>) -> Arc<Launcher> {
@@ -43,7 +43,7 @@ pub(crate) fn command_backend(
     clock: &Arc<dyn Clock>,
     command: &[String],
     input: AgentInput,
-    environment: Option<&Environment>,
+    run: &StartOptions,
     folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     if command.first().is_none_or(String::is_empty) {
@@ -51,7 +51,8 @@ pub(crate) fn command_backend(
     }
     let mut options = Options::new(command.to_vec());
     options.program_directory = Some(folder.to_owned());
-    options.inherited = environment.cloned();
+    options.inherited.clone_from(&run.environment);
+    options.gateway = !run.without_gateway;
     options.input = match input {
         AgentInput::Task => InputMode::Task,
         AgentInput::Prompt => InputMode::Prompt,

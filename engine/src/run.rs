@@ -203,15 +203,7 @@ fn command_backend(
     folder: &Path,
 ) -> Result<Arc<dyn AgentBackend>, String> {
     let clock = &engine.0.surroundings().clock;
-    let environment = options.environment.as_ref();
-    crate::processes::command_backend(
-        &engine.0.launcher,
-        clock,
-        command,
-        input,
-        environment,
-        folder,
-    )
+    crate::processes::command_backend(&engine.0.launcher, clock, command, input, options, folder)
 }
 
 #[cfg(not(feature = "command"))]

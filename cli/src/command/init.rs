@@ -163,7 +163,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("config.toml");
         fs::write(&file, &settings).unwrap();
-        let layer = crate::config::file::read(&file, place.path()).unwrap();
+        let layer = crate::config::file::read_all(&file, place.path())
+            .unwrap()
+            .0;
         assert_eq!(layer.len(), settings.matches(" = ").count());
     }
 }

@@ -140,6 +140,9 @@ impl Place {
         options.max_agents = config.max_agents();
         options.max_items = config.max_items();
         options.budget = config.budget();
+        options.budget_cost = config.budget_cost();
+        options.model = config.model();
+        options.without_gateway = config.without_gateway();
         options.nesting = config.nesting();
         options.args_as_text = config.args_as_text();
         options.script_limits = config.script_limits();

@@ -175,6 +175,7 @@ pub(super) async fn open(
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
         .backend("codemod", Arc::new(Codemod))
+        .models(config.models())
         .worktrees(config.worktrees())
         .limits(limits);
     let engine = starting(signals, engine.build()).await?;

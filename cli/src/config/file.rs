@@ -7,20 +7,32 @@ use schemars::JsonSchema;
 use toml::de::{DeTable, DeValue};
 
 use super::key::{Key, Raw, Value, nearest};
+use super::models::{self, TABLES, Tables};
 use crate::error::{CommandError, Result};
 
 /// The settings of one layer.
 pub(crate) type Layer = Vec<(Key, Value)>;
 
-/// Reads the layer in `file`; a file that is not there is an empty one. Paths in it are taken from
+/// Reads the layer in `file` and its tables of models; a file that is not there is an empty one. Paths in it are taken from
 /// `base`.
 ///
 /// # Errors
 /// A usage error that names file, line and column.
-pub(crate) fn read(file: &Path, base: &Path) -> Result<Layer> {
+pub(crate) fn read_all(file: &Path, base: &Path) -> Result<(Layer, Tables)> {
+    match text_of(file)? {
+        Some(text) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            // First the settings, whose errors say more.
+            Ok((parse(text, file, base)?, models::parse(text, file)?))
+        }
+        None => Ok((Layer::new(), Tables::default())),
+    }
+}
+
+fn text_of(file: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(file) {
-        Ok(text) => parse(&text, file, base),
-        Err(error) if missing(&error) => Ok(Layer::new()),
+        Ok(text) => Ok(Some(text)),
+        Err(error) if missing(&error) => Ok(None),
         Err(error) => Err(CommandError::usage(format!(
             "{}: cannot be read: {error}",
             file.display()
@@ -64,6 +76,9 @@ fn parse(text: &str, file: &Path, base: &Path) -> Result<Layer> {
     });
     let mut layer = Layer::new();
     for (name, span, value) in settings {
+        if TABLES.contains(&name.as_str()) {
+            continue;
+        }
         let Some(key) = Key::named(&name) else {
             let known = Key::ALL.iter().map(|key| key.name());
             let error = wrong(span.start, format!("unknown key `{name}`"));
@@ -103,7 +118,7 @@ fn raw<'a>(value: &'a DeValue<'a>) -> Raw<'a> {
 }
 
 /// Line and column of a byte, both from 1.
-fn place(text: &str, offset: usize) -> (usize, usize) {
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before
@@ -146,9 +161,8 @@ struct File {
     /// Agents of a run in all. Default: 1000.
     #[schemars(range(min = 1))]
     max_agents: Option<u64>,
-    /// Output tokens that a run's agents may write, as they report them; then no more are started. Default: no limit.
-    #[schemars(range(min = 1))]
-    budget: Option<u64>,
+    /// What a run's agents may use: output tokens (`2000000`, `"2M"`, `"500k"`) or money (`"$5"`). Default: no limit.
+    budget: Option<Budget>,
     /// How deep workflows may call workflows. Default: 1.
     #[schemars(range(min = 1, max = 5))]
     nesting: Option<u32>,
@@ -180,6 +194,15 @@ struct File {
     worktree: Option<Worktree>,
     /// What scripts may do beside starting agents.
     permissions: Option<Permissions>,
+    /// The model of agents whose call and type name none: an alias or an id. Default: `sonnet`.
+    #[schemars(length(min = 1))]
+    model: Option<String>,
+    /// Whether agents' programs find models by the engine's gateway, which counts what they use and keeps the keys. Logins of
+    /// subscriptions break behind another address. Default: true.
+    gateway: Option<bool>,
+    /// Who has models, what they are called, what they cost.
+    #[schemars(flatten)]
+    tables: Tables,
 }
 
 /// How the working trees of isolated agents are made.
@@ -222,6 +245,10 @@ struct Worktree {
 struct Permissions {
     /// Whether they may merge the branches that agents leave. Default: false.
     merge: Option<bool>,
+    /// Whether built-in agents may run commands, with all that you may do. Default: false.
+    shell: Option<bool>,
+    /// Whether built-in agents may fetch pages of the web. Default: false.
+    web_fetch: Option<bool>,
 }
 
 #[derive(JsonSchema)]
@@ -233,6 +260,19 @@ struct Permissions {
 enum Uncommitted {
     Refuse,
     Include,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(
+    dead_code,
+    reason = "the shape of the file, from which its schema is made"
+)]
+enum Budget {
+    /// Output tokens.
+    Tokens(#[schemars(range(min = 1))] u64),
+    /// Output tokens or dollars.
+    Text(#[schemars(length(min = 1))] String),
 }
 
 #[derive(JsonSchema)]

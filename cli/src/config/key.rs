@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::duration;
+use super::{budget, duration};
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,14 @@ pub(crate) enum Key {
     WorktreeDiskLimit,
     /// Whether scripts may merge.
     PermissionsMerge,
+    /// Whether built-in agents may run commands.
+    PermissionsShell,
+    /// Whether built-in agents may fetch pages of the web.
+    PermissionsWebFetch,
+    /// The model of agents that name none.
+    Model,
+    /// Whether agents' programs find models by the gateway.
+    Gateway,
 }
 
 /// What a setting holds.
@@ -84,6 +92,8 @@ enum Kind {
     Duration {
         min: Duration,
     },
+    /// Output tokens or money.
+    Budget,
     Choice(&'static [&'static str]),
 }
 
@@ -98,6 +108,8 @@ pub(crate) enum Value {
     Words(Vec<String>),
     /// A number.
     Count(u64),
+    /// Money, in millionths of a dollar.
+    Dollars(u64),
     /// A time span.
     Duration(Duration),
     /// Paths, as they were written.
@@ -146,6 +158,10 @@ impl Key {
         Self::WorktreeSetupTimeout,
         Self::WorktreeDiskLimit,
         Self::PermissionsMerge,
+        Self::PermissionsShell,
+        Self::PermissionsWebFetch,
+        Self::Model,
+        Self::Gateway,
     ];
 
     /// The name in a settings file; `table.key` for one that stands in a table.
@@ -179,6 +195,10 @@ impl Key {
             Self::WorktreeSetupTimeout => "worktree.setup_timeout",
             Self::WorktreeDiskLimit => "worktree.disk_limit",
             Self::PermissionsMerge => "permissions.merge",
+            Self::PermissionsShell => "permissions.shell",
+            Self::PermissionsWebFetch => "permissions.web_fetch",
+            Self::Model => "model",
+            Self::Gateway => "gateway",
         }
     }
 
@@ -216,8 +236,11 @@ impl Key {
             | Self::WorktreeSetup
             | Self::WorktreeSetupInputs
             | Self::WorktreeSetupTimeout
-            | Self::WorktreeDiskLimit => None,
+            | Self::WorktreeDiskLimit
+            | Self::Gateway => None,
             Self::PermissionsMerge => Some("--allow merge".to_owned()),
+            Self::PermissionsShell => Some("--allow shell".to_owned()),
+            Self::PermissionsWebFetch => Some("--allow web-fetch".to_owned()),
             _ => Some(format!("--{}", self.name().replace('_', "-"))),
         }
     }
@@ -225,11 +248,17 @@ impl Key {
     const fn kind(self) -> Kind {
         match self {
             Self::Journal => Kind::Path,
-            Self::Backend | Self::WorktreeBase => Kind::Text,
+            Self::Backend | Self::WorktreeBase | Self::Model => Kind::Text,
+            Self::Budget => Kind::Budget,
             Self::WorktreeUncommitted => Kind::Choice(UNCOMMITTED),
             Self::WorktreeLink | Self::WorktreeCopy | Self::WorktreeSetupInputs => Kind::Paths,
             Self::WorktreeSetup | Self::Notify => Kind::Line,
-            Self::PermissionsMerge | Self::ParseArgs | Self::Foreground => Kind::Flag,
+            Self::PermissionsMerge
+            | Self::PermissionsShell
+            | Self::PermissionsWebFetch
+            | Self::ParseArgs
+            | Self::Foreground
+            | Self::Gateway => Kind::Flag,
             Self::Nesting => Kind::Count { min: 1, max: 5 },
             Self::WorktreeDiskLimit => Kind::Count {
                 min: 1 << 20,
@@ -246,7 +275,7 @@ impl Key {
                 min: 1,
                 max: u32::MAX as u64,
             },
-            Self::MaxAgents | Self::Budget => Kind::Count {
+            Self::MaxAgents => Kind::Count {
                 min: 1,
                 max: i64::MAX as u64,
             },
@@ -308,6 +337,12 @@ impl Key {
             (Kind::Count { .. }, Raw::Number(number)) => {
                 Value::Count(u64::try_from(number).map_err(|_| self.expected())?)
             }
+            (Kind::Budget, Raw::Text(text)) => {
+                budget::parse(text).ok_or_else(|| self.expected())?
+            }
+            (Kind::Budget, Raw::Number(number)) => {
+                Value::Count(u64::try_from(number).map_err(|_| self.expected())?)
+            }
             (Kind::Duration { .. }, Raw::Text(text)) => Value::Duration(duration::parse(text)?),
             (Kind::Paths, Raw::Texts(paths)) => Value::Paths(paths),
             (Kind::Flag, Raw::Flag(flag)) => Value::Flag(flag),
@@ -326,6 +361,7 @@ impl Key {
             (Kind::Paths, Value::Paths(paths)) => paths.iter().all(|path| is_below(path)),
             (Kind::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
             (Kind::Path, Value::Path(_)) | (Kind::Flag, Value::Flag(_)) => true,
+            (Kind::Budget, Value::Count(amount) | Value::Dollars(amount)) => *amount > 0,
             (Kind::Words, Value::Words(words)) => {
                 words.first().is_some_and(|program| !program.is_empty())
             }
@@ -363,6 +399,9 @@ impl Key {
             }
             Kind::Duration { .. } => {
                 "expected a duration above zero, such as \"90s\" or \"2h\"".to_owned()
+            }
+            Kind::Budget => {
+                "expected output tokens such as 2000000, 2M or 500k, or money such as $5".to_owned()
             }
             Kind::Choice(words) => format!("expected one of {}", words.join(", ")),
         }
@@ -416,6 +455,7 @@ impl Value {
             Self::Path(path) => path.to_string_lossy().into(),
             Self::Words(words) => words.clone().into(),
             Self::Count(number) => (*number).into(),
+            Self::Dollars(amount) => budget::format(*amount).into(),
             Self::Duration(duration) => duration::format(*duration).into(),
             Self::Paths(paths) => paths.clone().into(),
             Self::Flag(flag) => (*flag).into(),
@@ -428,6 +468,7 @@ impl Value {
             Self::Words(words) => shlex::try_join(words.iter().map(String::as_str))
                 .unwrap_or_else(|_| words.join(" ")),
             Self::Count(number) => number.to_string(),
+            Self::Dollars(amount) => budget::format(*amount),
             Self::Duration(duration) => duration::format(*duration),
             Self::Text(text) => text.clone(),
             Self::Path(path) => path.display().to_string(),

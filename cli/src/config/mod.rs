@@ -3,9 +3,11 @@
 //! managed > flag > environment > project > person > default. `config show` prints each setting
 //! with the layer that it comes from.
 
+mod budget;
 pub(crate) mod duration;
 pub(crate) mod file;
 pub(crate) mod key;
+mod models;
 pub(crate) mod project;
 
 use std::ffi::OsString;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether::agent_type::Home;
+use bellwether::models::Options;
 use bellwether::{
     AgentInput, Isolate, Permissions, ScriptLimits, WorktreeOptions, default_concurrency,
 };
@@ -120,6 +123,7 @@ pub(crate) struct Config {
     pub(crate) home: Home,
     effective: Vec<Effective>,
     overruled: Vec<String>,
+    models: Options,
 }
 
 impl Config {
@@ -137,17 +141,18 @@ impl Config {
         } = sources;
         let root = project::root(directory);
         let mut effective = defaults(&root, cpus);
+        let mut tables = models::Tables::default();
         let home = home(&environment);
         if let Some(base) = home.bellwether.clone() {
             let path = base.join("config.toml");
-            apply(&mut effective, file::read(&path, &base)?, |_| {
-                Source::Person(path.clone())
-            });
+            let (layer, own) = file::read_all(&path, &base)?;
+            apply(&mut effective, layer, |_| Source::Person(path.clone()));
+            tables = tables.under(own);
         }
         let path = project::settings_file(&root);
-        apply(&mut effective, file::read(&path, &root)?, |_| {
-            Source::Project(path.clone())
-        });
+        let (layer, own) = file::read_all(&path, &root)?;
+        apply(&mut effective, layer, |_| Source::Project(path.clone()));
+        tables = tables.under(own);
         let layer = read_environment(&environment, directory)?;
         apply(&mut effective, layer, |key| {
             Source::Environment(key.variable())
@@ -157,7 +162,8 @@ impl Config {
             Source::Flag(key.flag().unwrap_or_default())
         });
         let base = managed.parent().unwrap_or(directory);
-        let layer = file::read(managed, base)?;
+        let (layer, own) = file::read_all(managed, base)?;
+        let models = tables.under(own).options(&environment)?;
         let overruled = layer
             .iter()
             .filter(|(key, _)| overriding.contains(key))
@@ -179,7 +185,26 @@ impl Config {
             home,
             effective,
             overruled,
+            models,
         })
+    }
+
+    /// The models that there are.
+    pub(crate) fn models(&self) -> Options {
+        self.models.clone()
+    }
+
+    /// Whether agents' programs find models as they do elsewhere.
+    pub(crate) fn without_gateway(&self) -> bool {
+        matches!(self.set(Key::Gateway), Some(Value::Flag(false)))
+    }
+
+    /// The model of agents that name none, if that was set.
+    pub(crate) fn model(&self) -> Option<String> {
+        match self.set(Key::Model) {
+            Some(Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        }
     }
 
     /// Every setting as it holds.
@@ -313,6 +338,14 @@ impl Config {
         self.count(Key::Budget)
     }
 
+    /// What a run's agents may cost, in millionths of a dollar, if that is limited.
+    pub(crate) fn budget_cost(&self) -> Option<u64> {
+        match self.set(Key::Budget) {
+            Some(Value::Dollars(amount)) => Some(*amount),
+            _ => None,
+        }
+    }
+
     /// Items of one fan-out, if that was set.
     pub(crate) fn max_items(&self) -> Option<u32> {
         self.count(Key::MaxItems)
@@ -371,7 +404,10 @@ impl Config {
     /// What scripts may do beside starting agents.
     pub(crate) fn permissions(&self) -> Permissions {
         let mut permissions = Permissions::default();
-        permissions.merge = matches!(self.set(Key::PermissionsMerge), Some(Value::Flag(true)));
+        let is_on = |key| matches!(self.set(key), Some(Value::Flag(true)));
+        permissions.merge = is_on(Key::PermissionsMerge);
+        permissions.shell = is_on(Key::PermissionsShell);
+        permissions.web_fetch = is_on(Key::PermissionsWebFetch);
         permissions
     }
 
@@ -400,10 +436,12 @@ impl Config {
         };
         let in_all = show(Key::MaxAgents).unwrap_or_default();
         let items = show(Key::MaxItems).unwrap_or_default();
-        let tokens = show(Key::Budget).map_or_else(String::new, |tokens| {
-            format!(", a budget of {tokens} output tokens")
-        });
-        format!("{at_once}, {in_all} in all, {items} items a fan-out{tokens}")
+        let budget = match self.set(Key::Budget) {
+            Some(Value::Count(tokens)) => format!(", a budget of {tokens} output tokens"),
+            Some(money) => format!(", a budget of {}", money.show()),
+            None => String::new(),
+        };
+        format!("{at_once}, {in_all} in all, {items} items a fan-out{budget}")
     }
 }
 
@@ -425,11 +463,15 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 Key::ScriptTurnCpu => Some(Value::Duration(Duration::from_secs(30))),
                 Key::WorktreeUncommitted => Some(Value::Text("refuse".to_owned())),
                 Key::WorktreeSetupTimeout => Some(Value::Duration(Duration::from_mins(15))),
-                Key::PermissionsMerge | Key::Foreground => Some(Value::Flag(false)),
-                Key::ParseArgs => Some(Value::Flag(true)),
+                Key::PermissionsMerge
+                | Key::PermissionsShell
+                | Key::PermissionsWebFetch
+                | Key::Foreground => Some(Value::Flag(false)),
+                Key::ParseArgs | Key::Gateway => Some(Value::Flag(true)),
                 Key::Nesting => Some(Value::Count(1)),
                 Key::Backend
                 | Key::AgentCommand
+                | Key::Model
                 | Key::Budget
                 | Key::Timeout
                 | Key::Notify

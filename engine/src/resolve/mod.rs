@@ -283,7 +283,11 @@ impl RunRules {
         add("fingerprint", Some(backend.fingerprint().into()));
 
         #[cfg(feature = "gateway")]
-        let asks_models = backend.asks_models();
+        let asks_models = backend.asks_models()
+            && self
+                .models
+                .as_ref()
+                .is_some_and(|models| !models.hub.options().providers.is_empty());
         let mut backend = backend;
         if let Some(schema) = &given.schema {
             backend = Arc::new(Checked::new(backend, self.schema("agent", schema)?));
