@@ -220,6 +220,7 @@ pub const NOTE_BYTES_MAX: usize = 2_048;
 
 /// What an attempt has to say for the journal.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Word {
     /// A note. It is answered when it is durable; the answer is dropped when it will never be.
     Note(Arc<str>, oneshot::Sender<()>),

@@ -55,6 +55,10 @@ impl Script {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct StartOptions {
     /// The caller's own id for the run: starting the same id again gives the same run.
     #[serde(skip)]

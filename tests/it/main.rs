@@ -12,6 +12,7 @@ mod host;
 mod house;
 mod isolation;
 mod journal;
+mod models;
 mod names;
 mod notify;
 mod plan;

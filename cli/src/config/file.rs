@@ -339,7 +339,9 @@ mod tests {
             isolate = "always"
             concurrency = 0
             max_agents = 0x10
-            budget = 1000000
+            budget = "$2.50"
+            model = "haiku"
+            gateway = false
             nesting = 3
             notify = "notify-send done"
             foreground = true
@@ -364,6 +366,8 @@ mod tests {
 
             [permissions]
             merge = true
+            shell = true
+            web_fetch = false
             "#,
         )
         .unwrap();
@@ -375,6 +379,7 @@ mod tests {
                 Value::Words(vec!["claude".into(), "-p".into(), "a b".into()]),
             ),
             (Key::MaxAgents, Value::Count(16)),
+            (Key::Budget, Value::Dollars(2_500_000)),
             (Key::Timeout, Value::Duration(Duration::from_hours(2))),
             (Key::StopGrace, Value::Duration(Duration::from_secs(5))),
             (
@@ -506,8 +511,8 @@ mod tests {
     fn the_schema_says_what_the_reader_does() {
         let schema = schema();
         let names: Vec<String> = names(&schema, &schema["properties"]);
-        let known: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
-        assert_eq!(names, known);
+        let known = Key::ALL.iter().map(|key| key.name()).chain(TABLES);
+        assert_eq!(names, known.collect::<Vec<_>>());
         let validator = jsonschema::validator_for(&schema).unwrap();
         for text in [
             "",

@@ -6,7 +6,7 @@ pub mod codemod;
 pub mod command;
 pub mod dry;
 #[cfg(feature = "llm")]
-pub mod llm;
+pub(crate) mod llm;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;

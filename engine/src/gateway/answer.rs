@@ -17,6 +17,9 @@ pub(super) struct Answer<B> {
     tap: Tap,
     call: OpenCall,
     hides: bool,
+    /// As many bytes are still to come, where the provider says how many there are. An agent that has them all asks for no
+    /// more, and not every body knows by itself that it is over.
+    left: Option<u64>,
     is_ended: bool,
 }
 
@@ -24,8 +27,9 @@ impl<B> Answer<B>
 where
     B: Body<Data = Bytes>,
 {
-    pub(super) fn new(body: B, tap: Tap, call: OpenCall, hides: bool) -> Self {
+    pub(super) fn new(body: B, length: Option<u64>, tap: Tap, call: OpenCall, hides: bool) -> Self {
         let mut answer = Self {
+            left: length,
             is_ended: body.is_end_stream(),
             body,
             tap,
@@ -97,8 +101,11 @@ where
                 continue;
             };
             this.call.first_byte();
+            this.left = this
+                .left
+                .map(|left| left.saturating_sub(chunk.len() as u64));
             let mut chunk = this.tap.pass(chunk);
-            if this.body.is_end_stream() {
+            if this.left == Some(0) || this.body.is_end_stream() {
                 // The agent has the whole answer with this chunk, so it must have been counted before.
                 this.is_ended = true;
                 let rest = this.tap.end();

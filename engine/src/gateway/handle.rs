@@ -362,7 +362,9 @@ impl Agent<'_> {
             headers.remove(CONTENT_LENGTH);
         }
         let tap = Tap::new(self.wire, content, allowed, hides_usage);
-        let answer = Answer::new(body, tap, call, hides_usage);
+        let length = head.headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let answer = Answer::new(body, length, tap, call, hides_usage);
         let mut response = http::Response::new(Either::Right(answer));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;

@@ -76,6 +76,7 @@ pub struct Refused {
 
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RefusalKind {
     /// The budget is spent: 402 (responses: 400), which clients do not try again.
     Budget,
@@ -106,6 +107,7 @@ pub struct CallEnd {
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallOutcome {
     /// The model has answered.
     Answered,
@@ -132,6 +134,7 @@ pub struct CallFailure {
 
 /// The kinds of failures, by what is to be done about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CallFailureKind {
     /// Too many requests or tokens at once: goes by within minutes.
     RateLimit,

@@ -85,6 +85,7 @@ pub struct Config {
 
 /// Why a gateway cannot be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A provider is not set up well.
     #[error(transparent)]
@@ -96,6 +97,7 @@ pub enum StartError {
 
 /// Why no pass is given.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The system has no random bytes.
     #[error("the system gives no random bytes for a key: {0}")]

@@ -31,6 +31,7 @@ impl fmt::Debug for ProviderKey {
 
 /// How a key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Auth {
     /// `x-api-key: KEY` (Anthropic).
     ApiKey,
@@ -58,6 +59,7 @@ pub struct Endpoint {
 
 /// The field of a chat completion that limits its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChatLimit {
     /// `max_tokens`, which compatible servers know.
     MaxTokens,
@@ -85,6 +87,7 @@ pub struct Provider {
 
 /// Why a provider cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProviderError {
     /// Its name cannot stand in a path.
     #[error("provider {0:?}: a name is letters, digits, `-`, `_` and `.`")]

@@ -25,6 +25,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// Which proxy leads out. A provider on this machine is never reached by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Proxy {
     /// None, whatever the environment says.
     #[default]
@@ -85,6 +86,11 @@ fn build(proxy: &Proxy) -> Result<Client, reqwest::Error> {
         .http1_only()
         // A key must not follow a redirect to wherever it leads.
         .redirect(Policy::none())
+        // Others of the program may have turned these features on; what an agent gets is what the provider sent.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .referer(false)
         .tcp_nodelay(true)
         .tcp_keepalive(KEEPALIVE)

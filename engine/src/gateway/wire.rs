@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 
 /// A model API's wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Wire {
     /// Anthropic's Messages API.
     Messages,
@@ -47,6 +48,7 @@ impl fmt::Display for Wire {
 
 /// The ways of a family of clients to build paths from a base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ClientFamily {
     /// Anthropic's libraries and Claude Code: they append `/v1/messages` (`ANTHROPIC_BASE_URL`).
     Anthropic,

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use crate::gateway::{CallFailure, CallFailureKind};
 
 /// A closed queue that opens within this is waited for.
-const WAITED_FOR: Duration = Duration::from_secs(60);
+const WAITED_FOR: Duration = Duration::from_mins(1);
 /// Where a provider names no time: at first, doubled with each further failure …
 const FIRST: Duration = Duration::from_secs(1);
 /// … up to this.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// The same for a quota, which a person or the clock renews.
 const QUOTA: Duration = Duration::from_mins(5);
 

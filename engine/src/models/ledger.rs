@@ -226,11 +226,11 @@ mod tests {
         }
     }
 
-    fn wrote(output_tokens: u64) -> Option<Counted> {
-        Some(Counted {
+    fn wrote(output_tokens: u64) -> Counted {
+        Counted {
             output_tokens,
             ..Counted::default()
-        })
+        }
     }
 
     #[test]
@@ -243,24 +243,24 @@ mod tests {
         assert_eq!(ledger.admit(&mut two, wanted(2, None)), Ok(Some(10_000)));
         assert_eq!(
             ledger.admit(&mut two, wanted(3, Some(5))),
-            Err(Spent::Attempt),
+            Err(Spent::Held),
             "all that it may use is under way"
         );
         assert_eq!(
             ledger.admit(&mut one, wanted(4, Some(9_000))),
             Ok(Some(8_000))
         );
-        assert_eq!(ledger.admit(&mut one, wanted(5, None)), Err(Spent::Run));
+        assert_eq!(ledger.admit(&mut one, wanted(5, None)), Err(Spent::Held));
         assert_eq!(
             ledger
-                .settle(&mut one, 1, wrote(2_000))
+                .settle(&mut one, 1, Some(wrote(2_000)))
                 .map(|all| all.output_tokens),
             Some(2_000)
         );
-        assert_eq!(ledger.settle(&mut one, 1, wrote(9)), None, "once");
+        assert_eq!(ledger.settle(&mut one, 1, Some(wrote(9))), None, "once");
         assert_eq!(ledger.admit(&mut one, wanted(6, None)), Ok(Some(30_000)));
-        ledger.settle(&mut one, 6, wrote(30_000));
-        ledger.settle(&mut one, 4, wrote(8_000));
+        ledger.settle(&mut one, 6, Some(wrote(30_000)));
+        ledger.settle(&mut one, 4, Some(wrote(8_000)));
         // A call of which nothing came gives back all that it held.
         ledger.settle(&mut two, 2, None);
         assert_eq!(
@@ -268,12 +268,16 @@ mod tests {
             Ok(Some(4_000))
         );
         assert_eq!(two.counted().requests, 1);
-        ledger.settle(&mut two, 7, wrote(4_000));
+        ledger.settle(&mut two, 7, Some(wrote(4_000)));
         let rest = ledger.admit(&mut two, wanted(8, None));
         assert_eq!(rest, Ok(Some(6_000)), "both have so much left");
-        ledger.settle(&mut two, 8, wrote(6_000));
-        assert_eq!(ledger.admit(&mut two, wanted(9, None)), Err(Spent::Attempt));
+        ledger.settle(&mut two, 8, Some(wrote(6_000)));
         assert_eq!(ledger.admit(&mut one, wanted(10, None)), Err(Spent::Run));
+        ledger.begin(tokens(90_000), Amount::default());
+        assert_eq!(
+            ledger.admit(&mut two, wanted(11, None)),
+            Err(Spent::Attempt)
+        );
     }
 
     #[test]
@@ -299,7 +303,7 @@ mod tests {
             ..wanted(3, None)
         };
         assert_eq!(ledger.admit(&mut account, priceless), Err(Spent::NoPrice));
-        let all = ledger.settle(&mut account, 1, wrote(1_000));
+        let all = ledger.settle(&mut account, 1, Some(wrote(1_000)));
         assert_eq!(all.and_then(|all| all.cost), Some(15_000));
     }
 
@@ -309,8 +313,8 @@ mod tests {
         let mut account = Account::default();
         assert_eq!(ledger.admit(&mut account, wanted(1, None)), Ok(None));
         assert_eq!(ledger.admit(&mut account, wanted(2, Some(7))), Ok(None));
-        ledger.settle(&mut account, 1, wrote(70));
-        ledger.settle(&mut account, 2, wrote(30));
+        ledger.settle(&mut account, 1, Some(wrote(70)));
+        ledger.settle(&mut account, 2, Some(wrote(30)));
         assert_eq!(account.counted().output_tokens, 100);
         assert_eq!(account.counted().cost, Some(1_500));
     }

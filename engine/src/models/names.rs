@@ -37,6 +37,7 @@ impl std::fmt::Display for Model {
 
 /// Why a name leads to no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoModel {
     /// Nothing is named, and the run has no model of its own.
     #[error(

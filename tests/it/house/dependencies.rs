@@ -39,7 +39,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("redb", &["bellwether-journal"]),
     ("bincode", &["bellwether-journal", "bellwether-scripts"]),
     ("zstd", &["bellwether-journal"]),
-    ("blake3", &["bellwether-journal"]),
+    ("blake3", &["bellwether-journal", "bellwether"]),
     ("ast-grep", &["bellwether"]),
     ("tree-sitter", &["bellwether"]),
     ("opentelemetry", &["bellwether-telemetry"]),
@@ -50,7 +50,10 @@ const WALLS: &[(&str, &[&str])] = &[
     ("crossterm", &["bellwether-cli"]),
     ("indicatif", &["bellwether-cli"]),
     ("axum", &["bellwether-cli"]),
-    ("hyper", &["bellwether-cli"]),
+    ("hyper", &["bellwether-cli", "bellwether"]),
+    ("genai", &["bellwether"]),
+    ("reqwest", &["bellwether"]),
+    ("cap-std", &["bellwether"]),
     ("anyhow", &["bellwether-cli"]),
 ];
 

@@ -32,6 +32,22 @@ const IMPURE_FILES: &[(&str, &str)] = &[
         "new runs' ids and seeds, which are journaled",
     ),
     (
+        "engine/src/backend/llm/conversation/pace.rs",
+        "how long a model is silent; nothing of it is journaled",
+    ),
+    (
+        "engine/src/gateway/key.rs",
+        "keys of attempts, which are good for one engine's life",
+    ),
+    (
+        "engine/src/gateway/stopwatch.rs",
+        "how long calls of models take, for those who watch",
+    ),
+    (
+        "engine/src/models/breaker.rs",
+        "when a provider takes calls again, on the runtime's clock",
+    ),
+    (
         "scripts/src/cpu.rs",
         "CPU time of the turn's thread (B07): ends a script, and is never seen by one",
     ),

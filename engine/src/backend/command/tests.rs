@@ -124,7 +124,7 @@ async fn a_task_is_one_json_object() {
         "prompt": "Fix it.", "schema": {"type": "string"}, "model": "m", "effort": null,
         "agentType": null, "label": "é\n", "phase": null, "cwd": directory,
         "systemPrompt": "Be brief.", "tools": ["Read"], "disallowedTools": ["Bash"], "maxTurns": 3,
-        "violations": [{"path": "/a", "message": "too short"}], "previousAnswer": {"a": ""},
+        "violations": [{"path": "/a", "message": "too short"}], "previousAnswer": {"a": ""}, "models": null,
     });
     assert_eq!(seen, expected);
     // All keys are there when there is nothing to say.

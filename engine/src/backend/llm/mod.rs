@@ -4,10 +4,10 @@
 //! [`conversation`] is the loop, [`tools`] what a model can do; neither knows of runs. This file puts them together for an
 //! attempt: its task becomes a job, its working directory a toolbox, what happens becomes progress, and an end an outcome.
 
-pub mod conversation;
+pub(crate) mod conversation;
 mod progress;
 mod shell;
-pub mod tools;
+pub(crate) mod tools;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

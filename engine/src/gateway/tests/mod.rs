@@ -191,7 +191,7 @@ impl Stand {
             ends: sender,
         });
         let pass = gateway.open(ledger.clone(), Some("00-11-22-01"));
-        let agent = reqwest::Client::builder().no_proxy().build();
+        let agent = reqwest::Client::builder().no_proxy().no_gzip().build();
         Self {
             gateway,
             pass: pass.unwrap_or_else(|error| panic!("{error}")),

@@ -19,26 +19,26 @@ const AT_ONCE_MAX: usize = 8;
 
 /// A tool, as the model is told of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ToolDefinition {
+pub(crate) struct ToolDefinition {
     /// What the model calls it by.
-    pub name: String,
+    pub(crate) name: String,
     /// What it does, and its limits.
-    pub description: String,
+    pub(crate) description: String,
     /// The JSON Schema of its arguments: an object.
-    pub parameters: Value,
+    pub(crate) parameters: Value,
 }
 
 /// What a tool answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolAnswer {
+pub(crate) struct ToolAnswer {
     /// For the model to read.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether it did not do what was asked.
-    pub is_error: bool,
+    pub(crate) is_error: bool,
 }
 
 /// The tools of one agent.
-pub trait Tools: Send + Sync {
+pub(crate) trait Tools: Send + Sync {
     /// All of them, each name once.
     fn definitions(&self) -> Vec<ToolDefinition>;
 

@@ -8,7 +8,7 @@ use genai::{ModelIden, ServiceTarget};
 
 /// A wire format that models are spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wire {
+pub(crate) enum Wire {
     /// Anthropic Messages.
     Anthropic,
     /// `OpenAI` chat completions, and all that is compatible with them.
@@ -23,7 +23,7 @@ pub enum Wire {
 
 /// When a request asks the provider itself to keep to the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NativeSchema {
+pub(crate) enum NativeSchema {
     /// From the first turn on, beside the tools.
     Always,
     /// Only in turns without tools: where both are asked for, the provider refuses the request or calls no tool.
@@ -35,7 +35,7 @@ pub enum NativeSchema {
 impl Wire {
     /// What holds of every provider that speaks this wire. One that is known to do more says so in its [`Endpoint`].
     #[must_use]
-    pub const fn native_schema(self) -> NativeSchema {
+    pub(crate) const fn native_schema(self) -> NativeSchema {
         match self {
             Self::Anthropic | Self::OpenAiResponses => NativeSchema::Always,
             Self::OpenAiChat | Self::Gemini | Self::Ollama => NativeSchema::WithoutTools,
@@ -72,23 +72,23 @@ impl Wire {
 
 /// The model that an agent talks to.
 #[derive(Clone)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// What stands before `/v1/messages` and the like: an address of the gateway.
-    pub base_url: String,
+    pub(crate) base_url: String,
     /// The attempt's key at the gateway.
-    pub key: String,
+    pub(crate) key: String,
     /// The wire format.
-    pub wire: Wire,
+    pub(crate) wire: Wire,
     /// The model, as the gateway is asked for it.
-    pub model: String,
+    pub(crate) model: String,
     /// When the provider itself is asked to keep to the schema.
-    pub native_schema: NativeSchema,
+    pub(crate) native_schema: NativeSchema,
 }
 
 impl Endpoint {
     /// A model behind `base_url`, with what holds of every provider that speaks `wire`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         base_url: impl Into<String>,
         key: impl Into<String>,
         wire: Wire,
@@ -133,7 +133,7 @@ impl fmt::Debug for Endpoint {
 ///
 /// # Errors
 /// The client cannot be built; its text says why.
-pub fn client() -> Result<genai::Client, genai::Error> {
+pub(crate) fn client() -> Result<genai::Client, genai::Error> {
     let http = reqwest::Client::builder()
         .no_proxy()
         .build()

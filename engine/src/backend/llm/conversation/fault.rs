@@ -26,7 +26,7 @@ pub(super) struct Fault {
 
 /// The kinds of faults, by what is to be done about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultKind {
+pub(crate) enum FaultKind {
     /// Too many requests or tokens at once.
     RateLimit,
     /// Credit, plan or daily quota is used up.

@@ -15,7 +15,7 @@ pub(super) const fn tokens_of_bytes(bytes: usize) -> u64 {
 
 /// One message.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// The task, or what the loop says.
     User(String),
     /// What the model answered.
@@ -38,35 +38,35 @@ impl Message {
 
 /// A model's answer: its text, its calls, and what the provider wants to have back unread (signed reasoning).
 #[derive(Clone, Debug, Default)]
-pub struct Assistant {
+pub(crate) struct Assistant {
     /// What it says.
-    pub text: String,
+    pub(crate) text: String,
     /// What it asks for.
-    pub calls: Vec<Call>,
+    pub(crate) calls: Vec<Call>,
     /// All of it, ready to be sent again.
     pub(super) content: MessageContent,
 }
 
 /// A tool that the model wants to be called.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
+pub(crate) struct Call {
     /// The provider's name for this call.
-    pub id: String,
+    pub(crate) id: String,
     /// The tool.
-    pub name: String,
+    pub(crate) name: String,
     /// Its arguments, or what the model wrote instead of JSON.
-    pub arguments: Result<Value, String>,
+    pub(crate) arguments: Result<Value, String>,
 }
 
 /// A tool's answer, as the model is given it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolReply {
+pub(crate) struct ToolReply {
     /// The call that it answers.
-    pub call: String,
+    pub(crate) call: String,
     /// The tool.
-    pub name: String,
+    pub(crate) name: String,
     /// The answer.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Assistant {

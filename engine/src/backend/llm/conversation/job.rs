@@ -11,8 +11,7 @@ use super::notes::ProjectNote;
 /// How hard a model should think. It is a wish: a model that has no such knob does without, and one that goes less far
 /// goes as far as it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Effort {
+pub(crate) enum Effort {
     Low,
     Medium,
     High,
@@ -23,7 +22,7 @@ pub enum Effort {
 impl Effort {
     /// The effort that options name, if there is such a one.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "low" => Self::Low,
             "medium" => Self::Medium,
@@ -37,52 +36,51 @@ impl Effort {
 
 /// A place where the last answer did not fit the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// A JSON pointer; the root is empty.
-    pub path: String,
+    pub(crate) path: String,
     /// What is wrong there.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// One agent's task.
 #[derive(Clone, Debug, Default)]
-pub struct Job {
+pub(crate) struct Job {
     /// What is to be done.
-    pub prompt: String,
+    pub(crate) prompt: String,
     /// What the agent type tells besides.
-    pub system_prompt: Option<String>,
+    pub(crate) system_prompt: Option<String>,
     /// Where the agent works.
-    pub working_directory: PathBuf,
+    pub(crate) working_directory: PathBuf,
     /// What the repository tells agents, the nearest last.
-    pub project_notes: Vec<ProjectNote>,
+    pub(crate) project_notes: Vec<ProjectNote>,
     /// The JSON Schema that the answer must fit. It is asked for, not checked: that is the caller's.
-    pub schema: Option<Value>,
+    pub(crate) schema: Option<Value>,
     /// How hard to think; `None` leaves it to the model.
-    pub effort: Option<Effort>,
+    pub(crate) effort: Option<Effort>,
     /// The most answers of the model; `None` is [`super::TURNS_MAX`].
-    pub max_turns: Option<u32>,
+    pub(crate) max_turns: Option<u32>,
     /// How earlier attempts at this task ended, oldest first.
-    pub earlier: Vec<String>,
+    pub(crate) earlier: Vec<String>,
     /// This attempt's last answer, which did not fit, as JSON text.
-    pub previous_answer: Option<String>,
+    pub(crate) previous_answer: Option<String>,
     /// Why it did not.
-    pub violations: Vec<Violation>,
+    pub(crate) violations: Vec<Violation>,
     /// What the model can take in at once, input and output, in tokens.
-    pub context_window: u64,
+    pub(crate) context_window: u64,
     /// The most output of one answer of the model, in tokens; `None` leaves it to the provider.
-    pub max_output_tokens: Option<u32>,
+    pub(crate) max_output_tokens: Option<u32>,
 }
 
 /// Tokens of one or more model calls. Input includes what was read from and written to the provider's cache, output
 /// includes reasoning. What a call that was cut off has used is not in it: the gateway counts that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Tokens {
-    pub input: u64,
-    pub output: u64,
-    pub cached_read: u64,
-    pub cache_written: u64,
-    pub reasoning: u64,
+pub(crate) struct Tokens {
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+    pub(crate) cached_read: u64,
+    pub(crate) cache_written: u64,
+    pub(crate) reasoning: u64,
 }
 
 impl std::ops::AddAssign for Tokens {
@@ -97,40 +95,42 @@ impl std::ops::AddAssign for Tokens {
 
 /// An agent's answer.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its last message.
-    pub text: String,
+    pub(crate) text: String,
     /// With a schema: the last JSON in that message, byte for byte. `None` when there is none even on a second asking.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// How many answers of the model it took.
-    pub turns: u32,
+    #[cfg_attr(not(test), expect(dead_code, reason = "progress tells it"))]
+    pub(crate) turns: u32,
     /// What they used.
-    pub tokens: Tokens,
+    pub(crate) tokens: Tokens,
     /// The conversation as it last was, compactions included.
-    pub messages: Vec<Message>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests look at it"))]
+    pub(crate) messages: Vec<Message>,
 }
 
 /// Why an agent gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Stopped {
+pub(crate) struct Stopped {
     /// What kind of end it is; decides what the caller does next.
-    pub kind: StopKind,
+    pub(crate) kind: StopKind,
     /// What happened, and what can be done about it.
-    pub message: String,
+    pub(crate) message: String,
     /// When the provider says that it may be tried again.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// How many answers the model had given.
-    pub turns: u32,
+    pub(crate) turns: u32,
     /// What they used.
-    pub tokens: Tokens,
+    pub(crate) tokens: Tokens,
     /// The model's last words, if there were any.
-    pub last_text: Option<String>,
+    pub(crate) last_text: Option<String>,
 }
 
 /// The kinds of [`Stopped`], by what is to be done about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopKind {
+pub(crate) enum StopKind {
     /// Too many requests: goes by within minutes. Retries within the attempt are used up or would take too long.
     RateLimit,
     /// Credit, plan or daily quota is used up: hours, or a person.

@@ -15,13 +15,13 @@ const FOLDERS_MAX: usize = 32;
 
 /// One file of notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectNote {
+pub(crate) struct ProjectNote {
     /// Where it stands, from the repository's root.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says, or the beginning of it.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether it goes on.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 impl ProjectNote {
@@ -44,7 +44,7 @@ impl ProjectNote {
 /// Reads the disk, so call it where that may take its time. What cannot be read, is no file, or is a link that leads out of
 /// `root` is left out: notes help, and their absence is no error.
 #[must_use]
-pub fn project_notes(folder: &Path, root: &Path) -> Vec<ProjectNote> {
+pub(crate) fn project_notes(folder: &Path, root: &Path) -> Vec<ProjectNote> {
     let (Ok(folder), Ok(root)) = (folder.canonicalize(), root.canonicalize()) else {
         return Vec::new();
     };

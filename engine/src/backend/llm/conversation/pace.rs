@@ -10,19 +10,19 @@ use tokio::time::Instant;
 
 /// How long the loop waits, and for what.
 #[derive(Clone)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// A stream that gives no byte for so long has stalled.
-    pub silence: Duration,
+    pub(crate) silence: Duration,
     /// A request that is not even begun to be answered for so long has stalled. Longer than `silence`, since the gateway
     /// may hold a call until the provider's queue is open again.
-    pub first_byte: Duration,
+    pub(crate) first_byte: Duration,
     /// The first wait before a failed call is made again, where the provider names none; each further one is twice as
     /// long.
-    pub back_off: Duration,
+    pub(crate) back_off: Duration,
     /// How long a sibling waits for another to put their common prefix into the provider's cache.
-    pub sibling: Duration,
+    pub(crate) sibling: Duration,
     /// How long tools may take to end once the attempt is cancelled; then they are dropped.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
     sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
 }
@@ -31,7 +31,7 @@ impl Pace {
     /// The usual waits on tokio's clock. `jitter` gives numbers from 0 to 1, so that siblings which failed together do
     /// not come back together.
     #[must_use]
-    pub fn new(jitter: Arc<dyn Fn() -> f64 + Send + Sync>) -> Self {
+    pub(crate) fn new(jitter: Arc<dyn Fn() -> f64 + Send + Sync>) -> Self {
         Self {
             silence: Duration::from_mins(2),
             first_byte: Duration::from_mins(30),
@@ -44,8 +44,9 @@ impl Pace {
     }
 
     /// The same, but it sleeps as `sleep` does.
+    #[cfg(test)]
     #[must_use]
-    pub fn with_sleep(
+    pub(crate) fn with_sleep(
         mut self,
         sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     ) -> Self {

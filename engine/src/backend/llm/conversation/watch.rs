@@ -7,7 +7,7 @@ use super::job::Tokens;
 
 /// Something that happened. Borrowed: whoever wants to keep it copies what matters.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// The model is asked; turns count from 1.
     TurnBegan {
         /// Its number.
@@ -63,15 +63,7 @@ pub enum Event<'a> {
 }
 
 /// Watches an agent at work. It is called where the work is done, so it must not wait.
-pub trait Watch: Send + Sync {
+pub(crate) trait Watch: Send + Sync {
     /// Something happened.
     fn see(&self, event: Event<'_>);
-}
-
-/// Nobody watches.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn see(&self, _event: Event<'_>) {}
 }

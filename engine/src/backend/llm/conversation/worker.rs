@@ -17,7 +17,7 @@ use super::watch::Watch;
 
 /// Makes agents work. One for all agents of an engine: what they share is here.
 #[derive(Clone)]
-pub struct Worker {
+pub(crate) struct Worker {
     pub(super) client: Client,
     pub(super) pace: Pace,
     pub(super) gate: Gate,
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Worker {
 impl Worker {
     /// A worker that talks by `client`, see [`super::client`].
     #[must_use]
-    pub fn new(client: Client, pace: Pace) -> Self {
+    pub(crate) fn new(client: Client, pace: Pace) -> Self {
         Self {
             client,
             pace,
@@ -61,7 +61,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`Stopped`]: there is no answer, and its kind says what to do about that.
-    pub async fn work(
+    pub(crate) async fn work(
         &self,
         endpoint: &Endpoint,
         job: &Job,

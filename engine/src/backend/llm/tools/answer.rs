@@ -4,27 +4,27 @@ use serde_json::Value;
 
 /// A tool, as the model is told of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// What the model calls it by.
-    pub name: String,
+    pub(crate) name: String,
     /// What it does, and its limits.
-    pub description: String,
+    pub(crate) description: String,
     /// The JSON schema of its arguments: an object.
-    pub parameters: Value,
+    pub(crate) parameters: Value,
 }
 
 /// What the model gets for a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// For the model to read.
-    pub text: String,
+    pub(crate) text: String,
     /// The call did not do what was asked; the text says what to do instead.
-    pub is_error: bool,
+    pub(crate) is_error: bool,
 }
 
 impl Answer {
     /// It was done.
-    pub fn done(text: impl Into<String>) -> Self {
+    pub(crate) fn done(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             is_error: false,
@@ -32,7 +32,7 @@ impl Answer {
     }
 
     /// It was not done.
-    pub fn error(text: impl Into<String>) -> Self {
+    pub(crate) fn error(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             is_error: true,

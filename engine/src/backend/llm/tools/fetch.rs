@@ -25,29 +25,29 @@ const FAILURE_BYTES: usize = 2_000;
 const READING_TIME: Duration = Duration::from_secs(10);
 
 /// Gets pages.
-pub trait Web: Send + Sync {
+pub(crate) trait Web: Send + Sync {
     /// What is at `url`, which is one of HTTP. Dropping the future ends it.
     fn get(&self, url: Url) -> BoxFuture<'static, Result<Page, WebError>>;
 }
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// Where it came from in the end.
-    pub url: Url,
+    pub(crate) url: Url,
     /// The status of HTTP.
-    pub status: u16,
+    pub(crate) status: u16,
     /// As the server says: `text/html; charset=utf-8`.
-    pub content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// As it came.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// There was more of it than is kept.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 /// Why there is no page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WebError {
+pub(crate) enum WebError {
     /// Neither `http` nor `https`.
     #[error("{0} is neither http nor https, and nothing else is fetched")]
     Scheme(String),

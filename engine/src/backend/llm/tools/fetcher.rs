@@ -22,17 +22,18 @@ const REDIRECTS_MAX: usize = 8;
 
 /// Which servers may be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Addresses {
+pub(crate) enum Addresses {
     /// Those of the public internet. A name counts by the address that is connected to, at each redirect anew.
     #[default]
     Public,
     /// This machine and its network, too.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no setting permits it yet"))]
     All,
 }
 
 /// The web, over HTTP.
 #[derive(Clone, Debug)]
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client,
     may_ask: Judge,
 }
@@ -47,7 +48,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// TLS cannot be set up, for instance because there are no certificates.
-    pub fn new(addresses: Addresses) -> Result<Self, WebError> {
+    pub(crate) fn new(addresses: Addresses) -> Result<Self, WebError> {
         Self::judging(match addresses {
             Addresses::Public => address::is_public,
             Addresses::All => |_| true,

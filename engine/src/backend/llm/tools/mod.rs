@@ -13,7 +13,7 @@ mod fetcher;
 mod glob;
 mod grep;
 mod memory;
-pub mod names;
+pub(crate) mod names;
 mod page;
 mod permitted;
 mod put;
@@ -32,12 +32,19 @@ mod workplace;
 mod write;
 mod writing;
 
-pub use answer::{Answer, Definition};
-pub use fetch::{Page, Web, WebError};
-pub use fetcher::{Addresses, Fetcher};
-pub use names::Name;
-pub use permitted::{Permitted, Reason, Switches, Warning};
-pub use shell::{End, Output, Ran, Shell};
-pub use tool::Tool;
-pub use toolbox::{Means, NotAdded, Toolbox};
-pub use workplace::Workplace;
+#[cfg(test)]
+pub(crate) use answer::{Answer, Definition};
+#[cfg(test)]
+pub(crate) use fetch::{Page, Web, WebError};
+pub(crate) use fetcher::{Addresses, Fetcher};
+pub(crate) use names::Name;
+#[cfg(test)]
+pub(crate) use permitted::Reason;
+pub(crate) use permitted::{Permitted, Switches, Warning};
+pub(crate) use shell::{End, Output, Ran, Shell};
+#[cfg(test)]
+pub(crate) use tool::Tool;
+#[cfg(test)]
+pub(crate) use toolbox::NotAdded;
+pub(crate) use toolbox::{Means, Toolbox};
+pub(crate) use workplace::Workplace;

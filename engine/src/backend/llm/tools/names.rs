@@ -7,7 +7,7 @@ use Name::{Agent, Edit, Glob, Grep, Read, Shell, Todo, WebFetch, WebSearch, Writ
 
 /// A tool of the built-in loop, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Name {
+pub(crate) enum Name {
     /// Reads a file.
     Read,
     /// Writes a whole file.
@@ -32,12 +32,12 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 10] = [
         Read, Write, Edit, Glob, Grep, Shell, WebFetch, WebSearch, Todo, Agent,
     ];
 
     /// As the model is told it, and as agent types may write it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Read => "read",
             Write => "write",
@@ -53,12 +53,12 @@ impl Name {
     }
 
     /// The tool that has exactly this name here.
-    pub fn ours(name: &str) -> Option<Self> {
+    pub(crate) fn ours(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.as_str() == name)
     }
 
     /// Whether it leaves the working directory as it is.
-    pub const fn only_reads(self) -> bool {
+    pub(crate) const fn only_reads(self) -> bool {
         match self {
             Read | Glob | Grep | WebFetch | WebSearch | Todo => true,
             Write | Edit | Shell | Agent => false,
@@ -68,7 +68,7 @@ impl Name {
 
 /// What a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// These tools of ours.
     Tools(&'static [Name]),
     /// A tool of another program that has no counterpart here.
@@ -85,7 +85,7 @@ pub enum Meaning {
 /// what a command wrote and is not `shell`, `NotebookRead` is not `read`. `Edit` is `edit` alone, as in the lists of
 /// Claude Code's subagents, and not `write`: whoever forbids all changes names both, and `shell`. `apply_patch` makes
 /// files as well as it changes them, and is both.
-pub fn meaning(name: &str) -> Meaning {
+pub(crate) fn meaning(name: &str) -> Meaning {
     if name.starts_with(SERVER_PREFIX) {
         return Meaning::Server;
     }
@@ -102,7 +102,8 @@ pub fn meaning(name: &str) -> Meaning {
 
 /// Whether the tool of this name, in whichever program, leaves the working directory as it is. Of a name that nobody
 /// knows it cannot be said, so it is `false`. A part of a tool (`Bash(git log:*)`) is as the tool.
-pub fn only_reads(name: &str) -> bool {
+#[cfg(test)]
+pub(crate) fn only_reads(name: &str) -> bool {
     let whole = whole(name);
     match ALIASES.iter().find(|alias| alias.name == whole) {
         Some(alias) => alias.only_reads,
@@ -159,6 +160,10 @@ struct Alias {
     /// What it is here; empty when it is nothing here.
     tools: &'static [Name],
     /// Whether it leaves the working directory as it is, in the program that has it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tests hold it to what the engine knows")
+    )]
     only_reads: bool,
 }
 

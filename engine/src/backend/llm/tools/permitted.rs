@@ -11,16 +11,16 @@ const ALL: &str = "*";
 
 /// Tools that are off until a setting turns them on, whatever an agent type says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// `shell`: commands, with all that the engine's own user may do.
-    pub shell: bool,
+    pub(crate) shell: bool,
     /// `web_fetch`: pages of the web.
-    pub web_fetch: bool,
+    pub(crate) web_fetch: bool,
 }
 
 /// The tools that an agent may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Permitted(BTreeSet<Name>);
+pub(crate) struct Permitted(BTreeSet<Name>);
 
 impl Permitted {
     /// What is left of `tools` (`None` and `*` are all) without `disallowed` and what is switched off, and what to
@@ -30,7 +30,7 @@ impl Permitted {
     /// (`Bash(git *)`) is a part of a tool, and no part can be held to here: it allows nothing, and forbids the whole
     /// tool. A forbidden name of ours or of the table takes away all tools that it stands for; one that has no
     /// counterpart here has nothing to take away.
-    pub fn new(
+    pub(crate) fn new(
         tools: Option<&[String]>,
         disallowed: &[String],
         switches: Switches,
@@ -53,12 +53,12 @@ impl Permitted {
     }
 
     /// Whether it may use this tool.
-    pub fn allows(&self, name: Name) -> bool {
+    pub(crate) fn allows(&self, name: Name) -> bool {
         self.0.contains(&name)
     }
 
     /// All that it may use.
-    pub fn names(&self) -> impl Iterator<Item = Name> + '_ {
+    pub(crate) fn names(&self) -> impl Iterator<Item = Name> + '_ {
         self.0.iter().copied()
     }
 }
@@ -115,16 +115,16 @@ fn forbidden_by(text: &str, warnings: &mut Vec<Warning>) -> Vec<Name> {
 /// A name in a list of tools that has not the effect it may have been written for. It shows itself as a sentence for
 /// people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub(crate) struct Warning {
     /// As it was written.
-    pub name: String,
+    pub(crate) name: String,
     /// Why it has not.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
 }
 
 /// Why a name has not the effect it may have been written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Nobody's name, among those that are allowed.
     UnknownAllowed,
     /// Nobody's name, among those that are forbidden.

@@ -26,7 +26,7 @@ const HEAD_BYTES: usize = 8 << 10;
 const TAIL_BYTES: usize = 24 << 10;
 
 /// Runs commands.
-pub trait Shell: Send + Sync {
+pub(crate) trait Shell: Send + Sync {
     /// Runs `command` with `sh -c` in `directory`, with nothing on stdin. It resolves when the command and all that
     /// it started have ended: by themselves, after `timeout`, or because `cancelled` is, whereupon they are ended.
     fn run(
@@ -40,16 +40,16 @@ pub trait Shell: Send + Sync {
 
 /// A command that has ended.
 #[derive(Clone, Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// What it wrote to stdout and stderr, as it came.
-    pub output: Output,
+    pub(crate) output: Output,
     /// How it ended.
-    pub end: End,
+    pub(crate) end: End,
 }
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// With this exit code.
     Exited(i32),
     /// By this signal.
@@ -60,7 +60,7 @@ pub enum End {
 
 /// The beginning and the end of what a command writes, in bounded memory.
 #[derive(Clone, Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     left_out: u64,
@@ -68,7 +68,7 @@ pub struct Output {
 
 impl Output {
     /// What was written next.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
         self.head.extend_from_slice(head);
         // Of a piece that is longer than the end, only its own end can stay.
@@ -85,7 +85,8 @@ impl Output {
     }
 
     /// How many bytes between beginning and end were not kept.
-    pub const fn left_out(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) const fn left_out(&self) -> u64 {
         self.left_out
     }
 

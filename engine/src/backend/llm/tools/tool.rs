@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Definition};
 
 /// One tool, for one agent.
-pub trait Tool: Send + Sync {
+pub(crate) trait Tool: Send + Sync {
     /// How the model is told of it. Always the same.
     fn definition(&self) -> Definition;
 

@@ -28,15 +28,15 @@ const FAULTS_SHOWN: usize = 5;
 
 /// What tools need from outside of the agent's folder. Without it they are not there, whatever is permitted.
 #[derive(Clone, Default)]
-pub struct Means {
+pub(crate) struct Means {
     /// For `shell`.
-    pub shell: Option<Arc<dyn Shell>>,
+    pub(crate) shell: Option<Arc<dyn Shell>>,
     /// For `web_fetch`.
-    pub web: Option<Arc<dyn Web>>,
+    pub(crate) web: Option<Arc<dyn Web>>,
 }
 
 /// The tools of one agent, with what it has read and what it means to do.
-pub struct Toolbox {
+pub(crate) struct Toolbox {
     permitted: Permitted,
     definitions: Vec<Definition>,
     /// In the order of `definitions`.
@@ -45,7 +45,7 @@ pub struct Toolbox {
 
 /// Why a tool was not added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAdded {
+pub(crate) enum NotAdded {
     /// The agent may not use the tool that has this name.
     #[error("the agent may not use `{0}`")]
     Forbidden(String),
@@ -64,7 +64,7 @@ pub enum NotAdded {
 
 impl Toolbox {
     /// The built-in tools that are permitted and for which there are means.
-    pub fn new(workplace: Workplace, permitted: &Permitted, means: &Means) -> Self {
+    pub(crate) fn new(workplace: Workplace, permitted: &Permitted, means: &Means) -> Self {
         let workplace = Arc::new(workplace);
         let memory = Arc::new(Memory::default());
         let writing = Arc::new(Writing {
@@ -107,7 +107,7 @@ impl Toolbox {
     ///
     /// # Errors
     /// It is forbidden, its name is taken, or what it says of its arguments is no schema.
-    pub fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), NotAdded> {
+    pub(crate) fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), NotAdded> {
         let definition = tool.definition();
         let name = definition.name.clone();
         if Name::ours(&name).is_some_and(|ours| !self.permitted.allows(ours)) {
@@ -127,7 +127,7 @@ impl Toolbox {
     }
 
     /// What the model is told, always in the same order.
-    pub fn definitions(&self) -> &[Definition] {
+    pub(crate) fn definitions(&self) -> &[Definition] {
         &self.definitions
     }
 
@@ -136,7 +136,7 @@ impl Toolbox {
     /// Calls may run side by side; those that change files take turns. When `cancelled` is, it ends soon: a search is
     /// left to itself, a command is ended first, and a file is written wholly or not at all. Wait for it rather than
     /// drop it, if nothing may change any more afterwards.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         name: &str,
         arguments: &Value,

@@ -23,7 +23,7 @@ const NEAR_LIKENESS: f64 = 0.75;
 
 /// The folder of one agent, and folders that it may also read.
 #[derive(Debug)]
-pub struct Workplace {
+pub(crate) struct Workplace {
     /// The agent's own folder, then those that are only read.
     folders: Vec<Folder>,
     mark: String,
@@ -65,7 +65,7 @@ impl Workplace {
     ///
     /// # Errors
     /// The folder cannot be opened.
-    pub fn new(root: &Path, mark: &str) -> io::Result<Self> {
+    pub(crate) fn new(root: &Path, mark: &str) -> io::Result<Self> {
         let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
         Ok(Self {
             folders: vec![Folder::open(root)?],
@@ -77,13 +77,14 @@ impl Workplace {
     ///
     /// # Errors
     /// The folder cannot be opened.
-    pub fn also_reads(mut self, folder: &Path) -> io::Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn also_reads(mut self, folder: &Path) -> io::Result<Self> {
         self.folders.push(Folder::open(folder)?);
         Ok(self)
     }
 
     /// Where the agent's folder really is.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.folders[0].path
     }
 

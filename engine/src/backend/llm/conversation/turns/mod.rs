@@ -20,7 +20,7 @@ use super::watch::{Event, Watch};
 use super::worker::Worker;
 
 /// The most answers of the model where a job sets no limit. An agent that has not found its way by then will not.
-pub const TURNS_MAX: u32 = 200;
+pub(crate) const TURNS_MAX: u32 = 200;
 /// The smallest window that is believed: a smaller one would be compacted at every turn.
 const WINDOW_MIN: u64 = 4_096;
 
