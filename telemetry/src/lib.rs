@@ -15,14 +15,15 @@ pub struct Verbosity(pub u8);
 
 impl Verbosity {
     /// The filter for this verbosity, in the syntax of `RUST_LOG`. Other people's crates stay a
-    /// level quieter than ours, so that `-v` shows our work and not theirs.
+    /// level quieter than ours, so that `-v` shows our work and not theirs. `genai` is silent: it writes what models say into
+    /// its errors, and each of those errors is told elsewhere.
     #[must_use]
     pub const fn filter(self) -> &'static str {
         match self.0 {
-            0 => "warn",
-            1 => "warn,bellwether=info",
-            2 => "info,bellwether=debug",
-            _ => "debug,bellwether=trace",
+            0 => "warn,genai=off",
+            1 => "warn,genai=off,bellwether=info",
+            2 => "info,genai=off,bellwether=debug",
+            _ => "debug,genai=off,bellwether=trace",
         }
     }
 }

@@ -25,12 +25,13 @@ pub(crate) fn parse(text: &str) -> Option<Value> {
     let is_whole = is_money || (amount - amount.round()).abs() < 1e-6;
     #[expect(clippy::cast_sign_loss, reason = "digits have no sign")]
     let rounded = amount.round() as u64;
-    (is_whole && amount <= MOST && rounded > 0).then(|| {
-        if is_money {
-            Value::Dollars(rounded)
-        } else {
-            Value::Count(rounded)
-        }
+    if !is_whole || amount > MOST || rounded == 0 {
+        return None;
+    }
+    Some(if is_money {
+        Value::Dollars(rounded)
+    } else {
+        Value::Count(rounded)
     })
 }
 

@@ -1,5 +1,7 @@
 //! U02: what agents reserve before they start, and that the sum stays below the total where what they use is counted.
 
+use std::collections::VecDeque;
+
 use bellwether_journal::usage::Counted;
 use proptest::prelude::*;
 
@@ -134,8 +136,8 @@ proptest! {
             let options = own.map_or_else(|| "{}".to_owned(), |own| format!(r#"{{"maxTokens":{own}}}"#));
             agent(number, if number % 3 == 0 { "a" } else { "b" }, &options)
         });
-        let mut queue: std::collections::VecDeque<String> = Default::default();
-        let take = |queue: &mut std::collections::VecDeque<String>, came: &Came| {
+        let mut queue: VecDeque<String> = VecDeque::new();
+        let take = |queue: &mut VecDeque<String>, came: &Came| {
             queue.extend(started(came).iter().map(|start| (*start).to_owned()));
         };
         take(&mut queue, &run.turn(agents.collect(), TurnStatus::Running));

@@ -64,7 +64,7 @@ impl Fetcher {
             .redirect(redirect::Policy::custom(move |attempt| {
                 follow(attempt, may_ask)
             }))
-            .dns_resolver(Arc::new(Names { may_ask }))
+            .dns_resolver(Arc::new(LookUp { may_ask }))
             .build()
             .map_err(|error| WebError::Failed(error.to_string()))?;
         Ok(Self { client, may_ask })
@@ -129,11 +129,11 @@ fn check(url: &Url, may_ask: Judge) -> Result<(), WebError> {
 
 /// Looks names up, and forgets addresses that may not be asked. What is left is what is connected to, so that a name
 /// which means another address a moment later gains nothing.
-struct Names {
+struct LookUp {
     may_ask: Judge,
 }
 
-impl Resolve for Names {
+impl Resolve for LookUp {
     fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
         let may_ask = self.may_ask;
         Box::pin(async move {
