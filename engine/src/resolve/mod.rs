@@ -182,6 +182,13 @@ impl RunRules {
     }
 
     /// The model as the backend wants it named.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "with models a name may lead nowhere"
+        )
+    )]
     fn model(
         &self,
         named: Option<&String>,
