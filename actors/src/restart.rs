@@ -17,6 +17,7 @@
 //! | `rate_limit` | 6 | what the other side asks for, else 1 s |
 //! | `transport` | 4 | 0.5 s |
 //! | the agent's actor or task panicked | 2 | 0.1 s |
+//! | `quota`, where it is known when it is renewed | 1,000 | until then |
 //! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
 //! | `schema`, `limit`, `budget` | 1, whatever `retries` says | - |
 //!
@@ -201,6 +202,10 @@ pub fn retry_after(
                 | FailureKind::Budget => return None,
                 FailureKind::RateLimit => (6, Duration::from_secs(1)),
                 FailureKind::Transport => (4, Duration::from_millis(500)),
+                // It is nobody's failure, and a script that was told so would go on and have all others fail, too.
+                FailureKind::Quota if failure.retry_after.is_some() => {
+                    (1_000, Duration::from_secs(1))
+                }
                 _ => (1, Duration::from_secs(1)),
             };
             let retries = retries.and_then(|retries| retries.after(failure.kind));
@@ -301,11 +306,12 @@ mod tests {
             FailureKind::Crash,
             FailureKind::Timeout,
             FailureKind::Refused,
-            FailureKind::Quota,
             FailureKind::Other,
         ] {
             assert_eq!(after(kind, Some(5), 1), None, "{kind:?}");
         }
+        assert_eq!(after(FailureKind::Quota, None, 1), None);
+        assert_eq!(after(FailureKind::Quota, Some(9_000), 700), Some(9_000));
         assert_eq!(retry_after(Cause::Engine, None, 1, 0), Some(100));
         assert_eq!(retry_after(Cause::Engine, None, 2, 0), None);
     }

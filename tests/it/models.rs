@@ -320,3 +320,33 @@ fn an_answer_that_does_not_fit_goes_back_to_the_model() -> anyhow::Result<()> {
     assert_eq!(asked.len(), 1, "one answer was refused");
     Ok(())
 }
+
+#[test]
+fn two_hundred_agents_lose_and_double_no_call() -> anyhow::Result<()> {
+    let body = "
+        const done = await parallel(Array.from({ length: 200 }, (_, n) => () => agent('Agent ' + n + told(
+            ...(n % 7 ? [] : [{ status: 429, retryAfter: 0, times: 1 }]),
+            { tool: 'todo' },
+            ...(n % 5 ? [] : [{ status: 500, times: 1 }]),
+            { text: 'agent ' + n + ' is done' }))))
+        return done.filter((text, n) => text !== 'agent ' + n + ' is done').length";
+    let models = Models::new(body)?;
+    let (outcome, _) = ended(models.run(&["--concurrency", "16"])?.start()?, 0)?;
+    assert_eq!(outcome["result"], 0, "{outcome}");
+    let traffic = models.server.traffic();
+    ensure!(traffic.peak <= 16, "{traffic:?}");
+    let exchanges = models.server.requests();
+    // Two answers each, and those that were refused first.
+    let failed = 200_usize.div_ceil(7) + 200 / 5;
+    assert_eq!(exchanges.len(), 400 + failed);
+    let (mut input, mut output) = (0, 0);
+    for exchange in &exchanges {
+        input += exchange.spent.input;
+        output += exchange.spent.output;
+    }
+    assert_eq!(
+        outcome["usage"],
+        json!({ "inputTokens": input, "outputTokens": output })
+    );
+    Ok(())
+}

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use bellwether_journal::id::{Attempt, CallNumber};
 use bellwether_journal::record::{
-    Actor, CallKind, Millis, Noticed, Order, Ordered, Outcome, Record, Status, Usage,
+    Actor, CallKind, FailureKind, Millis, Noticed, Order, Ordered, Outcome, Record, Status, Usage,
 };
-use bellwether_journal::state::CallStatus;
+use bellwether_journal::state::{CallStatus, PastAttempt, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::Answer;
 use serde_json::value::RawValue;
@@ -235,21 +235,46 @@ impl Machine {
         }
     }
 
-    /// What the run waits for when that is people alone.
+    /// What the run waits for when that is people alone, or a quota.
     fn waits_for(&self) -> Option<String> {
-        let (_, first) = self.questions.first_key_value()?;
         let is_busy = self.running() > 0
             || !self.waiting.is_empty()
             || !self.loading.is_empty()
-            || self.base_comes_first()
-            || self
-                .state
-                .unsettled()
-                .any(|(_, call)| matches!(call.status, CallStatus::Backoff { .. }));
+            || self.base_comes_first();
+        if is_busy {
+            return None;
+        }
+        let Some((_, first)) = self.questions.first_key_value() else {
+            return self.waits_for_quota();
+        };
+        let is_busy = self
+            .state
+            .unsettled()
+            .any(|(_, call)| matches!(call.status, CallStatus::Backoff { .. }));
         (!is_busy).then(|| match self.questions.len() - 1 {
             0 => format!("a question: {}", shown(&first.text)),
             more => format!("a question: {} (and {more} more)", shown(&first.text)),
         })
+    }
+
+    /// When all that is open are agents whose quota is used up: until when the first of them waits.
+    fn waits_for_quota(&self) -> Option<String> {
+        if !self.owed.is_empty() || !self.backlog.is_empty() || !self.timers.is_empty() {
+            return None;
+        }
+        let mut first = None::<Millis>;
+        for (_, call) in self.state.unsettled() {
+            let CallStatus::Backoff { until } = call.status else {
+                return None;
+            };
+            let is_quota = |past: &PastAttempt| past.end == PastEnd::Failed(FailureKind::Quota);
+            if !call.past().last().is_some_and(is_quota) {
+                return None;
+            }
+            first = Some(first.map_or(until, |first| first.min(until)));
+        }
+        let until = jiff::Timestamp::from_millisecond(i64::try_from(first?).ok()?).ok()?;
+        Some(format!("quota until {until:.0}"))
     }
 }
 

@@ -102,6 +102,13 @@ impl Breaker {
         queue.closed_until = queue.closed_until.max(until);
     }
 
+    /// How long the provider's queue stays closed, where it is.
+    pub(crate) fn closed_for(&self, provider: &str) -> Option<Duration> {
+        let queue = self.queue(provider)?;
+        let left = queue.closed_until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
     fn queue(&self, provider: &str) -> Option<Queue> {
         let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         queues.get(provider).copied()

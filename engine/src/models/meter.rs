@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bellwether_actors::backend::Spending;
 use bellwether_actors::run::budget::Allowance;
@@ -194,7 +195,9 @@ impl Meter for AttemptMeter {
                 }
                 CallOutcome::Failed(failure) => {
                     self.0.breaker.failed(&provider, failure);
-                    state.trouble = trouble(&provider, failure);
+                    // Whoever names no time is asked again when its queue opens.
+                    let opens_in = self.0.breaker.closed_for(&provider);
+                    state.trouble = trouble(&provider, failure, opens_in);
                 }
                 CallOutcome::CutByAgent | CallOutcome::CutOff => {}
             }
@@ -207,7 +210,7 @@ impl Meter for AttemptMeter {
     }
 }
 
-fn trouble(provider: &str, failure: &CallFailure) -> Option<Trouble> {
+fn trouble(provider: &str, failure: &CallFailure, opens_in: Option<Duration>) -> Option<Trouble> {
     let kind = match failure.kind {
         CallFailureKind::RateLimit | CallFailureKind::Overloaded => FailureKind::RateLimit,
         CallFailureKind::Quota => FailureKind::Quota,
@@ -218,6 +221,9 @@ fn trouble(provider: &str, failure: &CallFailure) -> Option<Trouble> {
     Some(Trouble {
         kind,
         message: format!("{provider}: {}", failure.message),
-        retry_after: failure.retry_after.map(|after| after.as_millis() as Millis),
+        retry_after: failure
+            .retry_after
+            .or(opens_in)
+            .map(|after| after.as_millis() as Millis),
     })
 }

@@ -296,3 +296,36 @@ impl Run {
         run
     }
 }
+
+#[test]
+fn a_run_whose_quota_is_used_up_waits_and_goes_on_by_itself() {
+    let mut run = Run::new(Some(2), 10);
+    run.calls(0..3);
+    let quota = || {
+        let failure = Failure {
+            kind: FailureKind::Quota,
+            message: "no credit is left".to_owned(),
+            evidence: None,
+            retry_after: Some(60_000),
+        };
+        End::Failed(failure, Usage::default())
+    };
+    run.ended(0, 1, quota());
+    run.ended(1, 1, quota());
+    assert_eq!(run.status(), Status::Running, "one is at work");
+    run.ended(2, 1, quota());
+    assert_eq!(run.status(), Status::Waiting);
+    assert!(
+        run.reason()
+            .is_some_and(|reason| reason.starts_with("quota until 1970-01-01T00:01:")),
+        "{:?}",
+        run.reason()
+    );
+    let again = run.decide(|machine, now, permits, out| {
+        machine.retry_due(CallNumber(1), now, permits, out);
+    });
+    assert_eq!(again.actions, ["start 1.2"]);
+    assert_eq!(run.status(), Status::Running);
+    let done = run.ended(1, 2, done("1"));
+    assert_eq!(done.actions, ["deliver 1"]);
+}
