@@ -164,7 +164,11 @@ fn backends(engine: &Engine, options: &StartOptions, folder: &Path) -> Result<Ba
             shell: options.permissions.shell,
             web_fetch: options.permissions.web_fetch,
         };
-        let llm = crate::backend::llm::Llm::new(Arc::clone(shared), switches);
+        let settings = crate::backend::llm::Settings {
+            switches,
+            environment: options.environment.clone(),
+        };
+        let llm = crate::backend::llm::Llm::new(Arc::clone(shared), settings);
         by_name
             .entry("llm".to_owned())
             .or_insert_with(|| Arc::new(llm));

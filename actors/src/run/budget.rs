@@ -23,6 +23,11 @@ const DEFAULT_PART: u64 = 50;
 const DEFAULT_TOKENS_MIN: u64 = 50_000;
 /// … and so much money, in millionths of a dollar.
 const DEFAULT_COST_MIN: u64 = 250_000;
+/// With less than this an agent does nothing but fail, so it is not started with it while others may leave it more.
+const REST: Amount = Amount {
+    tokens: 1_000,
+    cost: 5_000,
+};
 /// Of the budget in percent: when it is told how much is spent.
 const TOLD_AT: [u64; 2] = [80, 50];
 
@@ -217,8 +222,7 @@ impl Machine {
     /// Why no agent may start any more: all is spent.
     pub(super) fn budget_used_up(&self) -> Option<String> {
         let (budget, spent) = (self.budget(), spent(&self.state));
-        let remedy =
-            "give the run a larger --budget, or ask `budget.remaining()` before more are started";
+        let remedy = "a new run may have a larger --budget; a script can ask `budget.remaining()` before more are started";
         if let Some(total) = budget.tokens.filter(|&total| spent.tokens >= total) {
             let spent = spent.tokens;
             return Some(format!(
@@ -232,14 +236,16 @@ impl Machine {
         ))
     }
 
-    /// Whether what is not spent yet is reserved by agents at work: the next one waits until one of them has ended.
+    /// Whether what is not spent yet is reserved by agents at work, all but a rest that is of no use to anybody: the next one
+    /// waits until one of them has ended.
     pub(super) fn is_all_reserved(&self) -> bool {
         let budget = self.budget();
         if budget.is_unlimited() || self.reserved.by_call.is_empty() {
             return false;
         }
         let spent = spent(&self.state);
-        !budget.is_reached_by(spent) && budget.is_reached_by(spent.plus(self.reserved.left))
+        let taken = spent.plus(self.reserved.left).plus(REST);
+        !budget.is_reached_by(spent) && budget.is_reached_by(taken)
     }
 
     /// What an attempt that is started now may use: the limits that its call sets, else the default, and no more than is left.

@@ -197,6 +197,9 @@ impl Tables {
                     }
                 }
             }
+            provider
+                .check()
+                .map_err(|error| CommandError::usage(format!("the settings: {error}")))?;
             providers.push(provider);
         }
         let mut options = Options::new(providers);

@@ -157,7 +157,12 @@ impl Provider {
         self.endpoints.iter().find(|endpoint| endpoint.wire == wire)
     }
 
-    pub(super) fn check(&self) -> Result<(), ProviderError> {
+    /// Whether it can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError`]: why it cannot.
+    pub fn check(&self) -> Result<(), ProviderError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         if self.name.is_empty() || !self.name.chars().all(is_plain) {
             return Err(ProviderError::Name(self.name.to_string()));

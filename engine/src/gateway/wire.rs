@@ -185,6 +185,14 @@ fn listed<'a>(method: &Method, endpoint: Endpoint<'a>) -> Endpoint<'a> {
     }
 }
 
+/// Whether a model's name would be another place on the provider's side of the path.
+fn leads_out(model: &str) -> bool {
+    model.split('/').any(|part| {
+        let part = part.to_ascii_lowercase().replace("%2e", ".");
+        part == "." || part == ".." || part.contains("%2f") || part.contains('\\')
+    })
+}
+
 /// `/models`, `/models/{model}` or `/models/{model}:{method}`. A model's name may have slashes and colons.
 fn gemini<'a>(method: &Method, rest: &'a str) -> Endpoint<'a> {
     if rest == "/models" {
@@ -200,6 +208,7 @@ fn gemini<'a>(method: &Method, rest: &'a str) -> Endpoint<'a> {
         })
     };
     let endpoint = match rest.rsplit_once(':') {
+        Some((model, _)) if leads_out(model) => return Endpoint::Unknown,
         Some((model, "generateContent")) => Endpoint::Generate(in_path(model, false)),
         Some((model, "streamGenerateContent")) => Endpoint::Generate(in_path(model, true)),
         Some((model, "countTokens")) => Endpoint::CountTokens(in_path(model, false)),

@@ -96,8 +96,12 @@ impl Breaker {
                 .saturating_mul(1 << queue.failures.min(10))
                 .min(LONGEST)
         };
-        queue.failures = queue.failures.saturating_add(1);
-        queue.is_quota = is_quota;
+        let is_open = queue.closed_until <= now;
+        // What fails while it is closed was under way with what closed it, and a quota stays used up until its time.
+        if is_open {
+            queue.failures = queue.failures.saturating_add(1);
+        }
+        queue.is_quota = is_quota || (queue.is_quota && !is_open);
         let until = now + failure.retry_after.unwrap_or(own);
         queue.closed_until = queue.closed_until.max(until);
     }

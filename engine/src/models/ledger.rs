@@ -14,6 +14,8 @@ const OUTPUT_MIN: u64 = 16;
 const OUTPUT_FAIR: u64 = 4_096;
 /// No tokenizer in use makes more of a text than a token for so many bytes, on average.
 const BYTES_A_TOKEN: u64 = 2;
+/// What a token mostly is.
+const BYTES_USUAL: u64 = 4;
 
 /// A run's money and tokens.
 #[derive(Debug, Default)]
@@ -68,6 +70,47 @@ pub(crate) enum Spent {
     NoPrice,
 }
 
+/// What is left to a call by one of its limits.
+struct Limit {
+    left: Allowance,
+    /// What reading the call may cost.
+    reads: u64,
+    whose: Spent,
+    /// Calls that are under way hold some of it, and may give it back.
+    is_held: bool,
+}
+
+impl Limit {
+    /// How many tokens a call may write that would like to write `wants`; `None` is no limit.
+    fn output(&self, price: Option<Price>, wants: u64) -> Result<Option<u64>, Spent> {
+        let refusal = if self.is_held {
+            Spent::Held
+        } else {
+            self.whose
+        };
+        let by_cost = match (self.left.cost, price) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Spent::NoPrice),
+            (Some(cost), Some(price)) => {
+                Some(price.affordable(cost.checked_sub(self.reads).ok_or(refusal)?))
+            }
+        };
+        let output = match (self.left.tokens, by_cost) {
+            (Some(tokens), Some(by_cost)) => Some(tokens.min(by_cost)),
+            (tokens, by_cost) => tokens.or(by_cost),
+        };
+        let least = if self.is_held {
+            OUTPUT_FAIR
+        } else {
+            OUTPUT_MIN
+        };
+        match output {
+            Some(output) if output < least.min(wants) => Err(refusal),
+            output => Ok(output),
+        }
+    }
+}
+
 impl Ledger {
     /// What the run may spend, and what it has spent by its journal.
     pub(crate) fn begin(&mut self, budget: Allowance, spent: Amount) {
@@ -95,38 +138,31 @@ impl Ledger {
             output_max,
             price,
         } = wanted;
-        let limited = [
-            (left(self.budget, sum(self.spent, self.held)), Spent::Run),
-            (
-                left(account.allowance, sum(account.counted.into(), account.held)),
-                Spent::Attempt,
-            ),
-        ];
-        let reads = price.map_or(0, |price| price.of_input(bytes.div_ceil(BYTES_A_TOKEN)));
         let wants = output.unwrap_or(output_max);
-        let is_held = self.held != Amount::default() || account.held != Amount::default();
+        // The run's limit holds in the worst case; an attempt's own is there to end what has gone astray.
+        let worst = price.map_or(0, |price| price.of_input(bytes.div_ceil(BYTES_A_TOKEN)));
+        let usual = price.map_or(0, |price| price.of_usual_input(bytes.div_ceil(BYTES_USUAL)));
+        let limits = [
+            Limit {
+                left: left(self.budget, sum(self.spent, self.held)),
+                reads: worst,
+                whose: Spent::Run,
+                is_held: self.held != Amount::default(),
+            },
+            Limit {
+                left: left(account.allowance, sum(account.counted.into(), account.held)),
+                reads: usual,
+                whose: Spent::Attempt,
+                is_held: account.held != Amount::default(),
+            },
+        ];
         let mut most = None::<u64>;
-        for (left, whose) in limited {
-            // What others hold may come free, and then there is more than nothing.
-            let whose = if is_held { Spent::Held } else { whose };
-            let by_cost = match (left.cost, price) {
-                (None, _) => None,
-                (Some(_), None) => return Err(Spent::NoPrice),
-                (Some(cost), Some(price)) => {
-                    let cost = cost.checked_sub(reads).ok_or(whose)?;
-                    Some(price.affordable(cost))
-                }
-            };
-            for limit in [left.tokens, by_cost].into_iter().flatten() {
-                if limit < OUTPUT_MIN.min(output.unwrap_or(OUTPUT_MIN)) {
-                    return Err(whose);
-                }
-                most = Some(most.map_or(limit, |most| most.min(limit)));
+        for limit in limits {
+            if let Some(output) = limit.output(price, wants)? {
+                most = Some(most.map_or(output, |most| most.min(output)));
             }
         }
-        if is_held && most.is_some_and(|most| most < wants.min(OUTPUT_FAIR)) {
-            return Err(Spent::Held);
-        }
+        let reads = worst;
         let allowed = most.map(|most| most.min(wants));
         // Without any limit nothing needs to be held.
         let amount = allowed.map_or_else(Amount::default, |tokens| Amount {
@@ -268,6 +304,21 @@ mod tests {
             Ok(Some(4_000))
         );
         assert_eq!(two.counted().requests, 1);
+        // What another attempt holds is nothing to one that has used its own.
+        let mut three = Account::new(tokens(500));
+        let mut four = Account::new(tokens(500));
+        assert_eq!(
+            ledger.admit(&mut three, wanted(21, None)),
+            Ok(Some(500)),
+            "beside others that hold something"
+        );
+        assert_eq!(ledger.admit(&mut four, wanted(22, None)), Ok(Some(500)));
+        ledger.settle(&mut three, 21, Some(wrote(500)));
+        assert_eq!(
+            ledger.admit(&mut three, wanted(23, None)),
+            Err(Spent::Attempt)
+        );
+        ledger.settle(&mut four, 22, None);
         ledger.settle(&mut two, 7, Some(wrote(4_000)));
         let rest = ledger.admit(&mut two, wanted(8, None));
         assert_eq!(rest, Ok(Some(6_000)), "both have so much left");

@@ -12,13 +12,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Till;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Closed};
 use super::ledger::{Account, Spent, Wanted};
 use super::prices::Prices;
 use crate::gateway::{
     Admitted, CallEnd, CallFailure, CallFailureKind, CallId, CallOutcome, Meter, ModelCall,
     RefusalKind, Refused,
 };
+
+/// Of a call that was cut before anything of its answer had come: so many bytes it read for a token …
+const BYTES_A_TOKEN: u64 = 4;
+/// … and so many tokens it may have written in a second.
+const TOKENS_A_SECOND: u64 = 100;
 
 /// An attempt's meter. Clones are the same one.
 #[derive(Clone)]
@@ -34,9 +39,18 @@ struct Shared {
 
 struct State {
     account: Account,
-    /// Which provider each call that is under way went to.
-    open: HashMap<CallId, Arc<str>>,
+    /// The calls that are under way.
+    open: HashMap<CallId, Open>,
     trouble: Option<Trouble>,
+}
+
+/// A call that is under way.
+struct Open {
+    provider: Arc<str>,
+    /// Bytes of what is read.
+    bytes: u64,
+    /// Tokens that it may write at most.
+    output: u64,
 }
 
 /// Why an attempt that fails has failed, as seen on its road to the models: of the last call that did not come to an answer.
@@ -79,6 +93,24 @@ impl AttemptMeter {
         (state.account.counted(), state.trouble.clone())
     }
 
+    fn closed(&self, call: &ModelCall, closed: Closed) -> Refused {
+        let (kind, what) = if closed.is_quota {
+            (FailureKind::Quota, "its quota is used up")
+        } else {
+            (FailureKind::RateLimit, "it takes no more calls for now")
+        };
+        let message = format!("{}: {what}", call.provider);
+        self.state().trouble = Some(Trouble {
+            kind,
+            message: message.clone(),
+            retry_after: Some(closed.opens_in.as_millis() as Millis),
+        });
+        let kind = RefusalKind::Closed {
+            retry_after: Some(closed.opens_in),
+        };
+        Refused { kind, message }
+    }
+
     /// `None`: others hold what it wants, and may give it back.
     fn let_out(&self, call: &ModelCall) -> Option<Result<Admitted, Refused>> {
         let price = self.0.prices.of(&call.provider, &call.model);
@@ -95,7 +127,12 @@ impl AttemptMeter {
         let mut state = self.state();
         match self.0.till.ledger().admit(&mut state.account, wanted) {
             Ok(max_output_tokens) => {
-                state.open.insert(call.id, Arc::clone(&call.provider));
+                let open = Open {
+                    provider: Arc::clone(&call.provider),
+                    bytes: call.request_bytes,
+                    output: max_output_tokens.unwrap_or(wanted.output_max),
+                };
+                state.open.insert(call.id, open);
                 Some(Ok(Admitted { max_output_tokens }))
             }
             Err(Spent::Held) => None,
@@ -117,7 +154,7 @@ fn refusal(why: Spent, call: &ModelCall) -> (RefusalKind, FailureKind, String) {
         Spent::Run | Spent::Held => (
             RefusalKind::Budget,
             FailureKind::Budget,
-            "the run's budget is used up: give it a larger --budget".to_owned(),
+            "the run's budget is used up; a new run may have a larger --budget".to_owned(),
         ),
         Spent::Attempt => (
             RefusalKind::Budget,
@@ -139,28 +176,15 @@ impl Meter for AttemptMeter {
     fn admit(&self, call: ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> {
         let this = self.clone();
         async move {
-            if let Err(closed) = this.0.breaker.pass(&call.provider).await {
-                let (kind, what) = if closed.is_quota {
-                    (FailureKind::Quota, "its quota is used up")
-                } else {
-                    (FailureKind::RateLimit, "it takes no more calls for now")
-                };
-                let message = format!("{}: {what}", call.provider);
-                this.state().trouble = Some(Trouble {
-                    kind,
-                    message: message.clone(),
-                    retry_after: Some(closed.opens_in.as_millis() as Millis),
-                });
-                let kind = RefusalKind::Closed {
-                    retry_after: Some(closed.opens_in),
-                };
-                return Err(Refused { kind, message });
-            }
             loop {
                 // Before it is looked: what is given back meanwhile is not missed.
                 let settled = this.0.till.settled.notified();
                 tokio::pin!(settled);
                 settled.as_mut().enable();
+                // Whoever has waited for others looks again: a queue may have closed meanwhile.
+                if let Err(closed) = this.0.breaker.pass(&call.provider).await {
+                    return Err(this.closed(&call, closed));
+                }
                 match this.let_out(&call) {
                     Some(answer) => return answer,
                     None => settled.await,
@@ -171,22 +195,37 @@ impl Meter for AttemptMeter {
     }
 
     fn settle(&self, call: CallId, end: CallEnd) {
-        let used = end.tokens.map(|tokens| Counted {
-            input_tokens: tokens.input,
-            output_tokens: tokens.output,
-            cached_tokens: tokens.cached_read,
-            cache_written_tokens: tokens.cache_written,
-            reasoning_tokens: tokens.reasoning,
-            estimated: u64::from(!end.is_exact),
-            ..Counted::default()
-        });
         let mut state = self.state();
-        let provider = state.open.remove(&call);
+        let open = state.open.remove(&call);
+        let used = match (&end.tokens, &open) {
+            (Some(tokens), _) => Some(Counted {
+                input_tokens: tokens.input,
+                output_tokens: tokens.output,
+                cached_tokens: tokens.cached_read,
+                cache_written_tokens: tokens.cache_written,
+                reasoning_tokens: tokens.reasoning,
+                estimated: u64::from(!end.is_exact),
+                ..Counted::default()
+            }),
+            // It went out, and nobody waited for its answer: the provider bills what its model has read and written.
+            (None, Some(open)) => Some(Counted {
+                input_tokens: open.bytes.div_ceil(BYTES_A_TOKEN),
+                output_tokens: end
+                    .duration
+                    .as_secs()
+                    .saturating_mul(TOKENS_A_SECOND)
+                    .min(open.output),
+                estimated: 1,
+                ..Counted::default()
+            }),
+            (None, None) => None,
+        };
         let all = self
             .0
             .till
             .ledger()
             .settle(&mut state.account, call.0, used);
+        let provider = open.map(|open| open.provider);
         if let Some(provider) = provider {
             match &end.outcome {
                 CallOutcome::Answered => {

@@ -77,10 +77,24 @@ impl AgentBackend for Metered {
     }
 }
 
+/// Whether an agent that fails so may have failed of what its models did.
+const fn is_vague(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Other
+            | FailureKind::Crash
+            | FailureKind::Transport
+            | FailureKind::RateLimit
+            | FailureKind::Quota
+            | FailureKind::Budget
+            | FailureKind::Limit
+    )
+}
+
 /// An agent that fails mostly cannot tell why its model did not answer; whoever stood on the road can.
 fn explained(outcome: AgentOutcome, trouble: Option<Trouble>) -> AgentOutcome {
     match (outcome, trouble) {
-        (AgentOutcome::Failed(failure), Some(trouble)) if failure.kind != FailureKind::Timeout => {
+        (AgentOutcome::Failed(failure), Some(trouble)) if is_vague(failure.kind) => {
             let evidence = failure
                 .evidence
                 .or_else(|| (failure.message != trouble.message).then_some(failure.message));

@@ -52,6 +52,11 @@ impl Price {
         up(tokens as f64 * self.input.max(self.cache_write.unwrap_or_default()))
     }
 
+    /// What reading so many tokens mostly costs.
+    pub(super) fn of_usual_input(&self, tokens: u64) -> u64 {
+        up(tokens as f64 * self.input)
+    }
+
     /// What writing so many tokens costs.
     pub(super) fn of_output(&self, tokens: u64) -> u64 {
         up(tokens as f64 * self.output)

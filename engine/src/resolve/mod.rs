@@ -157,7 +157,12 @@ impl RunRules {
     ) -> Self {
         self.models = hub.map(|hub| Modelled {
             hub: Arc::clone(hub),
-            names: options.names.clone().unwrap_or_default(),
+            // A run that began where there was no provider may ask those that there are now.
+            names: options
+                .names
+                .clone()
+                .filter(|names| !names.providers.is_empty())
+                .unwrap_or_else(|| hub.options().names.clone()),
             till: hub.till(run),
             budget: Allowance {
                 tokens: options.budget,

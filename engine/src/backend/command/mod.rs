@@ -204,44 +204,19 @@ impl AgentBackend for CommandBackend {
 }
 
 impl Shared {
-    /// What an agent inherits.
-    fn inherited(&self) -> Box<dyn Iterator<Item = (OsString, OsString)> + '_> {
-        match &self.options.inherited {
-            Some(inherited) => Box::new(
-                inherited
-                    .iter()
-                    .map(|(name, value)| (name.into(), value.into())),
-            ),
-            None => Box::new(std::env::vars_os()),
-        }
-    }
-
     /// What is set or removed in what the agent inherits.
     fn environment(&self, task: &Task) -> Vec<(OsString, Option<OsString>)> {
-        let mut environment = self.options.environment.clone();
-        // An engine that was started by a git hook inherits where that hook works. An agent in a worktree must not.
-        #[cfg(feature = "worktree")]
-        if task.options.isolation.is_some() {
-            let local = crate::git::LOCAL_VARIABLES.map(|variable| (variable.into(), None));
-            environment.splice(0..0, local);
-        }
-        if let Some(names) = &task.options.env {
-            let is_other = |name: &OsString| {
-                let name = name.to_string_lossy();
-                !is_for_every_program(&name) && !names.iter().any(|given| *given == name)
-            };
-            let others = self.inherited().map(|(name, _)| name).filter(is_other);
-            environment.splice(0..0, others.map(|name| (name, None)));
-        }
-        if let Some(inherited) = &self.options.inherited {
-            environment.splice(0..0, instead_of_ours(inherited));
-        }
+        let Options {
+            environment,
+            inherited,
+            ..
+        } = &self.options;
+        let mut environment = environment_for(task, environment, inherited.as_ref());
         // A process that is kept for many tasks finds them in its task: the key is another one each time.
-        if let (Some(models), false) = (&task.models, self.options.input == InputMode::Lines) {
-            let variables = models.environment.iter();
-            environment.extend(
-                variables.map(|(name, value)| (name.into(), value.as_ref().map(Into::into))),
-            );
+        let is_kept = self.options.input == InputMode::Lines;
+        for (name, value) in task.models.iter().flat_map(|models| &models.environment) {
+            let value = value.as_ref().filter(|_| !is_kept);
+            environment.push((name.into(), value.map(Into::into)));
         }
         environment
     }
@@ -256,7 +231,9 @@ impl Shared {
             let mut ours = self.options.environment.iter().rev();
             match ours.find(|(set, _)| set == name.as_str()) {
                 Some((_, value)) => value.is_some(),
-                None => self.inherited().any(|(set, _)| set == name.as_str()),
+                None => {
+                    inherited(self.options.inherited.as_ref()).any(|(set, _)| set == name.as_str())
+                }
             }
         };
         if let Some(name) = task.options.env.iter().flatten().find(|name| !is_set(name)) {
@@ -288,6 +265,46 @@ impl Shared {
             stderr_bytes: self.options.stderr_bytes,
         })
     }
+}
+
+/// What an agent inherits.
+fn inherited(instead: Option<&Environment>) -> Box<dyn Iterator<Item = (OsString, OsString)> + '_> {
+    match instead {
+        Some(inherited) => Box::new(
+            inherited
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        ),
+        None => Box::new(std::env::vars_os()),
+    }
+}
+
+/// What is set or removed for a process of the attempt in what it inherits of the engine's environment: `own`, before which
+/// goes what its isolation, its options and the run's environment ask for.
+pub(crate) fn environment_for(
+    task: &Task,
+    own: &[(OsString, Option<OsString>)],
+    instead: Option<&Environment>,
+) -> Vec<(OsString, Option<OsString>)> {
+    let mut environment = own.to_vec();
+    // An engine that was started by a git hook inherits where that hook works. An agent in a worktree must not.
+    #[cfg(feature = "worktree")]
+    if task.options.isolation.is_some() {
+        let local = crate::git::LOCAL_VARIABLES.map(|variable| (variable.into(), None));
+        environment.splice(0..0, local);
+    }
+    if let Some(names) = &task.options.env {
+        let is_other = |name: &OsString| {
+            let name = name.to_string_lossy();
+            !is_for_every_program(&name) && !names.iter().any(|given| *given == name)
+        };
+        let others = inherited(instead).map(|(name, _)| name).filter(is_other);
+        environment.splice(0..0, others.map(|name| (name, None)));
+    }
+    if let Some(inherited) = instead {
+        environment.splice(0..0, instead_of_ours(inherited));
+    }
+    environment
 }
 
 /// What must be set and removed in this process's environment to make it `environment`.

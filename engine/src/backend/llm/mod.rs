@@ -32,6 +32,7 @@ use self::shell::LaunchedShell;
 use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Workplace};
 use crate::gateway::{Provider, Wire};
 use crate::models::{Model, Options};
+use crate::options::Environment;
 
 /// What all runs' built-in agents share.
 pub(crate) struct Shared {
@@ -43,7 +44,15 @@ pub(crate) struct Shared {
 /// The built-in agent of a run.
 pub(crate) struct Llm {
     shared: Arc<Shared>,
-    switches: Switches,
+    settings: Arc<Settings>,
+}
+
+/// What a run says of its built-in agents.
+pub(crate) struct Settings {
+    /// What of what is off elsewhere they may use.
+    pub(crate) switches: Switches,
+    /// The environment of their commands, where it is another than the engine's.
+    pub(crate) environment: Option<Environment>,
 }
 
 impl Shared {
@@ -107,16 +116,17 @@ fn spoken(provider: &Provider) -> Option<conversation::Wire> {
 }
 
 impl Llm {
-    /// For a run whose agents may use these of what is off elsewhere.
-    pub(crate) fn new(shared: Arc<Shared>, switches: Switches) -> Self {
-        Self { shared, switches }
+    /// For a run with these settings.
+    pub(crate) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        Self { shared, settings }
     }
 
     fn permitted(&self, options: &AgentOptions) -> (Permitted, Vec<tools::Warning>) {
         Permitted::new(
             options.tools.as_deref(),
             &options.disallowed_tools,
-            self.switches,
+            self.settings.switches,
         )
     }
 }
@@ -125,10 +135,10 @@ impl AgentBackend for Llm {
     fn run(&self, task: Arc<Task>, context: AttemptContext) -> BoxFuture<'static, Ended> {
         let shared = Arc::clone(&self.shared);
         let (permitted, _) = self.permitted(&task.options);
-        let switches = self.switches;
+        let settings = Arc::clone(&self.settings);
         async move {
             let stop = CancellationToken::new();
-            let work = work(&shared, &task, &permitted, switches, &context, &stop);
+            let work = work(&shared, &task, &permitted, &settings, &context, &stop);
             tokio::pin!(work);
             tokio::select! {
                 biased;
@@ -164,7 +174,7 @@ impl AgentBackend for Llm {
 
     fn fingerprint(&self) -> String {
         // What its tools can do is part of what it answers.
-        format!("{:?}", self.switches)
+        format!("{:?}", self.settings.switches)
     }
 }
 
@@ -172,7 +182,7 @@ async fn work(
     shared: &Shared,
     task: &Task,
     permitted: &Permitted,
-    switches: Switches,
+    settings: &Settings,
     context: &AttemptContext,
     stop: &CancellationToken,
 ) -> Ended {
@@ -195,12 +205,13 @@ async fn work(
         Err(error) => return failed(error.to_string()),
     };
     let means = Means {
-        shell: switches.shell.then(|| {
-            let shell = LaunchedShell::new(&shared.launcher, task);
+        shell: settings.switches.shell.then(|| {
+            let inherited = settings.environment.as_ref();
+            let shell = LaunchedShell::new(&shared.launcher, task, inherited);
             Arc::new(shell) as Arc<dyn tools::Shell>
         }),
         web: match Fetcher::new(Addresses::Public) {
-            Ok(fetcher) if switches.web_fetch => Some(Arc::new(fetcher)),
+            Ok(fetcher) if settings.switches.web_fetch => Some(Arc::new(fetcher)),
             _ => None,
         },
     };

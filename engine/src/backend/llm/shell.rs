@@ -1,6 +1,7 @@
 //! Commands of the built-in agent, started as agents' programs are: nothing of them outlives their end, the attempt's or the
 //! engine's.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::tools::{End, Output, Ran, Shell};
+use crate::backend::command::environment_for;
 use crate::backend::command::process::{Input, News, Over, Process};
+use crate::options::Environment;
 
 /// How long a command may take to end when it is told to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -22,25 +25,29 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct LaunchedShell {
     launcher: Arc<Launcher>,
     marker: Marker,
-    /// Keys that are for the loop, and not for what a model writes.
-    hidden: Vec<String>,
+    /// What is set or removed in what commands inherit. Keys are for the loop, and not for what a model writes.
+    environment: Vec<(OsString, Option<OsString>)>,
 }
 
 impl LaunchedShell {
-    /// For the attempt of `task`.
-    pub(super) fn new(launcher: &Arc<Launcher>, task: &Task) -> Self {
+    /// For the attempt of `task`, in the run's environment where that is another than the engine's.
+    pub(super) fn new(
+        launcher: &Arc<Launcher>,
+        task: &Task,
+        inherited: Option<&Environment>,
+    ) -> Self {
         let token = task.token;
         let attempt = format!(
             "{}.{}.{}.{}",
             token.run, token.generation, token.call, token.attempt
         );
-        let models = task.models.iter();
+        let mut environment = environment_for(task, &[], inherited);
+        let hidden = task.models.iter().flat_map(|models| &models.environment);
+        environment.extend(hidden.map(|(name, _)| (name.into(), None)));
         Self {
             launcher: Arc::clone(launcher),
             marker: Marker::new(task.journal.to_hex(), token.epoch.0, attempt),
-            hidden: models
-                .flat_map(|models| models.environment.iter().map(|(name, _)| name.clone()))
-                .collect(),
+            environment,
         }
     }
 }
@@ -53,7 +60,6 @@ impl Shell for LaunchedShell {
         timeout: Duration,
         cancelled: CancellationToken,
     ) -> BoxFuture<'static, io::Result<Ran>> {
-        let hidden = self.hidden.iter().map(|name| (name.into(), None));
         let start = Start {
             program: "sh".into(),
             // One stream, so that what is written to both stands in its order.
@@ -62,7 +68,7 @@ impl Shell for LaunchedShell {
                 .into(),
             working_directory: directory,
             marker: self.marker.clone(),
-            environment: hidden.collect(),
+            environment: self.environment.clone(),
             stderr_bytes: 0,
         };
         let launcher = Arc::clone(&self.launcher);
