@@ -181,6 +181,9 @@ pub(crate) struct LimitFlags {
     /// Items of one parallel or pipeline [default: 4096]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_items: Option<u32>,
+    /// What agents may use in all: output tokens such as 2M, or money such as '$5' [default: no limit]
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) budget: Option<String>,
 }
 
 /// Who is told of the run's end.
@@ -213,9 +216,6 @@ pub(crate) struct AgentFlags {
     /// The model of agents that name none: an alias such as `sonnet`, or `provider/id`
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// What agents may use in all: output tokens such as 2M, or money such as '$5' [default: no limit]
-    #[arg(long, value_name = "AMOUNT")]
-    pub(crate) budget: Option<String>,
     /// Something more: `merge` lets scripts merge the branches that agents leave, `shell` and `web-fetch` let built-in
     /// agents run commands and fetch pages
     #[arg(long, value_name = "WHAT", value_enum)]
@@ -593,20 +593,19 @@ pub(crate) fn layer(
     if let Some(path) = &journal.journal {
         layer.push((Key::Journal, Value::Path(directory.join(path))));
     }
+    let flag = |key: Key, text: &Option<String>| {
+        let read = text.as_ref().map(|text| key.read_text(text, directory));
+        read.transpose().map_err(|what| {
+            CommandError::usage(format!("{}: {what}", key.flag().unwrap_or_default()))
+        })
+    };
     if let Some(agents) = agents {
-        let flag = |key: Key, text: &Option<String>| {
-            let read = text.as_ref().map(|text| key.read_text(text, directory));
-            read.transpose().map_err(|what| {
-                CommandError::usage(format!("{}: {what}", key.flag().unwrap_or_default()))
-            })
-        };
         for (key, text) in [
             (Key::Backend, &agents.backend),
             (Key::AgentCommand, &agents.agent_command),
             (Key::AgentInput, &agents.agent_input),
             (Key::Isolate, &agents.isolate),
             (Key::Model, &agents.model),
-            (Key::Budget, &agents.budget),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
         }
@@ -632,6 +631,8 @@ pub(crate) fn layer(
         );
     }
     if let Some(limits) = limits {
+        let budget = flag(Key::Budget, &limits.budget)?;
+        layer.extend(budget.map(|value| (Key::Budget, value)));
         let counts = [
             (Key::Concurrency, limits.concurrency.map(u64::from)),
             (Key::MaxAgents, limits.max_agents),

@@ -485,6 +485,11 @@ pub struct ResumeOptions {
     pub max_agents: Option<u64>,
     /// Items of one fan-out.
     pub max_items: Option<u32>,
+    /// Output tokens that the run's agents may write in all, what they have written included. The script goes on seeing the
+    /// total that its generation began with.
+    pub budget: Option<u64>,
+    /// What the run's agents may cost in all, in millionths of a dollar, what they have cost included.
+    pub budget_cost: Option<u64>,
     /// What the script itself may use, where it changes.
     pub script_limits: ScriptLimits,
     /// The environment of the agents' programs, where it is another than this process's: all variables.
@@ -521,6 +526,26 @@ impl ResumeOptions {
     pub const fn max_items(mut self, limit: u32) -> Self {
         self.max_items = Some(limit);
         self
+    }
+
+    /// Limits the output tokens of the run's agents in all, what they have used included.
+    #[must_use]
+    pub const fn budget(mut self, output_tokens: u64) -> Self {
+        self.budget = Some(output_tokens);
+        self
+    }
+
+    /// Limits what the run's agents may cost in all, in millionths of a dollar, what they have cost included.
+    #[must_use]
+    pub const fn budget_cost(mut self, millionths: u64) -> Self {
+        self.budget_cost = Some(millionths);
+        self
+    }
+
+    /// Puts the budget that is given in the place of the run's.
+    pub(crate) fn rebudget(&self, options: &mut StartOptions) {
+        options.budget = self.budget.or(options.budget);
+        options.budget_cost = self.budget_cost.or(options.budget_cost);
     }
 
     /// Says who resumes the run, for the record.

@@ -57,6 +57,7 @@ pub(crate) async fn resume(
         .await?
         .ok_or(ResumeError::Unknown(run))?;
     options.environment.clone_from(&changed.environment);
+    changed.rebudget(&mut options);
     if !summary.resumable {
         return Err(ResumeError::Ended {
             run,

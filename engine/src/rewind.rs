@@ -293,6 +293,7 @@ fn take_limits(options: &mut StartOptions, change: &ResumeOptions) {
     options.concurrency = change.concurrency.or(options.concurrency);
     options.max_agents = change.max_agents.or(options.max_agents);
     options.max_items = change.max_items.or(options.max_items);
+    change.rebudget(options);
     options.script_limits = change.script_limits.or(options.script_limits);
 }
 

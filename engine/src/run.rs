@@ -9,6 +9,7 @@ use std::time::Duration;
 use bellwether_actors::backend::{AgentBackend, Progress};
 use bellwether_actors::observe::Observer as _;
 use bellwether_actors::orchestrator;
+use bellwether_actors::run::budget::Allowance;
 use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Armed, Caps, Machine};
 use bellwether_actors::run::rewind::Rewind;
@@ -59,7 +60,10 @@ pub(crate) fn caps(options: &StartOptions, changed: &ResumeOptions) -> Caps {
     Caps {
         concurrency,
         agents: changed.max_agents.or(options.max_agents).unwrap_or(AGENTS),
-        cost: options.budget_cost,
+        budget: Allowance {
+            tokens: options.budget,
+            cost: options.budget_cost,
+        },
     }
 }
 
@@ -74,7 +78,7 @@ pub(crate) fn caps_set(caps: Caps, set: RunLimits, changed: &ResumeOptions) -> C
             None => caps.concurrency,
         },
         agents: agents.unwrap_or(caps.agents),
-        cost: caps.cost,
+        budget: caps.budget,
     }
 }
 

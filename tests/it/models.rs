@@ -179,6 +179,11 @@ fn u02_no_call_passes_the_budget_and_the_fan_out_rejects() -> anyhow::Result<()>
     ensure!(written <= 5_000, "{written} of 5,000");
     ensure!(written > 3_000, "most of it was used: {written}");
     assert_eq!(outcome["usage"]["outputTokens"], written);
+    // With a larger one those that were cut off or refused run again, and nobody else.
+    let resume = ["resume", "last", "--json", "--budget", "100k"];
+    let (outcome, _) = ended(models.command(&resume)?.start()?, 0)?;
+    assert_eq!(outcome["result"], "all", "{outcome}");
+    ensure!(outcome["agents"]["reused"].as_u64() >= Some(4), "{outcome}");
     Ok(())
 }
 

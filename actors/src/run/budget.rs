@@ -214,15 +214,19 @@ impl Machine {
     pub fn budget(&self) -> Allowance {
         let generation = self.state.generation.as_ref();
         Allowance {
-            tokens: generation.and_then(|generation| generation.budget_total),
-            cost: self.caps.cost,
+            tokens: self
+                .caps
+                .budget
+                .tokens
+                .or_else(|| generation.and_then(|generation| generation.budget_total)),
+            cost: self.caps.budget.cost,
         }
     }
 
     /// Why no agent may start any more: all is spent.
     pub(super) fn budget_used_up(&self) -> Option<String> {
         let (budget, spent) = (self.budget(), spent(&self.state));
-        let remedy = "a new run may have a larger --budget; a script can ask `budget.remaining()` before more are started";
+        let remedy = "`bellwether resume --budget` gives it a larger one; a script can ask `budget.remaining()` before more are started";
         if let Some(total) = budget.tokens.filter(|&total| spent.tokens >= total) {
             let spent = spent.tokens;
             return Some(format!(

@@ -24,7 +24,7 @@ use bellwether_journal::text::Packed;
 use bellwether_scripts::{About, Answer, Command, Nothing, Target, Turn, TurnStatus};
 
 use super::adopt::Adoption;
-use super::budget::Reserved;
+use super::budget::{Allowance, Reserved};
 use super::keys::{Keys, Resolved};
 use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
@@ -43,8 +43,8 @@ pub struct Caps {
     pub concurrency: Option<usize>,
     /// Agents in all.
     pub agents: u64,
-    /// What all of them may cost, in millionths of a dollar; `None` is no limit. Tokens are limited by the generation.
-    pub cost: Option<u64>,
+    /// What all of them may use, tokens and money; what it does not say of tokens the generation does.
+    pub budget: Allowance,
 }
 
 /// Where permits come from.

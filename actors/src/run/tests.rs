@@ -30,6 +30,7 @@ use bellwether_journal::text;
 use bellwether_scripts::{Answer, Call, Command, Nothing, Turn, TurnStatus};
 use futures_util::future::BoxFuture;
 
+use super::budget::Allowance;
 use super::keys::{Backends, Keys};
 use super::machine::{Armed, Caps, Machine, Permits, Way};
 use super::output::{Action, Output};
@@ -164,7 +165,7 @@ impl Run {
         let caps = Caps {
             concurrency,
             agents,
-            cost: None,
+            budget: Allowance::default(),
         };
         let mut run = Self {
             machine: machine(RunState::new(run_id()), Epoch(1), caps),
@@ -683,7 +684,7 @@ fn a_run_taken_up_starts_what_was_cut_off_before_what_had_waited() {
     let caps = Caps {
         concurrency: Some(2),
         agents: 10,
-        cost: None,
+        budget: Allowance::default(),
     };
     let state = run.machine.state().clone();
     let mut machine = Machine::new(
@@ -751,7 +752,7 @@ fn a_run_whose_supervisor_crashed_stays_paused_or_stopped() {
         let caps = Caps {
             concurrency: None,
             agents: 10,
-            cost: None,
+            budget: Allowance::default(),
         };
         let state = run.machine.state().clone();
         let mut machine = Machine::new(

@@ -111,7 +111,7 @@ impl Life {
         Caps {
             concurrency: limits.concurrency.map_or(self.caps.concurrency, at_once),
             agents: limits.agents.unwrap_or(self.caps.agents),
-            cost: self.caps.cost,
+            budget: self.caps.budget,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bellwether_actors::restart::{self, Exit, Verdict};
+use bellwether_actors::run::budget::Allowance;
 use bellwether_actors::run::machine::{Caps, Way};
 use bellwether_actors::scheduler::{Granted, Scheduler};
 use bellwether_journal::id::{CallNumber, Epoch, RunId};
@@ -182,7 +183,7 @@ impl Life {
         let caps = Caps {
             concurrency: (!random.one_in(3)).then(|| 1 + random.below(4)),
             agents: if random.one_in(6) { 5 } else { 1_000 },
-            cost: None,
+            budget: Allowance::default(),
         };
         let faults = std::array::from_fn(|_| random.below(4));
         Self {

@@ -11,6 +11,7 @@ use bellwether_actors::backend::{
 };
 use bellwether_actors::clock::Clock;
 use bellwether_actors::observe::{Observer, Report};
+use bellwether_actors::run::budget::Allowance;
 use bellwether_actors::run::keys::{Backends, Keys};
 use bellwether_actors::run::machine::{Caps, Machine, Way};
 use bellwether_actors::run::replay;
@@ -239,7 +240,7 @@ impl Bed {
         let caps = Caps {
             concurrency: None,
             agents: 100_000,
-            cost: None,
+            budget: Allowance::default(),
         };
         let machine = Machine::new(RunState::new(id), self.epoch, caps, keys(), BTreeMap::new());
         let body = if broken { Arc::from(BROKEN) } else { source };
@@ -322,7 +323,7 @@ impl Bed {
         let caps = Caps {
             concurrency: None,
             agents: 100_000,
-            cost: None,
+            budget: Allowance::default(),
         };
         let machine = Machine::new(state, self.epoch, caps, known, timers).with_pures(pures);
         let beginning = Beginning::Recovered(vm, fresh, By::Engine, Way::Running);

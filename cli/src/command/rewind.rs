@@ -167,6 +167,9 @@ pub(super) fn resume_options(limits: &LimitFlags, place: &Place) -> ResumeOption
         .filter(|_| limits.concurrency.is_some());
     options.max_agents = config.max_agents().filter(|_| limits.max_agents.is_some());
     options.max_items = config.max_items().filter(|_| limits.max_items.is_some());
+    let is_given = limits.budget.is_some();
+    options.budget = config.budget().filter(|_| is_given);
+    options.budget_cost = config.budget_cost().filter(|_| is_given);
     options.script_limits = config.script_limits();
     options.by = Some(caller());
     options.environment = Some(environment());

@@ -321,7 +321,7 @@ mod tests {
         ledger.settle(&mut four, 22, None);
         ledger.settle(&mut two, 7, Some(wrote(4_000)));
         let rest = ledger.admit(&mut two, wanted(8, None));
-        assert_eq!(rest, Ok(Some(6_000)), "both have so much left");
+        assert_eq!(rest, Ok(Some(5_500)), "the run has no more left");
         ledger.settle(&mut two, 8, Some(wrote(6_000)));
         assert_eq!(ledger.admit(&mut one, wanted(10, None)), Err(Spent::Run));
         ledger.begin(tokens(90_000), Amount::default());

@@ -154,7 +154,7 @@ fn refusal(why: Spent, call: &ModelCall) -> (RefusalKind, FailureKind, String) {
         Spent::Run | Spent::Held => (
             RefusalKind::Budget,
             FailureKind::Budget,
-            "the run's budget is used up; a new run may have a larger --budget".to_owned(),
+            "the run's budget is used up; `bellwether resume --budget` gives it a larger one".to_owned(),
         ),
         Spent::Attempt => (
             RefusalKind::Budget,

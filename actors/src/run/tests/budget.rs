@@ -86,7 +86,7 @@ fn u02_a_limit_of_its_own_is_what_an_agent_reserves_and_no_more_than_is_left() {
 #[test]
 fn u02_money_is_reserved_as_tokens_are() {
     let mut run = Run::new(None, 100);
-    run.machine.caps.cost = Some(1_000_000);
+    run.machine.caps.budget.cost = Some(1_000_000);
     let agents = (0..5).map(|number| agent(number, "read", "{}")).collect();
     // A quarter of a dollar each.
     assert_eq!(

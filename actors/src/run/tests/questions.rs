@@ -278,7 +278,7 @@ impl Run {
         let caps = Caps {
             concurrency: None,
             agents: 1_000,
-            cost: None,
+            budget: Allowance::default(),
         };
         let state = self.machine.state().clone();
         let given = !state.answers.is_empty();
