@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{
     AgentBackend, AgentOutcome, AttemptContext, Changes, Ended, Notes, Pressure, Progress,
-    Spending, TakeWord, Task,
+    TakeWord, Task,
 };
 use crate::pool::{self, End, Kept};
 
@@ -104,8 +104,7 @@ impl Actor for Agent {
             killed: killed.clone(),
             grace,
             progress,
-            notes: Notes::new(token, Arc::clone(&take_word)),
-            spending: Spending::new(token, take_word),
+            notes: Notes::new(token, take_word),
             pressure,
         };
         let report = pool.clone();

@@ -181,10 +181,8 @@ pub struct AttemptContext {
     pub grace: Duration,
     /// Where progress goes; sheds when nobody keeps up.
     pub progress: Progress,
-    /// What the attempt wants to be known before it does it.
+    /// What the attempt wants to be known: before it does it, and of what it uses.
     pub notes: Notes,
-    /// What it has used, for those who count it.
-    pub spending: Spending,
     /// Whether the journal is behind.
     pub pressure: Pressure,
 }
@@ -231,37 +229,6 @@ pub enum Word {
 /// Takes an attempt's word.
 pub type TakeWord = Arc<dyn Fn(FencingToken, Word) + Send + Sync>;
 
-/// An attempt's way to have what it uses journaled while it is at work, so that an engine's death loses none of it.
-#[derive(Clone)]
-pub struct Spending(Option<(FencingToken, TakeWord)>);
-
-impl std::fmt::Debug for Spending {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Spending").finish_non_exhaustive()
-    }
-}
-
-impl Spending {
-    /// What the attempt that `token` names has used goes to `take`.
-    #[must_use]
-    pub const fn new(token: FencingToken, take: TakeWord) -> Self {
-        Self(Some((token, take)))
-    }
-
-    /// Nobody counts.
-    #[must_use]
-    pub const fn none() -> Self {
-        Self(None)
-    }
-
-    /// Tells all that the attempt has used so far.
-    pub fn report(&self, counted: Counted) {
-        if let Some((token, take)) = &self.0 {
-            take(*token, Word::Used(counted));
-        }
-    }
-}
-
 /// An attempt's way into the journal, for work whose parts outlive it: what is noted before a part is done is known to the
 /// next attempt ([`Task::notes`]), which can tell what was done and go on behind it.
 #[derive(Clone)]
@@ -296,6 +263,13 @@ impl Notes {
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
+    }
+
+    /// Tells all that the attempt has used so far, so that an engine's death loses none of it.
+    pub fn used(&self, counted: Counted) {
+        if let Some((token, take)) = &self.0 {
+            take(*token, Word::Used(counted));
+        }
     }
 
     /// Notes `note` (JSON text) and waits until it is durable.

@@ -112,18 +112,15 @@ impl Engine {
         #[cfg(not(feature = "command"))]
         let backends = builder.backends;
         let (clock, limits) = (builder.clock, builder.limits);
-        #[cfg(feature = "llm")]
-        let llm = builder
-            .models
-            .as_ref()
-            .map(|models| crate::backend::llm::Shared::new(models.clone(), Arc::clone(&launcher)))
-            .transpose()
-            .map_err(BuildError::Setting)?
-            .map(Arc::new);
         #[cfg(feature = "gateway")]
         let models = builder
             .models
             .map(|options| Arc::new(crate::models::Hub::new(options, Arc::clone(&clock))));
+        #[cfg(feature = "llm")]
+        let llm = models.as_ref().map(|hub| {
+            let shared = crate::backend::llm::Shared::new(Arc::clone(hub), Arc::clone(&launcher));
+            Arc::new(shared)
+        });
         let scheduler = Scheduler::new(limits.concurrency.map(|limit| limit.max(1) as usize));
         let myself: Arc<Mutex<Weak<Inner>>> = Arc::default();
         let tree = Tree::start(

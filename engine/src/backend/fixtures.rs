@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::{
-    AgentOptions, AttemptContext, Notes, Pressure, Progress, Spending, Task,
-};
+use bellwether_actors::backend::{AgentOptions, AttemptContext, Notes, Pressure, Progress, Task};
 use bellwether_actors::run::budget::Allowance;
 use bellwether_journal::id::{Attempt, CallNumber, Epoch, FencingToken, Generation, RunId};
 use bellwether_journal::key::Digest;
@@ -50,7 +48,6 @@ pub(crate) fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
-        spending: Spending::none(),
         pressure: Pressure::none(),
     }
 }

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellwether_actors::backend::Spending;
+use bellwether_actors::backend::Notes;
 use bellwether_actors::run::budget::Allowance;
 use bellwether_journal::record::{FailureKind, Millis};
 use bellwether_journal::usage::Counted;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::Till;
-use super::breaker::{Breaker, Closed};
+use super::breaker::Closed;
 use super::ledger::{Account, Spent, Wanted};
-use super::prices::Prices;
+use super::{Hub, Till};
 use crate::gateway::{
     Admitted, CallEnd, CallFailure, CallFailureKind, CallId, CallOutcome, Meter, ModelCall,
     RefusalKind, Refused,
@@ -30,10 +29,9 @@ const TOKENS_A_SECOND: u64 = 100;
 pub(super) struct AttemptMeter(Arc<Shared>);
 
 struct Shared {
+    hub: Arc<Hub>,
     till: Arc<Till>,
-    breaker: Arc<Breaker>,
-    prices: Prices,
-    spending: Spending,
+    notes: Notes,
     state: Mutex<State>,
 }
 
@@ -62,18 +60,11 @@ pub(super) struct Trouble {
 }
 
 impl AttemptMeter {
-    pub(super) fn new(
-        till: Arc<Till>,
-        breaker: Arc<Breaker>,
-        prices: Prices,
-        spending: Spending,
-        allowance: Allowance,
-    ) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, till: Arc<Till>, notes: Notes, allowance: Allowance) -> Self {
         Self(Arc::new(Shared {
+            hub,
             till,
-            breaker,
-            prices,
-            spending,
+            notes,
             state: Mutex::new(State {
                 account: Account::new(allowance),
                 open: HashMap::new(),
@@ -113,14 +104,19 @@ impl AttemptMeter {
 
     /// `None`: others hold what it wants, and may give it back.
     fn let_out(&self, call: &ModelCall) -> Option<Result<Admitted, Refused>> {
-        let price = self.0.prices.of(&call.provider, &call.model);
+        let price = self.0.hub.options.prices.of(&call.provider, &call.model);
         let choices = call.choices.max(1);
         let wanted = Wanted {
             id: call.id.0,
             bytes: call.request_bytes,
             output: call.max_output_tokens,
-            output_max: choices
-                .saturating_mul(self.0.prices.max_output(&call.provider, &call.model)),
+            output_max: choices.saturating_mul(
+                self.0
+                    .hub
+                    .options
+                    .prices
+                    .max_output(&call.provider, &call.model),
+            ),
             price,
         };
         // Always in this order.
@@ -182,7 +178,7 @@ impl Meter for AttemptMeter {
                 tokio::pin!(settled);
                 settled.as_mut().enable();
                 // Whoever has waited for others looks again: a queue may have closed meanwhile.
-                if let Err(closed) = this.0.breaker.pass(&call.provider).await {
+                if let Err(closed) = this.0.hub.breaker.pass(&call.provider).await {
                     return Err(this.closed(&call, closed));
                 }
                 match this.let_out(&call) {
@@ -230,12 +226,12 @@ impl Meter for AttemptMeter {
             match &end.outcome {
                 CallOutcome::Answered => {
                     state.trouble = None;
-                    self.0.breaker.answered(&provider);
+                    self.0.hub.breaker.answered(&provider);
                 }
                 CallOutcome::Failed(failure) => {
-                    self.0.breaker.failed(&provider, failure);
+                    self.0.hub.breaker.failed(&provider, failure);
                     // Whoever names no time is asked again when its queue opens.
-                    let opens_in = self.0.breaker.closed_for(&provider);
+                    let opens_in = self.0.hub.breaker.closed_for(&provider);
                     state.trouble = trouble(&provider, failure, opens_in);
                 }
                 CallOutcome::CutByAgent | CallOutcome::CutOff => {}
@@ -244,7 +240,7 @@ impl Meter for AttemptMeter {
         drop(state);
         self.0.till.settled.notify_waiters();
         if let Some(all) = all {
-            self.0.spending.report(all);
+            self.0.notes.used(all);
         }
     }
 }

@@ -37,10 +37,9 @@ impl AgentBackend for Metered {
                 Err(error) => return Ended::failed(FailureKind::Other, error.to_string()),
             };
             let meter = AttemptMeter::new(
+                Arc::clone(&hub),
                 Arc::clone(&till),
-                Arc::clone(&hub.breaker),
-                hub.options.prices.clone(),
-                context.spending.clone(),
+                context.notes.clone(),
                 task.allowance,
             );
             let pass = match gateway.open(Arc::new(meter.clone()), None) {

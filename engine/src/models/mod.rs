@@ -87,7 +87,7 @@ pub(crate) struct Hub {
     options: Options,
     clock: Arc<dyn Clock>,
     gateway: OnceCell<Gateway>,
-    breaker: Arc<Breaker>,
+    breaker: Breaker,
     tills: Mutex<HashMap<RunId, Weak<Till>>>,
 }
 
@@ -97,7 +97,7 @@ impl Hub {
             options,
             clock,
             gateway: OnceCell::new(),
-            breaker: Arc::default(),
+            breaker: Breaker::default(),
             tills: Mutex::default(),
         }
     }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::Pressure;
-use bellwether_launcher::{Exit, Launcher, Marker, Order, Start};
+use bellwether_launcher::{Exit, Launcher, Marker};
+use tokio_util::sync::CancellationToken;
 
-use crate::backend::command::process::{Input, News, Over, Process, describe};
+use crate::backend::command::process::{Over, describe};
+use crate::backend::command::shell;
 
 /// How much of the end of what a command writes is kept, in bytes.
 const OUTPUT_BYTES: usize = 4096;
@@ -37,41 +38,26 @@ pub(crate) async fn run(
     marker: Marker,
     timeout: Duration,
 ) -> Result<Ran, String> {
-    let start = Start {
-        program: "sh".into(),
-        // One stream, so that the two are in order.
-        arguments: ["-c", &format!("exec 2>&1\n{command}")]
-            .map(Into::into)
-            .into(),
-        working_directory: folder.to_owned(),
+    let line = shell::Line {
+        command,
+        folder: folder.to_owned(),
         marker,
         environment: crate::git::LOCAL_VARIABLES
             .map(|variable| (variable.into(), None))
             .into(),
-        stderr_bytes: 0,
+        timeout,
+        grace: GRACE,
+        rest_bytes: 16 * OUTPUT_BYTES,
     };
-    let started = Process::start(launcher, start).await;
-    let mut process = started.map_err(|error| error.to_string())?;
-    let mut input = Input::new(Vec::new(), true);
-    let mut output = Vec::new();
-    let (mut late, pressure) = (false, Pressure::none());
-    let time = tokio::time::sleep(timeout);
-    tokio::pin!(time);
-    let over = loop {
-        tokio::select! {
-            biased;
-            () = &mut time, if !late => {
-                late = true;
-                process.order(Order::Terminate { grace: GRACE }).await;
-            }
-            news = process.next(&mut input, &mut output, &pressure) => match news {
-                News::Output => keep_end(&mut output, 16 * OUTPUT_BYTES),
-                News::Closed => {}
-                News::Over(over) => break over,
-            },
-        }
-    };
-    process.rest(&mut output, 16 * OUTPUT_BYTES);
+    // Whoever wants it ended drops it.
+    let cancelled = CancellationToken::new();
+    let take = |output: &mut Vec<u8>| keep_end(output, 16 * OUTPUT_BYTES);
+    let ended = shell::run(launcher, line, &cancelled, take).await;
+    let shell::Ended {
+        over,
+        is_late: late,
+        mut output,
+    } = ended.map_err(|error| error.to_string())?;
     keep_end(&mut output, OUTPUT_BYTES);
     let ended = match &over {
         _ if late => format!("took longer than {timeout:?} and was ended"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether::worktree::Isolated;
 use bellwether::{
     AgentBackend, AgentOptions, AgentOutcome, Allowance, AttemptContext, Digest, Ended,
-    FailureKind, Notes, Pressure, Progress, Spending, Task,
+    FailureKind, Notes, Pressure, Progress, Task,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -84,7 +84,6 @@ fn context() -> AttemptContext {
         grace: Duration::from_mins(1),
         progress: Progress::none(),
         notes: Notes::none(),
-        spending: Spending::none(),
         pressure: Pressure::none(),
     }
 }

@@ -44,6 +44,7 @@ mod answer;
 mod lines;
 mod once;
 pub(crate) mod process;
+pub(crate) mod shell;
 mod task;
 mod time;
 
@@ -251,20 +252,25 @@ impl Shared {
             Some(folder) if program.as_bytes().contains(&b'/') => folder.join(program).into(),
             _ => program,
         };
-        let token = task.token;
-        let attempt = format!(
-            "{}.{}.{}.{}",
-            token.run, token.generation, token.call, token.attempt
-        );
         Ok(Start {
             program,
             arguments: words.collect(),
             working_directory: task.working_directory.clone(),
-            marker: Marker::new(task.journal.to_hex(), token.epoch.0, attempt),
+            marker: marker_of(task),
             environment: self.environment(task),
             stderr_bytes: self.options.stderr_bytes,
         })
     }
+}
+
+/// What processes of the attempt are found by when its engine has gone.
+pub(crate) fn marker_of(task: &Task) -> Marker {
+    let token = task.token;
+    let attempt = format!(
+        "{}.{}.{}.{}",
+        token.run, token.generation, token.call, token.attempt
+    );
+    Marker::new(task.journal.to_hex(), token.epoch.0, attempt)
 }
 
 /// What an agent inherits.

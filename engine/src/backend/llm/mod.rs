@@ -10,7 +10,7 @@ mod shell;
 pub(crate) mod tools;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bellwether_actors::backend::{
@@ -25,20 +25,22 @@ use tokio_util::sync::CancellationToken;
 
 use self::conversation::{
     Effort, Endpoint, Finished, Job, NativeSchema, Pace, ProjectNote, StopKind, Stopped,
-    ToolAnswer, ToolDefinition, Tools, Violation, Worker,
+    ToolAnswer, ToolDefinition, Tools, Worker,
 };
 use self::progress::Reported;
 use self::shell::LaunchedShell;
-use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Workplace};
+use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Web, Workplace};
 use crate::gateway::{Provider, Wire};
-use crate::models::{Model, Options};
+use crate::models::{Hub, Model, Options};
 use crate::options::Environment;
 
 /// What all runs' built-in agents share.
 pub(crate) struct Shared {
-    worker: Worker,
-    models: Options,
+    hub: Arc<Hub>,
     launcher: Arc<Launcher>,
+    /// Made when first wanted: a client reads the system's certificates, which takes some milliseconds.
+    worker: OnceLock<Result<Worker, String>>,
+    web: OnceLock<Option<Arc<dyn Web>>>,
 }
 
 /// The built-in agent of a run.
@@ -57,17 +59,31 @@ pub(crate) struct Settings {
 
 impl Shared {
     /// For models of these.
-    ///
-    /// # Errors
-    /// No HTTP client can be made.
-    pub(crate) fn new(models: Options, launcher: Arc<Launcher>) -> Result<Self, String> {
-        let client = conversation::client().map_err(|error| error.to_string())?;
-        let pace = Pace::new(Arc::new(crate::entropy::jitter));
-        Ok(Self {
-            worker: Worker::new(client, pace),
-            models,
+    pub(crate) const fn new(hub: Arc<Hub>, launcher: Arc<Launcher>) -> Self {
+        Self {
+            hub,
             launcher,
-        })
+            worker: OnceLock::new(),
+            web: OnceLock::new(),
+        }
+    }
+
+    fn worker(&self) -> Result<&Worker, String> {
+        let made = self.worker.get_or_init(|| {
+            let client = conversation::client().map_err(|error| error.to_string())?;
+            let pace = Pace::new(Arc::new(crate::entropy::jitter));
+            Ok(Worker::new(client, pace))
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// The road to the web; `None` when no client can be made.
+    fn web(&self) -> Option<Arc<dyn Web>> {
+        let made = self.web.get_or_init(|| {
+            let fetcher = Fetcher::new(Addresses::Public).ok()?;
+            Some(Arc::new(fetcher))
+        });
+        made.clone()
     }
 
     /// Where the model is asked, and how large it is.
@@ -82,7 +98,7 @@ impl Shared {
             })
         });
         let model = model.ok_or("no model is named")?;
-        let mut providers = self.models.providers.iter();
+        let mut providers = self.hub.options().providers.iter();
         let provider = providers
             .find(|provider| *provider.name == *model.provider)
             .ok_or_else(|| format!("the provider `{}` is not set up", model.provider))?;
@@ -187,7 +203,11 @@ async fn work(
     stop: &CancellationToken,
 ) -> Ended {
     let failed = |message: String| Ended::failed(FailureKind::Other, message);
-    let (endpoint, model) = match shared.endpoint(task) {
+    let found = shared.worker().and_then(|worker| {
+        let (endpoint, model) = shared.endpoint(task)?;
+        Ok((worker, endpoint, model))
+    });
+    let (worker, endpoint, model) = match found {
         Ok(found) => found,
         Err(message) => return failed(message),
     };
@@ -210,16 +230,12 @@ async fn work(
             let shell = LaunchedShell::new(&shared.launcher, task, inherited);
             Arc::new(shell) as Arc<dyn tools::Shell>
         }),
-        web: match Fetcher::new(Addresses::Public) {
-            Ok(fetcher) if settings.switches.web_fetch => Some(Arc::new(fetcher)),
-            _ => None,
-        },
+        web: settings.switches.web_fetch.then(|| shared.web()).flatten(),
     };
-    let toolbox = Hands(Toolbox::new(workplace, permitted, &means));
-    let job = job(task, &shared.models, &model, project_notes);
+    let toolbox = Toolbox::new(workplace, permitted, &means);
+    let job = job(task, shared.hub.options(), &model, project_notes);
     let reported = Reported::new(token, context.progress.clone());
-    let came = shared
-        .worker
+    let came = worker
         .work(&endpoint, &job, &toolbox, &reported, stop)
         .await;
     ended(came, job.schema.is_some())
@@ -243,14 +259,7 @@ fn job(task: &Task, models: &Options, model: &Model, project_notes: Vec<ProjectN
             .map(|past| format!("attempt {}: {}: {}", past.attempt, past.ended, past.message))
             .collect(),
         previous_answer: task.previous_answer.as_deref().map(str::to_owned),
-        violations: task
-            .violations
-            .iter()
-            .map(|violation| Violation {
-                path: violation.path.clone(),
-                message: violation.message.clone(),
-            })
-            .collect(),
+        violations: task.violations.clone(),
         context_window: models.prices.context(&model.provider, &model.id),
         max_output_tokens: Some(u32::try_from(max_output).unwrap_or(u32::MAX)),
     }
@@ -314,19 +323,9 @@ const fn kind(stop: StopKind) -> Option<FailureKind> {
     })
 }
 
-/// A toolbox, as the loop wants its tools.
-struct Hands(Toolbox);
-
-impl Tools for Hands {
+impl Tools for Toolbox {
     fn definitions(&self) -> Vec<ToolDefinition> {
-        let definitions = self.0.definitions().iter();
-        definitions
-            .map(|definition| ToolDefinition {
-                name: definition.name.clone(),
-                description: definition.description.clone(),
-                parameters: definition.parameters.clone(),
-            })
-            .collect()
+        Self::definitions(self).to_vec()
     }
 
     fn call(
@@ -336,14 +335,7 @@ impl Tools for Hands {
         cancelled: CancellationToken,
     ) -> BoxFuture<'_, ToolAnswer> {
         let name = name.to_owned();
-        async move {
-            let answer = self.0.call(&name, &arguments, &cancelled).await;
-            ToolAnswer {
-                text: answer.text,
-                is_error: answer.is_error,
-            }
-        }
-        .boxed()
+        async move { Self::call(self, &name, &arguments, &cancelled).await }.boxed()
     }
 
     fn is_parallel(&self, name: &str) -> bool {

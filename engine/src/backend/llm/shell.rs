@@ -1,5 +1,4 @@
-//! Commands of the built-in agent, started as agents' programs are: nothing of them outlives their end, the attempt's or the
-//! engine's.
+//! Commands of the built-in agent: in the run's environment, and without the keys that are for the loop.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,15 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_actors::backend::{Pressure, Task};
-use bellwether_launcher::{Exit, Launcher, Marker, Order, Start};
+use bellwether_actors::backend::Task;
+use bellwether_launcher::{Exit, Launcher, Marker};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::tools::{End, Output, Ran, Shell};
-use crate::backend::command::environment_for;
-use crate::backend::command::process::{Input, News, Over, Process};
+use crate::backend::command::process::Over;
+use crate::backend::command::{environment_for, marker_of, shell};
 use crate::options::Environment;
 
 /// How long a command may take to end when it is told to.
@@ -36,17 +35,12 @@ impl LaunchedShell {
         task: &Task,
         inherited: Option<&Environment>,
     ) -> Self {
-        let token = task.token;
-        let attempt = format!(
-            "{}.{}.{}.{}",
-            token.run, token.generation, token.call, token.attempt
-        );
         let mut environment = environment_for(task, &[], inherited);
         let hidden = task.models.iter().flat_map(|models| &models.environment);
         environment.extend(hidden.map(|(name, _)| (name.into(), None)));
         Self {
             launcher: Arc::clone(launcher),
-            marker: Marker::new(task.journal.to_hex(), token.epoch.0, attempt),
+            marker: marker_of(task),
             environment,
         }
     }
@@ -60,53 +54,29 @@ impl Shell for LaunchedShell {
         timeout: Duration,
         cancelled: CancellationToken,
     ) -> BoxFuture<'static, io::Result<Ran>> {
-        let start = Start {
-            program: "sh".into(),
-            // One stream, so that what is written to both stands in its order.
-            arguments: ["-c", &format!("exec 2>&1\n{command}")]
-                .map(Into::into)
-                .into(),
-            working_directory: directory,
-            marker: self.marker.clone(),
-            environment: self.environment.clone(),
-            stderr_bytes: 0,
-        };
         let launcher = Arc::clone(&self.launcher);
+        let (marker, environment) = (self.marker.clone(), self.environment.clone());
         async move {
-            let mut process = Process::start(&launcher, start)
+            let line = shell::Line {
+                command: &command,
+                folder: directory,
+                marker,
+                environment,
+                timeout,
+                grace: GRACE,
+                rest_bytes: usize::MAX,
+            };
+            let mut output = Output::default();
+            let take = |read: &mut Vec<u8>| {
+                output.push(read);
+                read.clear();
+            };
+            let ended = shell::run(&launcher, line, &cancelled, take)
                 .await
                 .map_err(io::Error::other)?;
-            let mut input = Input::new(Vec::new(), true);
-            let (mut read, mut output) = (Vec::new(), Output::default());
-            let (mut is_late, mut is_told) = (false, false);
-            let pressure = Pressure::none();
-            let time = tokio::time::sleep(timeout);
-            tokio::pin!(time);
-            let over = loop {
-                tokio::select! {
-                    biased;
-                    () = &mut time, if !is_late && !is_told => {
-                        is_late = true;
-                        process.order(Order::Terminate { grace: GRACE }).await;
-                    }
-                    () = cancelled.cancelled(), if !is_told => {
-                        is_told = true;
-                        process.order(Order::Terminate { grace: GRACE }).await;
-                    }
-                    news = process.next(&mut input, &mut read, &pressure) => match news {
-                        News::Output => {
-                            output.push(&read);
-                            read.clear();
-                        }
-                        News::Closed => {}
-                        News::Over(over) => break over,
-                    },
-                }
-            };
-            process.rest(&mut read, usize::MAX);
-            output.push(&read);
-            let end = match over {
-                _ if is_late => End::TimedOut,
+            output.push(&ended.output);
+            let end = match ended.over {
+                _ if ended.is_late => End::TimedOut,
                 Over::Ended {
                     exit: Exit::Code(code),
                     ..

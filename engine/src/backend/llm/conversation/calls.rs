@@ -11,31 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::history::{Call, ToolReply};
 use super::texts;
 use super::watch::{Event, Watch};
+pub(crate) use crate::backend::llm::tools::{Answer as ToolAnswer, Definition as ToolDefinition};
 
 /// One turn may ask for so many calls; the rest are told so.
 const CALLS_MAX: usize = 64;
 /// So many are made at once.
 const AT_ONCE_MAX: usize = 8;
-
-/// A tool, as the model is told of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ToolDefinition {
-    /// What the model calls it by.
-    pub(crate) name: String,
-    /// What it does, and its limits.
-    pub(crate) description: String,
-    /// The JSON Schema of its arguments: an object.
-    pub(crate) parameters: Value,
-}
-
-/// What a tool answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ToolAnswer {
-    /// For the model to read.
-    pub(crate) text: String,
-    /// Whether it did not do what was asked.
-    pub(crate) is_error: bool,
-}
 
 /// The tools of one agent.
 pub(crate) trait Tools: Send + Sync {

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use bellwether_actors::backend::Violation;
 use serde_json::Value;
 
 use super::history::Message;
 use super::notes::ProjectNote;
+pub(crate) use crate::gateway::Tokens;
 
 /// How hard a model should think. It is a wish: a model that has no such knob does without, and one that goes less far
 /// goes as far as it can.
@@ -32,15 +34,6 @@ impl Effort {
             _ => return None,
         })
     }
-}
-
-/// A place where the last answer did not fit the schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
-    /// A JSON pointer; the root is empty.
-    pub(crate) path: String,
-    /// What is wrong there.
-    pub(crate) message: String,
 }
 
 /// One agent's task.
@@ -70,17 +63,6 @@ pub(crate) struct Job {
     pub(crate) context_window: u64,
     /// The most output of one answer of the model, in tokens; `None` leaves it to the provider.
     pub(crate) max_output_tokens: Option<u32>,
-}
-
-/// Tokens of one or more model calls. Input includes what was read from and written to the provider's cache, output
-/// includes reasoning. What a call that was cut off has used is not in it: the gateway counts that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens {
-    pub(crate) input: u64,
-    pub(crate) output: u64,
-    pub(crate) cached_read: u64,
-    pub(crate) cache_written: u64,
-    pub(crate) reasoning: u64,
 }
 
 impl std::ops::AddAssign for Tokens {

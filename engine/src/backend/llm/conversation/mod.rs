@@ -38,7 +38,7 @@ mod worker;
 
 pub(crate) use calls::{ToolAnswer, ToolDefinition, Tools};
 pub(crate) use endpoint::{Endpoint, NativeSchema, Wire, client};
-pub(crate) use job::{Effort, Finished, Job, StopKind, Stopped, Tokens, Violation};
+pub(crate) use job::{Effort, Finished, Job, StopKind, Stopped, Tokens};
 pub(crate) use notes::{ProjectNote, project_notes};
 pub(crate) use pace::Pace;
 pub(crate) use watch::{Event, Watch};

@@ -14,7 +14,7 @@ use super::names::Name;
 use super::put::{Expected, put};
 use super::refusal::Refusal;
 use super::replace::{self, Replacement};
-use super::tool::{Tool, finished_when_cancelled, parsed};
+use super::tool::Tool;
 use super::workplace::Kind;
 use super::writing::Writing;
 
@@ -54,18 +54,7 @@ impl Tool for Edit {
     }
 
     fn call(&self, arguments: Value, cancelled: CancellationToken) -> BoxFuture<'_, Answer> {
-        Box::pin(async move {
-            let arguments: Arguments = match parsed(arguments) {
-                Ok(arguments) => arguments,
-                Err(answer) => return answer,
-            };
-            let writing = self.0.clone();
-            let _one_at_a_time = writing.turn.clone().lock_owned().await;
-            finished_when_cancelled(&cancelled, move |stop| {
-                edit(&writing, &arguments, stop).unwrap_or_else(Answer::from)
-            })
-            .await
-        })
+        Box::pin(self.0.clone().change(arguments, cancelled, edit))
     }
 }
 

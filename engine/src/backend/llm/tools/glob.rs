@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Definition};
 use super::names::Name;
 use super::refusal::Refusal;
-use super::tool::{Tool, abandoned_when_cancelled, parsed};
+use super::tool::{Tool, look};
 use super::walk;
 use super::workplace::{Kind, Workplace};
 
@@ -60,16 +60,11 @@ impl Tool for Glob {
 
     fn call(&self, arguments: Value, cancelled: CancellationToken) -> BoxFuture<'_, Answer> {
         let workplace = self.0.clone();
-        Box::pin(async move {
-            let arguments: Arguments = match parsed(arguments) {
-                Ok(arguments) => arguments,
-                Err(answer) => return answer,
-            };
-            abandoned_when_cancelled(&cancelled, move |stop| {
-                glob(&workplace, &arguments, stop).unwrap_or_else(Answer::from)
-            })
-            .await
-        })
+        Box::pin(look(
+            arguments,
+            cancelled,
+            move |arguments: &Arguments, stop| glob(&workplace, arguments, stop),
+        ))
     }
 }
 

@@ -14,7 +14,7 @@ use super::glob::here;
 use super::names::Name;
 use super::refusal::Refusal;
 use super::search::{Found, Search, Wanted};
-use super::tool::{Tool, abandoned_when_cancelled, parsed};
+use super::tool::{Tool, look};
 use super::walk;
 use super::workplace::{Kind, Place, Workplace};
 
@@ -91,16 +91,11 @@ impl Tool for Grep {
 
     fn call(&self, arguments: Value, cancelled: CancellationToken) -> BoxFuture<'_, Answer> {
         let workplace = self.0.clone();
-        Box::pin(async move {
-            let arguments: Arguments = match parsed(arguments) {
-                Ok(arguments) => arguments,
-                Err(answer) => return answer,
-            };
-            abandoned_when_cancelled(&cancelled, move |stop| {
-                grep(&workplace, &arguments, stop).unwrap_or_else(Answer::from)
-            })
-            .await
-        })
+        Box::pin(look(
+            arguments,
+            cancelled,
+            move |arguments: &Arguments, stop| grep(&workplace, arguments, stop),
+        ))
     }
 }
 

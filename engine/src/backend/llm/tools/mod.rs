@@ -32,10 +32,10 @@ mod workplace;
 mod write;
 mod writing;
 
-#[cfg(test)]
 pub(crate) use answer::{Answer, Definition};
+pub(crate) use fetch::Web;
 #[cfg(test)]
-pub(crate) use fetch::{Page, Web, WebError};
+pub(crate) use fetch::{Page, WebError};
 pub(crate) use fetcher::{Addresses, Fetcher};
 pub(crate) use names::Name;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::content::{self, BYTE_ORDER_MARK, Content};
 use super::memory::{Memory, Version};
 use super::names::Name;
 use super::refusal::Refusal;
-use super::tool::{Tool, abandoned_when_cancelled, parsed};
+use super::tool::{Tool, look};
 use super::workplace::Workplace;
 
 /// How many lines are shown when nothing else is asked for.
@@ -69,16 +69,11 @@ impl Tool for Read {
 
     fn call(&self, arguments: Value, cancelled: CancellationToken) -> BoxFuture<'_, Answer> {
         let (workplace, memory) = (self.workplace.clone(), self.memory.clone());
-        Box::pin(async move {
-            let arguments: Arguments = match parsed(arguments) {
-                Ok(arguments) => arguments,
-                Err(answer) => return answer,
-            };
-            abandoned_when_cancelled(&cancelled, move |_| {
-                read(&workplace, &memory, &arguments).unwrap_or_else(Answer::from)
-            })
-            .await
-        })
+        Box::pin(look(
+            arguments,
+            cancelled,
+            move |arguments: &Arguments, _| read(&workplace, &memory, arguments),
+        ))
     }
 }
 

@@ -3,9 +3,11 @@
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::answer::{Answer, Definition};
+use super::refusal::Refusal;
 
 /// One tool, for one agent.
 pub(crate) trait Tool: Send + Sync {
@@ -28,15 +30,29 @@ pub(super) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer>
     })
 }
 
+/// Looks with these arguments, as [`abandoned_when_cancelled`].
+pub(super) async fn look<A: DeserializeOwned + Send + 'static>(
+    arguments: Value,
+    cancelled: CancellationToken,
+    look: impl FnOnce(&A, &CancellationToken) -> Result<Answer, Refusal> + Send + 'static,
+) -> Answer {
+    match parsed(arguments) {
+        Ok(arguments) => {
+            let work =
+                move |stop: &CancellationToken| look(&arguments, stop).unwrap_or_else(Answer::from);
+            abandoned_when_cancelled(&cancelled, work).await
+        }
+        Err(answer) => answer,
+    }
+}
+
 /// Does `work`, which changes nothing, on a thread that may wait for the disk. It is given a token that says when
 /// nobody waits for it any more, because the call is cancelled or its future was dropped: then it should stop.
 pub(super) async fn abandoned_when_cancelled(
     cancelled: &CancellationToken,
     work: impl FnOnce(&CancellationToken) -> Answer + Send + 'static,
 ) -> Answer {
-    let stop = cancelled.child_token();
-    let _stop_when_dropped = stop.clone().drop_guard();
-    let running = tokio::task::spawn_blocking(move || work(&stop));
+    let (_stop_when_dropped, running) = begun(cancelled, work);
     tokio::select! {
         biased;
         () = cancelled.cancelled() => Answer::cancelled(),
@@ -51,10 +67,17 @@ pub(super) async fn finished_when_cancelled(
     cancelled: &CancellationToken,
     work: impl FnOnce(&CancellationToken) -> Answer + Send + 'static,
 ) -> Answer {
-    let stop = cancelled.child_token();
-    let _stop_when_dropped = stop.clone().drop_guard();
-    let running = tokio::task::spawn_blocking(move || work(&stop));
+    let (_stop_when_dropped, running) = begun(cancelled, work);
     running.await.unwrap_or_else(|error| broken(&error))
+}
+
+fn begun(
+    cancelled: &CancellationToken,
+    work: impl FnOnce(&CancellationToken) -> Answer + Send + 'static,
+) -> (DropGuard, JoinHandle<Answer>) {
+    let stop = cancelled.child_token();
+    let guard = stop.clone().drop_guard();
+    (guard, tokio::task::spawn_blocking(move || work(&stop)))
 }
 
 fn broken(error: &tokio::task::JoinError) -> Answer {
