@@ -223,7 +223,16 @@ pub enum Word {
     /// A note. It is answered when it is durable; the answer is dropped when it will never be.
     Note(Arc<str>, oneshot::Sender<()>),
     /// What it has used so far.
-    Used(Counted),
+    Used(Used),
+}
+
+/// What an attempt has used so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The model that it asked last, as `provider/id`, where that is known.
+    pub model: Option<Arc<str>>,
+    /// All of it, whatever models it asked.
+    pub counted: Counted,
 }
 
 /// Takes an attempt's word.
@@ -266,9 +275,9 @@ impl Notes {
     }
 
     /// Tells all that the attempt has used so far, so that an engine's death loses none of it.
-    pub fn used(&self, counted: Counted) {
+    pub fn used(&self, used: Used) {
         if let Some((token, take)) = &self.0 {
-            take(*token, Word::Used(counted));
+            take(*token, Word::Used(used));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod cost;
 mod live;
 mod retention;
 mod rewind;
@@ -15,9 +16,9 @@ pub(crate) use self::live::{Answer, Attach, Host, OneLive, Pause, Set, Skip, Sto
 pub(crate) use self::retention::{Export, Gc, Import};
 pub(crate) use self::rewind::{Explain, Fork, Restart, Resume, RewindFlags};
 
-use crate::config::duration;
 use crate::config::file::Layer;
 use crate::config::key::{AGENT_INPUTS, ISOLATES, Key, Value};
+use crate::config::{duration, effort};
 use crate::error::{CommandError, Result};
 use crate::output::ColorChoice;
 
@@ -98,6 +99,8 @@ pub(crate) enum Command {
     Ps(Ps),
     /// Show a run: phases, agents, attempts, time, tokens, failures
     Show(Show),
+    /// Sum up what runs used and cost: by run, workflow, phase, model or day
+    Cost(cost::Cost),
     /// Print what a run's isolated agents changed, as patches
     Diff(Diff),
     /// Land the branches that a run's agents left, one at a time
@@ -216,6 +219,9 @@ pub(crate) struct AgentFlags {
     /// The model of agents that name none: an alias such as `sonnet`, or `provider/id`
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// How much the run may do: agents, agents at once, their effort, budget; the table stands below
+    #[arg(long, value_name = "LEVEL", value_parser = clap::builder::PossibleValuesParser::new(effort::NAMES))]
+    pub(crate) effort: Option<String>,
     /// Something more: `merge` lets scripts merge the branches that agents leave, `shell` and `web-fetch` let built-in
     /// agents run commands and fetch pages
     #[arg(long, value_name = "WHAT", value_enum)]
@@ -244,10 +250,25 @@ pub(crate) struct AttachFlags {
     /// Leave when the run has begun; `bellwether attach` comes back to it
     #[arg(long, conflicts_with_all = ["foreground", "events"])]
     pub(crate) detach: bool,
-    /// Ask nothing
+    /// Ask nothing: a large run begins without its forecast being confirmed
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
+
+macro_rules! effort_table {
+    () => {
+        "--effort    agents  at once  agents' effort  budget
+low             50        4  low             500k
+medium         250        8  medium          2M
+high          1000       16  high            10M
+xhigh         2500       32  xhigh           25M
+max          10000       64  max             no limit
+"
+    };
+}
+/// What the words of `--effort` mean, as help shows it.
+#[cfg(test)]
+pub(crate) const EFFORT_TABLE: &str = effort_table!();
 
 /// What a script gets as its `args`.
 #[derive(Debug, Default, Args)]
@@ -270,15 +291,23 @@ pub(crate) struct ArgsFlags {
 
 /// `run`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = concat!("Examples:
   bellwether run hello.js --backend dry
   bellwether run fix.js --args '{\"path\": \"src\"}' --agent-command ./agent
   bellwether run fix.js --agent-command 'codex exec -' --agent-input prompt
+  bellwether run audit.js --backend llm --effort low --budget '$2'
   git ls-files | jq -R . | jq -s . | bellwether run fix.js --args-file -
 
 The value that the script returns goes to stdout, progress to stderr.
 The run is carried out by a host process that outlives this command; with
---foreground by this one. Ctrl-C asks whether to leave the run or to stop it.")]
+--foreground by this one. Ctrl-C asks whether to leave the run or to stop it.
+
+A run that is expected to start more than 25 agents on models, to write more than
+1.5M tokens or to cost more than $5 is confirmed before it begins; where nobody can
+be asked it needs --yes. `bellwether plan` shows the same forecast.
+
+", effort_table!(), "
+Flags such as --budget win over the table."))]
 pub(crate) struct Run {
     /// The script's file, or the name of a workflow (`bellwether list`)
     pub(crate) script: PathBuf,
@@ -606,6 +635,7 @@ pub(crate) fn layer(
             (Key::AgentInput, &agents.agent_input),
             (Key::Isolate, &agents.isolate),
             (Key::Model, &agents.model),
+            (Key::Effort, &agents.effort),
         ] {
             layer.extend(flag(key, text)?.map(|value| (key, value)));
         }

@@ -1,6 +1,6 @@
 //! How a run ended: the object that `--json` and `--events` end with.
 
-use bellwether::view::{Counts, FailureGroup, Question, RunView};
+use bellwether::view::{Counts, FailureGroup, Money, Question, RunView};
 use bellwether::{RunId, ScriptError, Status, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -32,6 +32,9 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<FailureGroup>,
     /// What agents used.
     pub(crate) usage: Usage,
+    /// What that cost in dollars, as far as prices are known.
+    #[serde(default)]
+    pub(crate) cost: Option<Money>,
     /// How long it took, in milliseconds.
     pub(crate) duration_ms: u64,
 }
@@ -50,6 +53,7 @@ impl Outcome {
             questions,
             failures,
             usage,
+            cost,
             duration_ms,
             ..
         } = view;
@@ -65,6 +69,7 @@ impl Outcome {
             questions,
             failures,
             usage,
+            cost,
             duration_ms,
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bellwether::store::{self, Position, RedbOptions, RedbStore, StoreError};
-use bellwether::view::{Archive, ArchiveError, RunRow, RunView};
+use bellwether::view::{Archive, ArchiveError, CostFilter, RunRow, RunView};
 use bellwether::{Clock as _, RunId, Store, SystemClock};
 use serde::{Deserialize, Serialize};
 
@@ -186,6 +186,17 @@ impl Reader {
             })
             .collect();
         json(&verified)
+    }
+
+    /// What one run cost, or those that the filter takes, newest first, as a JSON array.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn costs(&self, run: Option<RunId>, filter: &CostFilter) -> Result<String> {
+        match run {
+            Some(run) => json(&[self.0.costs(run)?]),
+            None => json(&self.0.costs_of(filter)?),
+        }
     }
 
     /// How a run ended, or where it stands.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bellwether_journal::record::{Level, Status, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::view::Money;
+
 /// Something that happened in a run, told when it is durable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
@@ -92,6 +94,19 @@ pub enum Event {
         kind: String,
         /// The failure's message.
         message: String,
+    },
+    /// What an agent uses was counted while it is at work. May come often.
+    Spent {
+        /// The run.
+        run_id: String,
+        /// When.
+        at: String,
+        /// `a-<number>`.
+        agent: String,
+        /// What the run's agents have used in all.
+        usage: Usage,
+        /// What that cost in dollars, as far as prices are known.
+        cost: Option<Money>,
     },
     /// A call has its answer.
     AgentEnded {

@@ -70,7 +70,7 @@ mod vm;
 pub use approve::Approver;
 pub use bellwether_actors::backend::{
     AgentBackend, AgentOptions, AgentOutcome, AttemptContext, Changes, Ended, ModelAccess,
-    NoteError, Notes, Pressure, PreviousAttempt, Progress, ProgressEvent, TakeWord, Task,
+    NoteError, Notes, Pressure, PreviousAttempt, Progress, ProgressEvent, TakeWord, Task, Used,
     Violation, Word,
 };
 pub use bellwether_actors::restart::Retries;

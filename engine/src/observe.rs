@@ -11,6 +11,7 @@ use bellwether_journal::state::RunState;
 use tokio::sync::{broadcast, watch};
 
 use crate::event::{Event, Events};
+use crate::view::Money;
 
 /// A run's watchers.
 pub(crate) struct Watch {
@@ -238,6 +239,13 @@ fn event_of(run: RunId, state: &RunState, entry: &Entry) -> Option<Event> {
             at,
             agent: agent(adopted.call),
             attempt: adopted.attempt.0,
+        }),
+        Record::UsageCounted(used) if used.attempt.0 > 0 => Some(Event::Spent {
+            run_id,
+            at,
+            agent: agent(used.call),
+            usage: state.usage,
+            cost: Money::of(&state.counted),
         }),
         Record::AttemptFailed(failed) => Some(Event::AgentRetrying {
             run_id,

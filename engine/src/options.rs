@@ -95,6 +95,9 @@ pub struct StartOptions {
     /// break behind another address.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_gateway: bool,
+    /// The effort of agents that name none, as the option `effort` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
     /// What models are called; set when the run is started.
     #[cfg(feature = "gateway")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -337,6 +340,13 @@ impl StartOptions {
     #[must_use]
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = Some(name.into());
+        self
+    }
+
+    /// Names the effort of agents whose call and type name none: `low`, `medium`, `high`, `xhigh` or `max`.
+    #[must_use]
+    pub fn effort(mut self, name: impl Into<String>) -> Self {
+        self.effort = Some(name.into());
         self
     }
 

@@ -130,7 +130,7 @@ pub(crate) fn rules(
         steps,
         &make,
     );
-    let rules = rules.with_model(options.model.clone());
+    let rules = rules.with_model(options.model.clone(), options.effort.clone());
     #[cfg(feature = "gateway")]
     let rules = rules.with_models(engine.0.models.as_ref(), options, run);
     Ok(Arc::new(rules))

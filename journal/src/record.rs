@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 use crate::id::{Attempt, CallNumber, Epoch, Generation, Position, RunId, TimerNumber};
 use crate::key::{Context, Digest};
 use crate::text::Text;
-use crate::usage::UsageCounted;
+use crate::usage::{ModelAsked, UsageCounted};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;
@@ -131,6 +131,8 @@ records! {
     23 AttemptAdopted(Box<AttemptAdopted>),
     /// What an attempt has used so far, as the engine counted it.
     24 UsageCounted(Box<UsageCounted>),
+    /// The model that a call asks: what is counted for it from here on is that one's.
+    25 ModelAsked(Box<ModelAsked>),
 }
 
 /// What a run was started with: enough for any process to go on with it.

@@ -59,6 +59,8 @@ pub struct RunState {
     pub counted: Counted,
     /// What attempts that are at work have used so far: in the sums above already.
     pub at_work: BTreeMap<CallNumber, Counted>,
+    /// The model that each call asked last, as `provider/id`; calls that no model was seen to work on are not in it.
+    pub models: BTreeMap<CallNumber, Arc<str>>,
     /// The same of attempts of the generation before, for those that are adopted.
     pub(crate) left_at_work: BTreeMap<CallNumber, Counted>,
     /// Output tokens of the settled calls of this generation, all their attempts counted: `budget.spent()` after the
@@ -180,6 +182,7 @@ impl RunState {
             usage: Usage::default(),
             counted: Counted::default(),
             at_work: BTreeMap::new(),
+            models: BTreeMap::new(),
             left_at_work: BTreeMap::new(),
             settled_output_tokens: 0,
             counts: Counts::default(),

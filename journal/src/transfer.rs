@@ -134,6 +134,7 @@ fn shared(record: &Record) -> impl Iterator<Item = Digest> {
         | Record::Noticed(_)
         | Record::TimerElapsed(_)
         | Record::UsageCounted(_)
+        | Record::ModelAsked(_)
         | Record::TimerArmed(_) => {}
     }
     let hashes: Vec<Digest> = texts

@@ -1,5 +1,7 @@
 //! What models have used, as the engine itself counted it on the road to them.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
 use crate::id::{Attempt, CallNumber};
@@ -15,6 +17,17 @@ pub struct UsageCounted {
     pub attempt: Attempt,
     /// All of it.
     pub counted: Counted,
+}
+
+/// The model that a call asks, when it is not the one that it asked before.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ModelAsked {
+    /// The call.
+    pub call: CallNumber,
+    /// The attempt that asks it.
+    pub attempt: Attempt,
+    /// `provider/id`.
+    pub model: Arc<str>,
 }
 
 /// Tokens and money. One meaning whatever the provider: what is read includes what came from a cache and what was put into

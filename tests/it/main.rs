@@ -13,6 +13,7 @@ mod house;
 mod isolation;
 mod journal;
 mod models;
+mod money;
 mod names;
 mod notify;
 mod plan;

@@ -18,13 +18,13 @@ const told = (...steps) => '\\n```model\\n' + steps.map(step => JSON.stringify(s
 const PRICES: &str = "[prices.\"fake/\"]\ninput = 1.0\noutput = 10.0\n";
 
 /// A project whose models are those of a fake provider.
-struct Models {
-    bed: Bed,
-    server: ModelServer,
+pub(crate) struct Models {
+    pub(crate) bed: Bed,
+    pub(crate) server: ModelServer,
 }
 
 impl Models {
-    fn new(body: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(body: &str) -> anyhow::Result<Self> {
         Self::of(body, &["anthropic"], ModelServer::start()?)
     }
 
@@ -45,11 +45,11 @@ impl Models {
         Ok(Self { bed, server })
     }
 
-    fn command(&self, words: &[&str]) -> anyhow::Result<Bellwether> {
+    pub(crate) fn command(&self, words: &[&str]) -> anyhow::Result<Bellwether> {
         Ok(self.bed.command(words)?.env("FAKE_KEY", "the-real-key"))
     }
 
-    fn run(&self, more: &[&str]) -> anyhow::Result<Bellwether> {
+    pub(crate) fn run(&self, more: &[&str]) -> anyhow::Result<Bellwether> {
         let mut words = vec!["run", "flow.js", "--foreground", "--yes", "--json"];
         words.extend(more);
         self.command(&words)

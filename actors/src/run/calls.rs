@@ -11,7 +11,7 @@ use bellwether_journal::record::{
 };
 use bellwether_journal::state::{CallState, CallStatus, PastEnd};
 use bellwether_journal::text::{self, Packed, Text};
-use bellwether_journal::usage::{Counted, UsageCounted};
+use bellwether_journal::usage::{ModelAsked, UsageCounted};
 use bellwether_scripts::{Answer, Call, Command, Nothing, Settlement, Target, Turn, TurnStatus};
 
 use super::adopt::idempotency_key;
@@ -20,7 +20,7 @@ use super::machine::{Armed, Begun, Ending, Held, Machine, Permits, Stage, about,
 use super::output::{Action, Output, Source, Start, Work};
 use super::rewind::Issued;
 use super::version::version_of;
-use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt};
+use crate::backend::{NOTE_BYTES_MAX, PreviousAttempt, Used};
 use crate::pool::{End, Kept};
 use crate::restart::{self, Cause};
 
@@ -500,9 +500,19 @@ impl Machine {
     }
 
     /// An attempt has used so much so far.
-    pub fn used(&mut self, token: FencingToken, counted: Counted, now: Millis, out: &mut Output) {
+    pub fn used(&mut self, token: FencingToken, used: Used, now: Millis, out: &mut Output) {
         if !self.is_current(token) || matches!(self.stage, Stage::Over) {
             return;
+        }
+        let Used { model, counted } = used;
+        let before = self.state.models.get(&token.call);
+        if let Some(model) = model.filter(|model| before != Some(model)) {
+            let asked = ModelAsked {
+                call: token.call,
+                attempt: token.attempt,
+                model,
+            };
+            self.append(Record::ModelAsked(Box::new(asked)), now, out);
         }
         let used = UsageCounted {
             call: token.call,

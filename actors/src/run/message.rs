@@ -12,7 +12,6 @@ use bellwether_journal::record::{Actor as By, Millis, Ordered, Record, Status};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 use bellwether_journal::text::Packed;
-use bellwether_journal::usage::Counted;
 use bellwether_scripts::Turn;
 use bellwether_scripts::process::ScriptVm;
 use ractor::{ActorId, ActorRef, RpcReplyPort};
@@ -25,7 +24,7 @@ use super::output::Start;
 use super::questions::Asked;
 use super::replay::{self, ReplayError};
 use super::rewind::Recalled;
-use crate::backend::Progress;
+use crate::backend::{Progress, Used};
 use crate::clock::Clock;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::Observer;
@@ -122,7 +121,7 @@ pub enum Message {
     /// An attempt notes what it is about to do, and waits until that is durable.
     Noted(FencingToken, Arc<str>, oneshot::Sender<()>),
     /// An attempt has used so much so far.
-    Used(FencingToken, Counted),
+    Used(FencingToken, Used),
     /// What became of records.
     Acknowledged(Acknowledgement),
     /// A permit is the run's own now.

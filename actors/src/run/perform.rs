@@ -73,8 +73,8 @@ impl State {
                 }
             }
             Action::Adopted(token) => {
-                if let Some(counted) = self.used_held.remove(&token) {
-                    self.used(token, counted);
+                if let Some(used) = self.used_held.remove(&token) {
+                    self.used(token, used);
                 }
                 let held = std::mem::take(&mut self.notes_held);
                 for (whose, note, reply) in held {

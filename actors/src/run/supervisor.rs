@@ -13,7 +13,6 @@ use bellwether_journal::batch::Submission;
 use bellwether_journal::codec::Entry;
 use bellwether_journal::id::{CallNumber, FencingToken, Position, RunId, TimerNumber};
 use bellwether_journal::record::{Actor as By, Millis, Record, Status};
-use bellwether_journal::usage::Counted;
 use bellwether_scripts::{Settlement, TurnStatus};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -30,7 +29,7 @@ use super::orders::OrderError;
 use super::output::{Action, Output};
 use super::replay::{self, ReplayError};
 use super::rewind::Place;
-use crate::backend::{AgentBackend, Pressure, Progress, Task, Word};
+use crate::backend::{AgentBackend, Pressure, Progress, Task, Used, Word};
 use crate::child;
 use crate::journal::{self, Acknowledgement};
 use crate::observe::{Observer, Report};
@@ -111,7 +110,7 @@ pub struct State {
     /// Notes of attempts whose call may be still to come.
     pub(super) notes_held: Vec<(FencingToken, Arc<str>, oneshot::Sender<()>)>,
     /// The same of what was used.
-    pub(super) used_held: HashMap<FencingToken, Counted>,
+    pub(super) used_held: HashMap<FencingToken, Used>,
     /// Attempts that are durable and whose prompt is being read.
     pub(super) fetching: usize,
     /// What is durable is done on when that message comes back.
@@ -366,7 +365,7 @@ impl State {
                 return Ok(Commit::WithItsTurn);
             }
             Message::Noted(token, note, reply) => self.noted(token, note, reply),
-            Message::Used(token, counted) => self.used(token, counted),
+            Message::Used(token, used) => self.used(token, used),
             Message::Acknowledged(Acknowledgement::Durable(position)) => {
                 self.durable = self.durable.max(position);
             }
@@ -512,14 +511,14 @@ impl State {
     }
 
     /// What an attempt has used so far.
-    pub(super) fn used(&mut self, token: FencingToken, counted: Counted) {
+    pub(super) fn used(&mut self, token: FencingToken, used: Used) {
         match self.machine.hear(token) {
             Hearing::Now(token) => {
-                self.decide(|machine, now, _, out| machine.used(token, counted, now, out));
+                self.decide(|machine, now, _, out| machine.used(token, used, now, out));
             }
             Hearing::Later => {
                 // It says all that was used, so only the newest counts.
-                self.used_held.insert(token, counted);
+                self.used_held.insert(token, used);
             }
             Hearing::Never => {}
         }
@@ -860,7 +859,7 @@ async fn spawn_pool(
         take_word: Arc::new(move |token, word| {
             let _ = said.cast(match word {
                 Word::Note(note, reply) => Message::Noted(token, note, reply),
-                Word::Used(counted) => Message::Used(token, counted),
+                Word::Used(used) => Message::Used(token, used),
             });
         }),
         grace,

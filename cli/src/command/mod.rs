@@ -5,6 +5,8 @@ mod attach;
 mod carry;
 mod check;
 mod config;
+mod confirm;
+mod cost;
 mod diff;
 mod explain;
 mod host;
@@ -50,7 +52,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::Run(flags) => run::execute(flags, screen).await,
         Command::Init(flags) => init::execute(&flags, screen),
         Command::Check(flags) => check::execute(&flags, screen),
-        Command::Plan(flags) => plan::execute(&flags, screen),
+        Command::Plan(flags) => plan::execute(&flags, screen).await,
         Command::Resume(flags) => resume::execute(flags, screen).await,
         Command::Restart(flags) => rewind::restart(flags, screen).await,
         Command::Fork(flags) => rewind::fork(flags, screen).await,
@@ -58,6 +60,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
         Command::List(flags) => list::execute(&flags, screen),
         Command::Ps(flags) => ps::execute(flags, screen).await,
         Command::Show(flags) => show::execute(flags, screen).await,
+        Command::Cost(flags) => cost::execute(flags, screen).await,
         Command::Diff(flags) => diff::execute(flags, screen).await,
         Command::Land(flags) => land::execute(flags, screen).await,
         Command::Result(flags) => result::execute(flags, screen).await,
@@ -142,6 +145,7 @@ impl Place {
         options.budget = config.budget();
         options.budget_cost = config.budget_cost();
         options.model = config.model();
+        options.effort = config.effort();
         options.without_gateway = config.without_gateway();
         options.nesting = config.nesting();
         options.args_as_text = config.args_as_text();

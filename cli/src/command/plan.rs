@@ -7,11 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use bellwether::check::Severity;
+use bellwether::models::Forecast;
 use bellwether::plan::outline::outline;
 use bellwether::plan::{Plan, PlanOptions, plan};
 use bellwether::{Script, StartOptions, agent_type, workflow};
+use serde::Serialize;
 use serde_json::json;
 
+use super::confirm::{self, Expected};
 use super::run::agent_types;
 use super::{Place, check, list, script};
 use crate::args::Plan as Flags;
@@ -25,10 +28,10 @@ const PLAN_TIME: Duration = Duration::from_mins(1);
 /// And when it does not hear of that within this time, the program ends.
 const GRACE: Duration = Duration::from_secs(10);
 /// The backends that this program's runs have.
-const BACKENDS: [&str; 2] = ["dry", "codemod"];
+pub(super) const BACKENDS: [&str; 2] = ["dry", "codemod"];
 const STDIN: &str = "-";
 
-pub(super) fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
+pub(super) async fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     let place = Place::load(
         screen,
         &flags.common.journal,
@@ -52,16 +55,31 @@ pub(super) fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     let mut plan = plan(&script, &start, &options);
     name_as(&mut plan, &name);
     let is_good = plan.is_good();
+    let expected = confirm::expected(&plan, &start, &place).await?;
     if flags.common.json {
-        output::line(&json(&plan)?);
+        let shown = Shown {
+            plan: &plan,
+            forecast: expected.as_ref().map(|expected| &expected.forecast),
+        };
+        output::line(&json(&shown)?);
     } else {
-        print(&plan, screen);
+        let expected = expected.as_ref().map(Expected::lines);
+        print(&plan, &expected.unwrap_or_default(), screen);
     }
     Ok(if is_good {
         ExitCode::Success
     } else {
         ExitCode::Failed
     })
+}
+
+/// A plan as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    /// What the run is expected to use; `null` when no agent asks a model.
+    forecast: Option<&'a Forecast>,
 }
 
 /// The folder from which agent types and workflows are looked up.
@@ -134,9 +152,9 @@ fn name_as(plan: &mut Plan, name: &str) {
     }
 }
 
-fn print(plan: &Plan, screen: Screen) {
+fn print(plan: &Plan, expected: &[String], screen: Screen) {
     let mut lines = Lines::new();
-    for line in drawing::plan(plan, screen.out) {
+    for line in drawing::plan(plan, expected, screen.out) {
         lines.line(&line);
     }
     if !plan.findings.is_empty() {

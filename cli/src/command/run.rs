@@ -11,6 +11,7 @@ use bellwether::{Engine, Limits, Script, StartOptions};
 
 use super::attach::{Session, starting};
 use super::carry::{Carrier, Way};
+use super::confirm::confirm;
 use super::{Place, caller, environment, list, program, script, source};
 use crate::args::Run;
 use crate::config::key::Value;
@@ -53,6 +54,7 @@ pub(super) async fn execute(flags: Run, screen: Screen) -> Result<ExitCode> {
     if calls_others {
         options.workflows = workflow::discover(&place.directory, &config.home).files();
     }
+    confirm(&script, &options, &place, flags.attach.yes, screen).await?;
     let journal = prepare(config)?;
 
     let mut signals = listen()?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bellwether::view::CostFilter;
 use serde::de::DeserializeOwned;
 
 use crate::error::{CommandError, Result};
@@ -39,6 +40,8 @@ pub(crate) enum Question<'a> {
     Changes(&'a str),
     /// One run's log.
     Logs(&'a str),
+    /// What one run cost, or those that a filter takes.
+    Costs(Option<&'a str>, &'a CostFilter),
     /// Whether the records of one run, or of all, are as they were written.
     Verify(Option<&'a str>),
 }
@@ -85,7 +88,7 @@ impl Source {
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<String> {
         let named = match question {
             Question::Runs { .. } => None,
-            Question::Verify(run) => run,
+            Question::Verify(run) | Question::Costs(run, _) => run,
             Question::View(run)
             | Question::Row(run)
             | Question::Outcome(run)
@@ -106,6 +109,7 @@ impl Source {
                     Question::Outcome(run) => format!("/v1/runs/{}/outcome", segment(run)),
                     Question::Changes(run) => format!("/v1/runs/{}/changes", segment(run)),
                     Question::Logs(run) => format!("/v1/runs/{}/logs", segment(run)),
+                    Question::Costs(run, filter) => costs_path(run, filter),
                     Question::Verify(None) => "/v1/verify".to_owned(),
                     Question::Verify(Some(run)) => format!("/v1/verify?run={}", segment(run)),
                 };
@@ -118,6 +122,9 @@ impl Source {
                 Question::Outcome(run) => reader.outcome_text(reader.find(run)?),
                 Question::Changes(run) => reader.changes(reader.find(run)?),
                 Question::Logs(run) => reader.logs(reader.find(run)?),
+                Question::Costs(run, filter) => {
+                    reader.costs(run.map(|run| reader.find(run)).transpose()?, filter)
+                }
                 Question::Verify(run) => {
                     reader.verify(run.map(|run| reader.find(run)).transpose()?)
                 }
@@ -147,6 +154,22 @@ impl Source {
             Self::Open { reader, .. } => reader.dump(reader.find(run)?, &mut |text| line(&text)),
         }
     }
+}
+
+/// How costs are asked for.
+fn costs_path(run: Option<&str>, filter: &CostFilter) -> String {
+    let limit = filter.limit.map(|limit| limit.to_string());
+    let given = [
+        ("run", run),
+        ("name", filter.name.as_deref()),
+        ("since", filter.since.as_deref()),
+        ("limit", limit.as_deref()),
+    ];
+    let query: Vec<String> = given
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", segment(value?))))
+        .collect();
+    format!("/v1/costs?{}", query.join("&"))
 }
 
 /// Whether there is a journal, or a process that is about to make one.

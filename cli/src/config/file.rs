@@ -197,6 +197,10 @@ struct File {
     /// The model of agents whose call and type name none: an alias or an id. Default: `sonnet`.
     #[schemars(length(min = 1))]
     model: Option<String>,
+    /// How much a run may do: a row of the table in `docs/models.md`. Default: none.
+    effort: Option<Effort>,
+    /// Whether runs that will use much are confirmed before they begin. Default: true.
+    confirm: Option<bool>,
     /// Whether agents' programs find models by the engine's gateway, which counts what they use and keeps the keys. Logins of
     /// subscriptions break behind another address. Default: true.
     gateway: Option<bool>,
@@ -301,6 +305,17 @@ enum AgentInput {
 }
 
 #[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is wanted")]
+enum Effort {
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
+#[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 #[expect(
     dead_code,
@@ -341,6 +356,8 @@ mod tests {
             max_agents = 0x10
             budget = "$2.50"
             model = "haiku"
+            effort = "high"
+            confirm = false
             gateway = false
             nesting = 3
             notify = "notify-send done"

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::{budget, duration};
+use super::{budget, duration, effort};
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,10 @@ pub(crate) enum Key {
     PermissionsWebFetch,
     /// The model of agents that name none.
     Model,
+    /// How much a run may do.
+    Effort,
+    /// Whether large runs are confirmed.
+    Confirm,
     /// Whether agents' programs find models by the gateway.
     Gateway,
 }
@@ -161,6 +165,8 @@ impl Key {
         Self::PermissionsShell,
         Self::PermissionsWebFetch,
         Self::Model,
+        Self::Effort,
+        Self::Confirm,
         Self::Gateway,
     ];
 
@@ -198,6 +204,8 @@ impl Key {
             Self::PermissionsShell => "permissions.shell",
             Self::PermissionsWebFetch => "permissions.web_fetch",
             Self::Model => "model",
+            Self::Effort => "effort",
+            Self::Confirm => "confirm",
             Self::Gateway => "gateway",
         }
     }
@@ -237,7 +245,8 @@ impl Key {
             | Self::WorktreeSetupInputs
             | Self::WorktreeSetupTimeout
             | Self::WorktreeDiskLimit
-            | Self::Gateway => None,
+            | Self::Gateway
+            | Self::Confirm => None,
             Self::PermissionsMerge => Some("--allow merge".to_owned()),
             Self::PermissionsShell => Some("--allow shell".to_owned()),
             Self::PermissionsWebFetch => Some("--allow web-fetch".to_owned()),
@@ -258,7 +267,9 @@ impl Key {
             | Self::PermissionsWebFetch
             | Self::ParseArgs
             | Self::Foreground
-            | Self::Gateway => Kind::Flag,
+            | Self::Gateway
+            | Self::Confirm => Kind::Flag,
+            Self::Effort => Kind::Choice(effort::NAMES),
             Self::Nesting => Kind::Count { min: 1, max: 5 },
             Self::WorktreeDiskLimit => Kind::Count {
                 min: 1 << 20,

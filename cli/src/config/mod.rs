@@ -5,6 +5,7 @@
 
 mod budget;
 pub(crate) mod duration;
+pub(crate) mod effort;
 pub(crate) mod file;
 pub(crate) mod key;
 mod models;
@@ -180,6 +181,7 @@ impl Config {
         apply(&mut effective, layer, |_| {
             Source::Managed(managed.to_path_buf())
         });
+        apply_effort(&mut effective);
         Ok(Self {
             root,
             home,
@@ -205,6 +207,19 @@ impl Config {
             Some(Value::Text(name)) => Some(name.clone()),
             _ => None,
         }
+    }
+
+    /// The effort of agents that name none, if that was set.
+    pub(crate) fn effort(&self) -> Option<String> {
+        match self.set(Key::Effort) {
+            Some(Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a person confirms large runs before they begin.
+    pub(crate) fn confirms(&self) -> bool {
+        !matches!(self.set(Key::Confirm), Some(Value::Flag(false)))
     }
 
     /// Every setting as it holds.
@@ -467,11 +482,12 @@ fn defaults(root: &Path, cpus: usize) -> Vec<Effective> {
                 | Key::PermissionsShell
                 | Key::PermissionsWebFetch
                 | Key::Foreground => Some(Value::Flag(false)),
-                Key::ParseArgs | Key::Gateway => Some(Value::Flag(true)),
+                Key::ParseArgs | Key::Gateway | Key::Confirm => Some(Value::Flag(true)),
                 Key::Nesting => Some(Value::Count(1)),
                 Key::Backend
                 | Key::AgentCommand
                 | Key::Model
+                | Key::Effort
                 | Key::Budget
                 | Key::Timeout
                 | Key::Notify
@@ -496,6 +512,24 @@ fn apply(effective: &mut [Effective], layer: Layer, source: impl Fn(Key) -> Sour
         if let Some(setting) = effective.iter_mut().find(|setting| setting.key == key) {
             setting.value = Some(value);
             setting.source = source(key);
+        }
+    }
+}
+
+/// What the effort stands for, where nobody says otherwise in its layer or above.
+fn apply_effort(effective: &mut [Effective]) {
+    let set = effective.iter().find(|setting| setting.key == Key::Effort);
+    let Some((row, source)) = set.and_then(|setting| match &setting.value {
+        Some(Value::Text(name)) => Some((effort::Row::named(name)?, setting.source.clone())),
+        _ => None,
+    }) else {
+        return;
+    };
+    for (key, value) in row.settings() {
+        let setting = effective.iter_mut().find(|setting| setting.key == key);
+        if let Some(setting) = setting.filter(|setting| setting.source.rank() < source.rank()) {
+            setting.value = value;
+            setting.source = source.clone();
         }
     }
 }

@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bellwether::view::CostFilter;
 use bellwether::{Engine, Lagged, RunHandle};
 use futures_util::stream;
 use serde::Deserialize;
@@ -68,6 +69,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs/{run}/verb", post(verb))
         .route("/v1/host/leave", post(leave))
         .route("/v1/verify", get(verify))
+        .route("/v1/costs", get(costs))
         .route("/v1/runs/{run}/export", post(export))
         .route("/v1/runs/{run}/answer", post(answer))
         .route("/v1/orders", post(order))
@@ -210,6 +212,29 @@ struct Verify {
 async fn verify(State(shared): State<Arc<Shared>>, Query(query): Query<Verify>) -> Answer {
     let text = blocking(&shared, move |reader| {
         reader.verify(query.run.map(|run| reader.find(&run)).transpose()?)
+    })
+    .await?;
+    Ok(json_text(text))
+}
+
+#[derive(Deserialize)]
+struct CostQuery {
+    run: Option<String>,
+    name: Option<String>,
+    since: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn costs(State(shared): State<Arc<Shared>>, Query(query): Query<CostQuery>) -> Answer {
+    let CostQuery {
+        run,
+        name,
+        since,
+        limit,
+    } = query;
+    let filter = CostFilter { name, since, limit };
+    let text = blocking(&shared, move |reader| {
+        reader.costs(run.map(|run| reader.find(&run)).transpose()?, &filter)
     })
     .await?;
     Ok(json_text(text))

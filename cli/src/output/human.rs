@@ -1,7 +1,8 @@
 //! Runs in words and tables, for people.
 
 use bellwether::view::{
-    CallView, ChangesView, Counts, FailureGroup, LogLine, PhaseView, Question, RunRow, RunView,
+    CallView, ChangesView, Counts, FailureGroup, LogLine, Money, PhaseView, Question, RunRow,
+    RunView,
 };
 use bellwether::{Level, RunId, ScriptError, Status, Usage};
 use serde_json::Value;
@@ -76,7 +77,12 @@ pub(crate) fn run(view: &RunView, paint: Paint, proposal: &dyn Fn(&str) -> Strin
         date_and_clock(&view.started_at.to_string()),
         elapsed(view.duration_ms)
     ));
-    lines.push(format!("{}, {}", counts(&view.agents), usage(view.usage)));
+    lines.push(format!(
+        "{}, {}{}",
+        counts(&view.agents),
+        usage(view.usage),
+        cost(view.cost)
+    ));
     if let Some(path) = &view.script_path {
         lines.push(format!("script {}", plain(path)));
     }
@@ -111,10 +117,11 @@ fn phase(phase: &PhaseView, view: &RunView, paint: Paint) -> Vec<String> {
         .as_deref()
         .map_or("(no phase)".to_owned(), |title| one_line(title, 48));
     let mut lines = vec![format!(
-        "{}  {}, {}{}",
+        "{}  {}, {}{}{}",
         paint.bold(&title),
         counts(&phase.agents),
         usage(phase.usage),
+        cost(phase.cost),
         phase
             .duration_ms
             .map(|time| format!(", {}", elapsed(time)))
@@ -186,10 +193,14 @@ pub(crate) fn agent(call: &CallView, paint: Paint) -> Vec<String> {
         .map(|time| format!(", {}", elapsed(time)))
         .unwrap_or_default();
     lines.push(format!(
-        "attempts: {}{time}, {}",
+        "attempts: {}{time}, {}{}",
         call.attempts,
-        usage(call.usage)
+        usage(call.usage),
+        cost(call.cost)
     ));
+    if let Some(model) = &call.model {
+        lines.push(format!("model: {}", one_line(model, WIDTH)));
+    }
     for past in &call.past_attempts {
         let time = elapsed(past.ended_at.0.saturating_sub(past.started_at.0));
         let message = one_line(&past.message, 300);
@@ -334,11 +345,12 @@ pub(crate) fn outcome(
     let id = &outcome.run_id;
     let status = outcome.status;
     let mut lines = vec![format!(
-        "{} {}: {}, {}, {}",
+        "{} {}: {}, {}{}, {}",
         paint.bold(&format!("run {id}")),
         paint.status(status, status.name()),
         counts(&outcome.agents),
         usage(outcome.usage),
+        cost(outcome.cost),
         elapsed(outcome.duration_ms)
     )];
     if let Some(reason) = &outcome.reason {
@@ -444,6 +456,11 @@ pub(crate) fn counts(agents: &Counts) -> String {
 /// Tokens in words.
 fn usage(usage: Usage) -> String {
     format!("{} tokens", number(tokens(usage)))
+}
+
+/// Money behind tokens, where it is known.
+pub(crate) fn cost(cost: Option<Money>) -> String {
+    cost.map_or_else(String::new, |cost| format!(", {cost}"))
 }
 
 /// Tokens read and written.

@@ -21,8 +21,8 @@ const LISTED: usize = 10;
 /// Texts of the script are cut to so many characters.
 const TEXT: usize = 70;
 
-/// A plan, without its findings.
-pub(crate) fn plan(plan: &Plan, paint: Paint) -> Vec<String> {
+/// A plan, with what it is expected to use and without its findings.
+pub(crate) fn plan(plan: &Plan, expected: &[String], paint: Paint) -> Vec<String> {
     let name = if plan.name.is_empty() {
         &plan.script
     } else {
@@ -39,6 +39,7 @@ pub(crate) fn plan(plan: &Plan, paint: Paint) -> Vec<String> {
         paint.dim(&format!("{} of virtual time", elapsed(plan.duration_ms)))
     )];
     lines.push(agents(plan));
+    lines.extend_from_slice(expected);
     if let Some(longest) = &plan.longest_prompt {
         let whose = longest.label.as_deref().unwrap_or(&longest.id);
         let place = line_of(longest.line);

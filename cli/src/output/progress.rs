@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bellwether::view::Money;
 use bellwether::{Event, Lagged, Level, Status, Usage};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -216,6 +217,8 @@ struct Bars {
     phases: Vec<PhaseState>,
     /// The phase of each agent that has not ended, and whether it runs.
     agents: HashMap<String, (usize, bool)>,
+    /// What the run's agents have used in all, those at work included, as far as it was counted.
+    spent: Option<(Usage, Option<Money>)>,
     missed: bool,
     clock: tokio::time::Interval,
 }
@@ -230,6 +233,7 @@ impl Bars {
             run,
             phases: Vec::new(),
             agents: HashMap::new(),
+            spent: None,
             missed: false,
             clock,
         }
@@ -252,6 +256,7 @@ impl Bars {
                     self.phases[*phase].running += 1;
                 }
             }
+            Event::Spent { usage, cost, .. } => self.spent = Some((*usage, *cost)),
             Event::AgentRetrying { agent, .. } => {
                 if let Some((phase, running)) = self.agents.get_mut(agent)
                     && std::mem::replace(running, false)
@@ -327,12 +332,15 @@ impl Bars {
         }
         let sum = |count: fn(&PhaseState) -> u64| self.phases.iter().map(count).sum::<u64>();
         let time = u64::try_from(self.run.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (usage, cost) = self.spent.unwrap_or_default();
+        let tokens = sum(|phase| phase.tokens).max(human::tokens(usage));
         self.run.set_message(format!(
-            "{}  {about}{}/{} agents, {} tokens",
+            "{}  {about}{}/{} agents, {} tokens{}",
             elapsed(time),
             sum(|phase| phase.ended),
             sum(|phase| phase.scheduled),
-            human::number(sum(|phase| phase.tokens))
+            human::number(tokens),
+            human::cost(cost)
         ));
         self.run.tick();
     }

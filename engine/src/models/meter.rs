@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellwether_actors::backend::Notes;
+use bellwether_actors::backend::{Notes, Used};
 use bellwether_actors::run::budget::Allowance;
 use bellwether_journal::record::{FailureKind, Millis};
 use bellwether_journal::usage::Counted;
@@ -45,6 +45,8 @@ struct State {
 /// A call that is under way.
 struct Open {
     provider: Arc<str>,
+    /// As the provider calls it.
+    model: String,
     /// Bytes of what is read.
     bytes: u64,
     /// Tokens that it may write at most.
@@ -125,6 +127,7 @@ impl AttemptMeter {
             Ok(max_output_tokens) => {
                 let open = Open {
                     provider: Arc::clone(&call.provider),
+                    model: call.model.clone(),
                     bytes: call.request_bytes,
                     output: max_output_tokens.unwrap_or(wanted.output_max),
                 };
@@ -221,8 +224,10 @@ impl Meter for AttemptMeter {
             .till
             .ledger()
             .settle(&mut state.account, call.0, used);
-        let provider = open.map(|open| open.provider);
-        if let Some(provider) = provider {
+        let model = open
+            .as_ref()
+            .map(|open| format!("{}/{}", open.provider, open.model).into());
+        if let Some(Open { provider, .. }) = open {
             match &end.outcome {
                 CallOutcome::Answered => {
                     state.trouble = None;
@@ -239,8 +244,8 @@ impl Meter for AttemptMeter {
         }
         drop(state);
         self.0.till.settled.notify_waiters();
-        if let Some(all) = all {
-            self.0.notes.used(all);
+        if let Some(counted) = all {
+            self.0.notes.used(Used { model, counted });
         }
     }
 }

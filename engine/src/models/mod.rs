@@ -10,6 +10,7 @@
 //! Names are pure and pinned in a run's options; prices, providers and their keys belong to the engine and are in no journal.
 
 mod breaker;
+mod forecast;
 mod ledger;
 mod meter;
 mod metered;
@@ -24,6 +25,7 @@ use bellwether_journal::id::RunId;
 use tokio::sync::{Notify, OnceCell};
 
 use self::breaker::Breaker;
+pub use self::forecast::{Basis, Forecast, forecast};
 use self::ledger::Ledger;
 pub(crate) use self::metered::Metered;
 pub use self::names::{Model, Names, NoModel};

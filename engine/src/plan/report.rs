@@ -49,11 +49,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the script came to its end.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.status == PlanStatus::Completed
+    }
+
     /// Whether a run would get through: the plan completed, and no finding is an error.
     #[must_use]
     pub fn is_good(&self) -> bool {
         let is_error = |told: &PlanFinding| told.finding.severity == Severity::Error;
-        self.status == PlanStatus::Completed && !self.findings.iter().any(is_error)
+        self.is_complete() && !self.findings.iter().any(is_error)
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct RunRules {
     steps: Steps,
     /// The model of agents that name none.
     model: Option<String>,
+    /// The effort of agents that name none.
+    effort: Option<String>,
     #[cfg(feature = "gateway")]
     models: Option<Modelled>,
 }
@@ -136,14 +138,16 @@ impl RunRules {
             isolate,
             steps,
             model: None,
+            effort: None,
             #[cfg(feature = "gateway")]
             models: None,
         }
     }
 
-    /// The same for a run with a model of its own.
-    pub(crate) fn with_model(mut self, model: Option<String>) -> Self {
+    /// The same for a run with a model and an effort of its own.
+    pub(crate) fn with_model(mut self, model: Option<String>, effort: Option<String>) -> Self {
         self.model = model;
+        self.effort = effort;
         self
     }
 
@@ -245,7 +249,7 @@ impl RunRules {
             (None, Some(effort)) => known_effort(effort)
                 .map_err(|_| notices.push(unknown_effort(definition, effort)))
                 .ok(),
-            (None, None) => None,
+            (None, None) => self.effort.clone(),
         };
         options.tools = given
             .tools

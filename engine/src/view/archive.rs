@@ -12,6 +12,7 @@ use bellwether_journal::state::RunState;
 use bellwether_journal::store::Store;
 
 use super::changes::ChangesView;
+use super::costs::{CostFilter, Costs, RunCosts};
 use super::dump::DumpLine;
 use super::logs::{self, LogLine, LogLines};
 use super::questions::Question;
@@ -251,6 +252,40 @@ impl Archive {
     pub fn changes(&self, run: RunId) -> Result<Vec<ChangesView>, ArchiveError> {
         let state = self.state(run)?;
         Ok(ChangesView::of_run(&*self.store, &state)?)
+    }
+
+    /// What a run's agents used and cost.
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownRun`], or [`StoreError`] when it cannot be read.
+    pub fn costs(&self, run: RunId) -> Result<RunCosts, ArchiveError> {
+        let mut costs = Costs::new(run);
+        for entry in read::entries(&*self.store, run, Position(0)) {
+            let told = costs.add(&entry?);
+            told.map_err(|illegal| StoreError::from(Damage::new(format!("{run}: {illegal}"))))?;
+        }
+        costs.end().ok_or_else(|| ArchiveError::UnknownRun {
+            text: run.to_string(),
+        })
+    }
+
+    /// The same of many runs, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn costs_of(&self, filter: &CostFilter) -> Result<Vec<RunCosts>, ArchiveError> {
+        let is_meant = |row: &RunRow| {
+            let name = filter.name.as_ref().is_none_or(|name| *name == row.name);
+            let day = row.started_at.to_string();
+            name && filter
+                .since
+                .as_ref()
+                .is_none_or(|since| day.as_str() >= since.as_str())
+        };
+        let rows = self.runs(usize::MAX, 0)?.into_iter().filter(is_meant);
+        rows.take(filter.limit.unwrap_or(usize::MAX))
+            .map(|row| self.costs(row.run_id))
+            .collect()
     }
 
     fn value(&self, state: &RunState) -> Result<Option<Arc<str>>, StoreError> {

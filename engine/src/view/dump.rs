@@ -85,6 +85,11 @@ fn value(record: &Record) -> Value {
             "attempt": used.attempt.0,
             "counted": used.counted,
         }),
+        Record::ModelAsked(asked) => json!({
+            "agentId": agent_id(asked.call),
+            "attempt": asked.attempt.0,
+            "model": asked.model,
+        }),
         Record::AttemptFailed(failed) => json!({
             "agentId": agent_id(failed.call),
             "attempt": failed.attempt.0,
@@ -389,6 +394,12 @@ fn words(record: &Record) -> String {
             used.counted.input_tokens,
             used.counted.output_tokens,
             used.counted.requests
+        ),
+        Record::ModelAsked(asked) => format!(
+            "{} attempt {} asks {}",
+            agent_id(asked.call),
+            asked.attempt,
+            asked.model
         ),
         Record::AttemptFailed(failed) => format!(
             "{} attempt {} {}; again at {}",

@@ -100,6 +100,7 @@ impl LogLines {
             | Record::StepNoted(_)
             | Record::CallReused(_)
             | Record::UsageCounted(_)
+            | Record::ModelAsked(_)
             | Record::TimerElapsed(_)
             | Record::TimerArmed(_) => None,
             Record::GenerationRewound(rewound) => {

@@ -7,6 +7,7 @@
 //! | `run` | one run with its phases, agents and failures (`show`) |
 //! | `questions` | what it asks people (`show`) |
 //! | `changes` | what its isolated agents changed (`diff`) |
+//! | `costs` | what agents used, by model, phase and day (`cost`) |
 //! | `logs` | its log, a line a thing that people care about (`logs`) |
 //! | `dump` | every record (`journal dump`) |
 //! | `archive` | all of these over a store, and runs by prefix or `last` |
@@ -15,8 +16,10 @@
 
 mod archive;
 mod changes;
+mod costs;
 mod dump;
 mod logs;
+mod money;
 mod questions;
 mod rows;
 mod run;
@@ -26,8 +29,10 @@ mod time;
 
 pub use self::archive::{Archive, ArchiveError, RunResult};
 pub use self::changes::ChangesView;
+pub use self::costs::{CostFilter, CostPart, RunCosts};
 pub use self::dump::DumpLine;
 pub use self::logs::LogLine;
+pub use self::money::Money;
 pub use self::questions::Question;
 pub use self::rows::RunRow;
 pub(crate) use self::run::agent_id;

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::archive::ArchiveError;
 use super::changes::ChangesView;
+use super::money::Money;
 use super::questions::Question;
 use super::rows::{duration, shown_status};
 use super::time::Timestamp;
@@ -51,6 +52,9 @@ pub struct RunView {
     pub agents: Counts,
     /// What all attempts of all generations used.
     pub usage: Usage,
+    /// What that cost, as far as prices are known; `None` where none is.
+    #[serde(default)]
+    pub cost: Option<Money>,
     /// Output tokens that the script may spend.
     pub budget_total: Option<u64>,
     /// Its phases, in their order; calls without one are in the last, which has no title.
@@ -82,6 +86,9 @@ pub struct PhaseView {
     pub agents: Counts,
     /// What they used.
     pub usage: Usage,
+    /// What that cost, as far as prices are known.
+    #[serde(default)]
+    pub cost: Option<Money>,
     /// When the first of its attempts started.
     pub started_at: Option<Timestamp>,
     /// When the last of its agents ended; `None` while one has no answer.
@@ -121,6 +128,12 @@ pub struct CallView {
     pub duration_ms: Option<Millis>,
     /// What all its attempts used.
     pub usage: Usage,
+    /// What that cost, as far as prices are known.
+    #[serde(default)]
+    pub cost: Option<Money>,
+    /// The model that it asked last, as `provider/id`, where the engine saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
     /// The author's line, from 1; 0 when it is not known.
     pub line: u32,
     /// Why it failed or was refused.
@@ -193,7 +206,8 @@ impl RunView {
             .zip(&state.calls)
             .map(|(number, call)| {
                 let changes = ChangesView::of_call(state, number);
-                CallView::new(number, call, changes, taken_over, live, now)
+                let model = state.models.get(&number).cloned();
+                CallView::new(number, call, changes, model, taken_over, live, now)
             })
             .collect();
         Self {
@@ -213,6 +227,7 @@ impl RunView {
             base_commit: started.and_then(|started| started.base_commit.clone()),
             agents: state.counts,
             usage: state.usage,
+            cost: Money::of(&state.counted),
             budget_total: generation.and_then(|generation| generation.budget_total),
             phases: phases(state, taken_over, now),
             calls,
@@ -295,6 +310,7 @@ impl PhaseView {
             title,
             agents: Counts::default(),
             usage: Usage::default(),
+            cost: None,
             started_at: None,
             ended_at: None,
             duration_ms: None,
@@ -305,6 +321,10 @@ impl PhaseView {
         self.agents.add(call.status);
         self.agents.reused += u64::from(was_reused(call, taken_over));
         self.usage = self.usage.plus(call.usage);
+        if let Some(Money(cost)) = call.counted.as_deref().and_then(Money::of) {
+            let sum = self.cost.unwrap_or_default().0.saturating_add(cost);
+            self.cost = Some(Money(sum));
+        }
         if let Some(start) = call.first_started_at().map(Timestamp) {
             self.started_at = Some(self.started_at.map_or(start, |first| first.min(start)));
         }
@@ -317,6 +337,7 @@ impl CallView {
         number: CallNumber,
         call: &CallState,
         changes: Vec<ChangesView>,
+        model: Option<Arc<str>>,
         taken_over: Option<Position>,
         live: bool,
         now: Millis,
@@ -351,6 +372,8 @@ impl CallView {
                 .zip(end)
                 .map(|(start, end)| end.saturating_sub(start)),
             usage: call.usage,
+            cost: call.counted.as_deref().and_then(Money::of),
+            model,
             line: call.line,
             failure: call.failure.as_deref().map(|failure| FailureView {
                 kind: failure.kind,

@@ -90,6 +90,7 @@ impl RunState {
                 self.call_reused(reused, *position, *at).map_err(illegal)?;
             }
             Record::UsageCounted(counted) => self.usage_counted(counted).map_err(illegal)?,
+            Record::ModelAsked(asked) => self.model_asked(asked).map_err(illegal)?,
             Record::TimerElapsed(elapsed) => self.timer_fired(elapsed.time),
             Record::Ordered(ordered) => self.ordered(&ordered.order, *position),
             // When a timer wakes is its own affair.
@@ -138,6 +139,7 @@ impl RunState {
             | Record::AttemptStarted(_)
             | Record::AttemptAdopted(_)
             | Record::UsageCounted(_)
+            | Record::ModelAsked(_)
             | Record::AttemptFailed(_)
             | Record::CallSettled(_)
             | Record::TimerFired(_)
@@ -206,6 +208,7 @@ impl RunState {
         self.notes.clear();
         self.adopted.clear();
         self.left_at_work = std::mem::take(&mut self.at_work);
+        self.models.clear();
         self.to_stop.clear();
         self.answers.clear();
         self.orchestrator_losses = Vec::new();

@@ -1,10 +1,12 @@
 //! What a run has used: counted while its attempts are at work, and whole when they end.
 
+use std::sync::Arc;
+
 use super::RunState;
 use super::call::CallStatus;
 use crate::id::{Attempt, CallNumber};
 use crate::record::Usage;
-use crate::usage::{Counted, UsageCounted};
+use crate::usage::{Counted, ModelAsked, UsageCounted};
 
 impl RunState {
     /// An attempt that ends has used this in all; what was counted while it was at work is in the sums already.
@@ -40,6 +42,20 @@ impl RunState {
         self.usage = self.usage.plus(more.usage());
         self.counted = self.counted.plus(more);
         self.count_for_call(number, more);
+        Ok(())
+    }
+
+    pub(super) fn model_asked(&mut self, record: &ModelAsked) -> Result<(), String> {
+        let ModelAsked {
+            call,
+            attempt,
+            model,
+        } = record;
+        self.running_call(*call, *attempt)?;
+        // A run asks few models, in many calls.
+        let known = self.models.values().find(|known| *known == model);
+        let model = Arc::clone(known.unwrap_or(model));
+        self.models.insert(*call, model);
         Ok(())
     }
 

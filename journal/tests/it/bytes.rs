@@ -12,7 +12,7 @@ use bellwether_journal::text;
 use proptest::prelude::*;
 
 use crate::history::{
-    START, adoption, everything, logged, migration, random, rewind, run, seal, spending,
+    START, adoption, everything, logged, migration, models, random, rewind, run, seal, spending,
 };
 
 fn store(rows: &[Row]) -> MemoryStore {
@@ -32,7 +32,14 @@ fn store(rows: &[Row]) -> MemoryStore {
 
 #[test]
 fn every_record_survives_its_bytes() {
-    let histories = [everything(), migration(), rewind(), adoption(), spending()];
+    let histories = [
+        everything(),
+        migration(),
+        rewind(),
+        adoption(),
+        spending(),
+        models(),
+    ];
     for kind in Kind::ALL {
         assert!(
             histories

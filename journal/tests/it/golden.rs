@@ -9,7 +9,7 @@ use bellwether_journal::record::{Kind, Record};
 use bellwether_journal::state::RunState;
 use bellwether_journal::store::Row;
 
-use crate::history::{adoption, everything, migration, rewind, run, seal, spending};
+use crate::history::{adoption, everything, migration, models, rewind, run, seal, spending};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,12 +73,13 @@ fn describe(rows: &[Row]) -> String {
 type History = fn() -> Vec<Record>;
 
 /// Each golden journal, and the history that it was written from: the first records of format 1, and those that came later.
-const GOLDEN: [(&str, History); 5] = [
+const GOLDEN: [(&str, History); 6] = [
     ("v1", everything),
     ("v1-migrations", migration),
     ("v1-rewinds", rewind),
     ("v1-adoption", adoption),
     ("v1-usage", spending),
+    ("v1-models", models),
 ];
 
 /// Golden files are never written over: for new records, write a new file, by running this once without it.
@@ -147,6 +148,7 @@ fn kinds_keep_their_numbers() {
             (22, "Ordered"),
             (23, "AttemptAdopted"),
             (24, "UsageCounted"),
+            (25, "ModelAsked"),
         ]
     );
     for (number, name) in numbers {

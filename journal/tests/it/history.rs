@@ -18,7 +18,7 @@ use bellwether_journal::record::{
 use bellwether_journal::state::{CallStatus, RunState};
 use bellwether_journal::store::Row;
 use bellwether_journal::text::{Reference, Text};
-use bellwether_journal::usage::{Counted, UsageCounted};
+use bellwether_journal::usage::{Counted, ModelAsked, UsageCounted};
 
 pub(crate) const START: Millis = 1_790_000_000_000;
 
@@ -550,6 +550,15 @@ fn following(state: &RunState, choice: u32) -> Record {
         (CallStatus::Running, 0) if choice.is_multiple_of(3) => {
             counted(number, running, u64::from(pick), Some(u64::from(pick)))
         }
+        (CallStatus::Running, 0) if choice.is_multiple_of(7) => asked(
+            number,
+            running,
+            if pick.is_multiple_of(2) {
+                "a/one"
+            } else {
+                "b/two"
+            },
+        ),
         (CallStatus::Running, 0) => failed(number, running, FailureKind::Transport, START),
         (CallStatus::Running, 1) => settled(
             number,
@@ -638,6 +647,36 @@ pub(crate) fn spending() -> Vec<Record> {
         call(scheduled(0, 0)),
         counted(0, 0, 350, Some(8_500)),
         reused(0, 0, Outcome::Completed(inline("1"))),
+        ended(Status::Completed),
+    ]
+}
+
+pub(crate) fn asked(call: u32, attempt: u32, model: &str) -> Record {
+    Record::ModelAsked(Box::new(ModelAsked {
+        call: CallNumber(call),
+        attempt: Attempt(attempt),
+        model: model.into(),
+    }))
+}
+
+/// A call that asks one model and then another, and one that asks the first again.
+pub(crate) fn models() -> Vec<Record> {
+    vec![
+        started("migrate"),
+        Record::GenerationOpened(Box::new(opened(1))),
+        status(Status::Running),
+        call(scheduled(0, 0)),
+        call(scheduled(1, 0)),
+        attempt(0, 1),
+        attempt(1, 1),
+        asked(0, 1, "anthropic/claude-sonnet-4-6"),
+        counted(0, 1, 100, Some(2_500)),
+        asked(1, 1, "local/qwen3-coder"),
+        counted(1, 1, 40, None),
+        asked(0, 1, "local/qwen3-coder"),
+        counted(0, 1, 300, Some(2_500)),
+        completed(0, 1),
+        completed(1, 1),
         ended(Status::Completed),
     ]
 }

@@ -6,6 +6,7 @@ use bellwether_journal::usage::Counted;
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::Used;
 use crate::run::budget::{Allowance, spent};
 
 fn agent(number: u32, phase: &str, options: &str) -> Command {
@@ -27,6 +28,13 @@ fn used(tokens: u64) -> End {
         output_tokens: tokens,
     };
     End::Completed(text::pack("1".into()), usage)
+}
+
+fn used_so_far(counted: Counted) -> Used {
+    Used {
+        model: Some("a/one".into()),
+        counted,
+    }
 }
 
 /// The attempts that were started, as `call.attempt`.
@@ -77,8 +85,13 @@ fn u02_a_limit_of_its_own_is_what_an_agent_reserves_and_no_more_than_is_left() {
         output_tokens: 85_000,
         ..Counted::default()
     };
-    let came = run.decide(|machine, now, _, out| machine.used(token(0, 1), counted, now, out));
-    assert_eq!(came.records, ["usagecounted", "noticed"], "80 % are spent");
+    let came = run
+        .decide(|machine, now, _, out| machine.used(token(0, 1), used_so_far(counted), now, out));
+    assert_eq!(
+        came.records,
+        ["modelasked", "usagecounted", "noticed"],
+        "80 % are spent"
+    );
     assert!(run.machine.is_all_reserved());
     assert_eq!(started(&run.ended(0, 1, used(86_000))), ["2.1"]);
 }
@@ -97,7 +110,7 @@ fn u02_money_is_reserved_as_tokens_are() {
         cost: Some(900_000),
         ..Counted::default()
     };
-    run.decide(|machine, now, _, out| machine.used(token(0, 1), counted, now, out));
+    run.decide(|machine, now, _, out| machine.used(token(0, 1), used_so_far(counted), now, out));
     assert_eq!(started(&run.ended(0, 1, done("1"))), [""; 0]);
     run.ended(1, 1, done("1"));
     run.ended(2, 1, done("1"));
@@ -107,7 +120,7 @@ fn u02_money_is_reserved_as_tokens_are() {
         cost: Some(100_000),
         ..Counted::default()
     };
-    run.decide(|machine, now, _, out| machine.used(token(4, 1), more, now, out));
+    run.decide(|machine, now, _, out| machine.used(token(4, 1), used_so_far(more), now, out));
     let refused = run.turn(vec![agent(5, "read", "{}")], TurnStatus::Running);
     assert_eq!(refused.records, ["scheduled 5", "refused 5 BUDGET"]);
 }
@@ -159,7 +172,7 @@ proptest! {
                 let left = total.saturating_sub(spent(run.machine.state()).tokens);
                 written += (wish / parts).min(limit - written).min(left);
                 let counted = Counted { output_tokens: written, ..Counted::default() };
-                run.decide(|machine, now, _, out| machine.used(token(call, attempt), counted, now, out));
+                run.decide(|machine, now, _, out| machine.used(token(call, attempt), used_so_far(counted), now, out));
                 prop_assert!(spent(run.machine.state()).tokens <= total);
             }
             let usage = Usage { input_tokens: 0, output_tokens: written };
