@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of every command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Display")]
 pub(crate) struct Global {
     /// When to use colours; `auto` is on a terminal without `NO_COLOR`

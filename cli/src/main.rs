@@ -25,7 +25,8 @@ fn main() -> ExitCode {
     // First of all: this very program is what starts agents' processes.
     bellwether::child_main();
     error::install_panic_hook();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse()
+        .unwrap_or_else(|error| flags_of_a_script(&error).unwrap_or_else(|| error.exit()));
     let screen = Screen::detect(arguments.global.color, arguments.global.quiet);
     match run(arguments, screen) {
         Ok(code) => code.into(),
@@ -34,6 +35,16 @@ fn main() -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// A flag that `run` does not know may be one of its script's: that is seen when the script is read.
+fn flags_of_a_script(error: &clap::Error) -> Option<Arguments> {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    let is_of_run = words.first().is_some_and(|word| word == "run");
+    (is_of_run && error.kind() == clap::error::ErrorKind::UnknownArgument).then(|| Arguments {
+        global: args::Global::default(),
+        command: args::Command::Named(words),
+    })
 }
 
 fn run(arguments: Arguments, screen: Screen) -> error::Result<exit_code::ExitCode> {

@@ -10,7 +10,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bellwether_scripts::{Limits, Meta, parse};
+use serde_json::Value;
 
+use crate::Script;
 use crate::agent_type::{Home, Problem, personal_folders, plugins, project_folders, projects};
 use crate::bundled::FILES;
 
@@ -35,6 +37,8 @@ pub struct Workflow {
     pub description: String,
     /// When to use it.
     pub when_to_use: Option<String>,
+    /// The JSON Schema of its arguments, as its header has it.
+    pub args: Option<Value>,
 }
 
 /// Whose a workflow is.
@@ -134,6 +138,13 @@ pub fn bundled(file: &Path) -> Option<&'static str> {
     crate::bundled::bundled(file)
 }
 
+/// The JSON Schema of a script's arguments, as its header has it; `None` where it says nothing of them, or cannot be read.
+#[must_use]
+pub fn arguments(script: &Script) -> Option<Value> {
+    let script = parse(&script.source, "script", &Limits::default()).ok()?;
+    script.meta().args_schema.clone()
+}
+
 /// The folders that [`discover`] looks through, in their order, whether or not they are there; those of plugins come behind.
 #[must_use]
 pub fn folders(directory: &Path, home: &Home) -> Vec<PathBuf> {
@@ -201,6 +212,7 @@ impl Search {
                 origin,
                 description: meta.description,
                 when_to_use: meta.when_to_use,
+                args: meta.args_schema,
             });
         }
     }

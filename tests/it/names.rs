@@ -1,7 +1,7 @@
 //! Workflows by their names: `list`, `run <name>`, `<name>` and `workflow(name)`.
 
 use anyhow::ensure;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, says};
 
@@ -189,5 +189,74 @@ fn k01_bundled_workflows_are_there_everywhere_and_last() -> anyhow::Result<()> {
     assert_eq!(outcome["result"], "mine");
     let list = bed.json(&["list", "--json"], 0)?;
     assert_eq!(list["workflows"][0]["origin"], "project");
+    Ok(())
+}
+
+#[test]
+fn what_a_workflow_says_of_its_arguments_becomes_flags() -> anyhow::Result<()> {
+    let bed = Bed::new("return 1")?;
+    bed.project.write(
+        ".bellwether/workflows/ask.js",
+        "export const meta = { name: 'ask', description: 'x', args: { type: 'object', required: ['question'], properties: {
+            question: { type: 'string' }, sources: { type: 'string', description: 'where to look' }, maxRounds: { type: 'integer' },
+            deep: { type: 'boolean' }, tags: { type: 'array', items: { type: 'string' } }, size: { enum: ['small', 'large'] },
+            model: { type: 'string' } } } }
+         return args\n",
+    )?;
+    let dry = ["--backend", "dry", "--json"];
+    let result = |words: &[&str]| -> anyhow::Result<Value> {
+        let mut outcome = bed.json(&[words, &dry].concat(), 0)?;
+        Ok(outcome["result"].take())
+    };
+    assert_eq!(
+        result(&[
+            "ask",
+            "Why?",
+            "--sources",
+            "docs",
+            "--max-rounds",
+            "3",
+            "--deep",
+            "--tags",
+            "a",
+            "--tags",
+            "b",
+            "--size",
+            "small",
+        ])?,
+        json!({ "question": "Why?", "sources": "docs", "maxRounds": 3, "deep": true, "tags": ["a", "b"], "size": "small" })
+    );
+    assert_eq!(result(&["ask", "Why?"])?, json!({ "question": "Why?" }));
+    // By `run` and a file as well; a flag that `run` has itself stays that.
+    assert_eq!(
+        result(&[
+            "run",
+            ".bellwether/workflows/ask.js",
+            "Why?",
+            "--sources=docs",
+            "--model",
+            "sonnet",
+        ])?,
+        json!({ "question": "Why?", "sources": "docs" })
+    );
+    let refused = |words: &[&str]| -> anyhow::Result<_> {
+        bed.command(&[words, &dry].concat())?.run()?.expect_code(2)
+    };
+    says(&refused(&["ask", "Why?", "--sorces", "docs"])?, "--sources")?;
+    says(&refused(&["ask", "Why?", "--max-rounds", "x"])?, "no JSON")?;
+    says(
+        &refused(&["ask", "Why?", "--size", "huge"])?,
+        "small, large",
+    )?;
+    says(
+        &refused(&["ask", "--deep", "--args", "{}"])?,
+        "give one of them",
+    )?;
+    says(
+        &refused(&["run", "flow.js", "--sources", "docs"])?,
+        "--sources",
+    )?;
+    let help = bed.command(&["ask", "--help"])?.run()?.expect_code(0)?;
+    ensure!(help.stdout.contains("where to look"), "{help}");
     Ok(())
 }

@@ -1,15 +1,13 @@
 //! `bellwether list`, and finding a workflow by its name.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use bellwether::agent_type::Home;
 use bellwether::workflow::{Origin, Workflow, Workflows, discover};
-use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 
 use super::Place;
-use crate::args::{Arguments, JournalFlag, List};
+use crate::args::{JournalFlag, List};
 use crate::config::key::nearest;
 use crate::error::{CommandError, Result};
 use crate::exit_code::ExitCode;
@@ -114,30 +112,4 @@ pub(super) fn script_file(script: &Path, directory: &Path, home: &Home) -> Resul
         ),
         None => error.help(format!("there is: {}", names.join(", "))),
     })
-}
-
-/// What `bellwether <name> [text] …` means: `run` of the workflow with that name.
-///
-/// # Errors
-/// A usage error that names the nearest command or workflow.
-pub(super) fn named(words: &[OsString], screen: Screen) -> Result<Arguments> {
-    let name = words.first().map(|word| word.to_string_lossy());
-    let name = name.unwrap_or_default();
-    let place = Place::load(screen, &JournalFlag::default(), None, None)?;
-    let found = discover(&place.directory, &place.config.home);
-    if !found.files().contains_key(name.as_ref()) {
-        let mut known: Vec<String> = Arguments::command()
-            .get_subcommands()
-            .map(|command| command.get_name().to_owned())
-            .collect();
-        known.extend(found.workflows.into_iter().map(|workflow| workflow.name));
-        let error = CommandError::usage(format!("there is no command and no workflow `{name}`"));
-        return Err(match nearest(&name, known.iter().map(String::as_str)) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error
-                .help("`bellwether --help` lists the commands, `bellwether list` the workflows"),
-        });
-    }
-    let run = [OsString::from("bellwether"), OsString::from("run")];
-    Ok(Arguments::parse_from(run.iter().chain(words)))
 }

@@ -15,6 +15,7 @@ mod journal;
 mod land;
 mod list;
 mod logs;
+mod named;
 mod plan;
 mod ps;
 mod result;
@@ -44,7 +45,11 @@ use crate::output::Screen;
 pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<ExitCode> {
     match arguments.command {
         Command::Named(words) => {
-            let named = list::named(&words, screen)?;
+            let named = match words.split_first() {
+                // What stands behind it is no flag of `run`: it may be one of the script.
+                Some((first, rest)) if first == "run" => named::run(rest, screen)?,
+                _ => named::named(&words, screen)?,
+            };
             // What was said behind the name counts for it as well.
             let screen = Screen::detect(named.global.color, named.global.quiet);
             Box::pin(execute(named, screen)).await
