@@ -17,7 +17,7 @@
 //! | `rate_limit` | 6 | what the other side asks for, else 1 s |
 //! | `transport` | 4 | 0.5 s |
 //! | the agent's actor or task panicked | 2 | 0.1 s |
-//! | `quota`, where it is known when it is renewed | 1,000 | until then |
+//! | `quota`, where it is known when it is renewed | 1,000 | until then, and longer the more often it was not |
 //! | `crash`, `timeout`, `refused`, `quota`, `other` | 1 | - |
 //! | `schema`, `limit`, `budget` | 1, whatever `retries` says | - |
 //!
@@ -222,9 +222,12 @@ pub fn retry_after(
         failures.saturating_sub(1),
         jitter,
     );
-    // What the other side asks for is a minimum: jitter may only add to it.
-    Some(asked.map_or(own.as_millis() as Millis, |asked| {
-        asked.saturating_add(asked.saturating_mul(u64::from(jitter)) / 2048)
+    let own = own.as_millis() as Millis;
+    // What the other side asks for is a minimum: jitter may only add to it. Whoever says "now" again and again is asked more and
+    // more seldom all the same.
+    Some(asked.map_or(own, |asked| {
+        let asked = asked.saturating_add(asked.saturating_mul(u64::from(jitter)) / 2048);
+        asked.max(own)
     }))
 }
 
@@ -311,7 +314,9 @@ mod tests {
             assert_eq!(after(kind, Some(5), 1), None, "{kind:?}");
         }
         assert_eq!(after(FailureKind::Quota, None, 1), None);
-        assert_eq!(after(FailureKind::Quota, Some(9_000), 700), Some(9_000));
+        assert_eq!(after(FailureKind::Quota, Some(9_000), 3), Some(9_000));
+        assert_eq!(after(FailureKind::Quota, Some(0), 1), Some(1_000));
+        assert_eq!(after(FailureKind::Quota, Some(0), 700), Some(120_000));
         assert_eq!(retry_after(Cause::Engine, None, 1, 0), Some(100));
         assert_eq!(retry_after(Cause::Engine, None, 2, 0), None);
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use bellwether_tests::GUARD;
-use bellwether_tests::model_server::{ModelServer, Reply};
-use bellwether_tests::program::Bellwether;
+use bellwether_tests::model_server::{Fault, ModelServer, Reply};
+use bellwether_tests::program::{Bellwether, Running};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, ended, says};
@@ -256,6 +256,36 @@ fn a_provider_that_has_too_much_to_do_is_waited_for_and_one_that_refuses_is_told
         "{outcome}"
     );
     Ok(())
+}
+
+#[test]
+fn a06_agents_of_a_provider_without_quota_wait_unstarted_and_after_a_crash_too()
+-> anyhow::Result<()> {
+    let body = "
+        const all = await parallel(Array.from({ length: 40 }, (_, n) => () => agent('Agent ' + n)))
+        return all.filter(Boolean).length";
+    let server = ModelServer::start_with(Arc::new(|_| Reply::fault(Fault::Quota)))?;
+    let models = Models::of(body, &["anthropic"], server)?;
+    let waits = |mut running: Running| -> anyhow::Result<()> {
+        let mut status = running.event("status")?;
+        while status["status"] != "waiting" {
+            status = running.event("status")?;
+        }
+        let reason = status["reason"].as_str().context("a reason")?;
+        ensure!(reason.starts_with("quota until "), "{reason}");
+        let asked = models.server.requests().len();
+        ensure!(asked <= 4, "{asked} calls for nothing");
+        let shown = models.bed.json(&["show", "last", "--json"], 0)?;
+        assert_eq!(shown["status"], "waiting");
+        let begun = shown["calls"].as_array().into_iter().flatten();
+        let begun = begun.filter(|call| call["attempts"] != 0).count();
+        ensure!(begun <= 4, "{begun} agents were started in vain");
+        running.kill()?;
+        Ok(())
+    };
+    waits(models.run(&["--concurrency", "4", "--events"])?.start()?)?;
+    let resume = models.command(&["resume", "last", "--concurrency", "4", "--events"])?;
+    waits(resume.start()?)
 }
 
 #[test]

@@ -415,7 +415,7 @@ impl Machine {
     }
 
     pub(super) fn may_start(&self) -> bool {
-        let next = self.waiting.front();
+        let next = self.next_open().and_then(|place| self.waiting.get(place));
         let is_agent = next.is_some_and(|&call| self.kind_of(call) == CallKind::Agent);
         self.stage == Stage::Live
             && next.is_some()
@@ -439,7 +439,8 @@ impl Machine {
     }
 
     pub(super) fn start_next(&mut self, now: Millis, out: &mut Output) {
-        let Some(number) = self.waiting.pop_front() else {
+        let next = self.next_open();
+        let Some(number) = next.and_then(|place| self.waiting.remove(place)) else {
             return;
         };
         let Some(call) = self.state.call(number) else {
@@ -662,6 +663,7 @@ impl Machine {
                     usage,
                     retry_at: now.saturating_add(after),
                 };
+                self.close_queue(token.call, failed.failure.kind, failed.retry_at);
                 self.append(Record::AttemptFailed(Box::new(failed)), now, out);
                 out.act(self.state.next, Action::RetryAfter(token.call, after));
             }
@@ -690,6 +692,7 @@ impl Machine {
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
+        self.open_queue_of(call);
         let waits = self
             .state
             .call(call)
@@ -697,8 +700,8 @@ impl Machine {
         let waits = waits && self.held_answer(call).is_none();
         if waits && !self.waiting.contains(&call) {
             self.waiting.push_back(call);
-            self.start_waiting(now, permits, out);
         }
+        self.start_waiting(now, permits, out);
     }
 
     /// Another workflow's script was read, or cannot be.
@@ -767,6 +770,7 @@ impl Machine {
         out: &mut Output,
     ) {
         self.retries.remove(&token.call);
+        self.keys.leave_queue(token.call);
         let settled = CallSettled {
             call: token.call,
             attempt: token.attempt,

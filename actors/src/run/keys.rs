@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use bellwether_journal::id::CallNumber;
 use bellwether_journal::key::{self, Context, Digest};
 use bellwether_journal::record::{CallKind, FailureKind, Millis};
 use bellwether_journal::text::{self, Packed};
@@ -48,6 +49,8 @@ pub struct Resolution {
     pub backend: Result<Arc<dyn AgentBackend>, Refusal>,
     /// What the script's author should hear, once a run each.
     pub notices: Vec<String>,
+    /// The provider, or program, that it is done by, whose calls wait together when that takes none for now (A06).
+    pub queue: Option<Arc<str>>,
 }
 
 /// Why a call is refused before anything is spent.
@@ -137,11 +140,14 @@ impl Resolve for Backends {
                 content: some_of(&all, &OPTIONS_OF_QUESTION),
                 backend: Ok(Arc::new(Person)),
                 notices: Vec::new(),
+                queue: None,
             };
         }
         let mut content = options_of_content(&all);
         let options: AgentOptions = serde_json::from_value(Value::Object(all)).unwrap_or_default();
+        let mut queue = None;
         let backend = self.get(options.backend.as_deref()).map(|(name, backend)| {
+            queue = backend.asks_models().then(|| name.into());
             content.insert("backend".to_owned(), name.into());
             content.insert("fingerprint".to_owned(), backend.fingerprint().into());
             Arc::clone(backend)
@@ -151,6 +157,7 @@ impl Resolve for Backends {
             content,
             backend,
             notices: Vec::new(),
+            queue,
         }
     }
 }
@@ -167,6 +174,7 @@ pub struct Resolved {
     pub backend: Result<Arc<dyn AgentBackend>, Refusal>,
     /// What the script's author should hear, once a run each.
     pub notices: Vec<String>,
+    queue: Option<Arc<str>>,
     canonical: String,
 }
 
@@ -175,6 +183,8 @@ pub struct Keys {
     rules: Arc<dyn Resolve>,
     options: HashMap<(CallKind, Arc<str>), Arc<Resolved>>,
     occurrences: HashMap<Digest, u32>,
+    /// The queue that each call stands in, of those that have one and no answer.
+    queues: HashMap<CallNumber, Arc<str>>,
 }
 
 /// What a call is known by.
@@ -194,6 +204,7 @@ impl Keys {
             rules,
             options: HashMap::new(),
             occurrences: HashMap::new(),
+            queues: HashMap::new(),
         }
     }
 
@@ -203,7 +214,20 @@ impl Keys {
         let identity = resolved.key.as_deref().unwrap_or(&call.prompt);
         let content = key::content(call.kind.name(), identity, &resolved.canonical);
         let key = self.next_of(content, call.context);
+        if let Some(queue) = &resolved.queue {
+            self.queues.insert(call.number, Arc::clone(queue));
+        }
         (Known { content, key }, resolved)
+    }
+
+    /// The queue that a call stands in.
+    pub(super) fn queue(&self, call: CallNumber) -> Option<Arc<str>> {
+        self.queues.get(&call).cloned()
+    }
+
+    /// A call has its answer, and stands in no queue any more.
+    pub(super) fn leave_queue(&mut self, call: CallNumber) {
+        self.queues.remove(&call);
     }
 
     /// What a timer is known by in a rewind.
@@ -268,6 +292,7 @@ fn read(rules: &dyn Resolve, kind: CallKind, text: &Arc<str>) -> Resolved {
         key,
         backend: resolution.backend,
         notices: resolution.notices,
+        queue: resolution.queue,
         canonical: sorted(&Value::Object(resolution.content)).to_string(),
         options: resolution.options,
     }

@@ -29,6 +29,7 @@ use super::keys::{Keys, Resolved};
 use super::orders::ToEnd;
 use super::output::{Action, Output, Source};
 use super::questions::Open;
+use super::queues::Queues;
 use super::rewind::Rewind;
 use super::version::Pures;
 use crate::restart::Retries;
@@ -162,6 +163,8 @@ pub struct Machine {
     pub(super) adoption: Adoption,
     /// What agents have reserved of the budget.
     pub(super) reserved: Reserved,
+    /// Providers that take no calls for now.
+    pub(super) queues: Queues,
 }
 
 /// An answer that is not recorded yet.
@@ -216,6 +219,7 @@ impl Machine {
             pures: Pures::default(),
             held: VecDeque::new(),
             adoption: Adoption::default(),
+            queues: Queues::default(),
         }
     }
 
@@ -367,6 +371,7 @@ impl Machine {
             }
         }
         self.delivered = self.state.next;
+        self.close_queues_again(now);
         let unsettled: Vec<(CallNumber, CallKind, Position, CallStatus)> = self
             .state
             .unsettled()

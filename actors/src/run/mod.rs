@@ -13,6 +13,7 @@ pub mod orders;
 pub mod output;
 mod perform;
 pub mod questions;
+mod queues;
 pub mod replay;
 pub mod rewind;
 mod rewound;

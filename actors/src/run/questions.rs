@@ -12,7 +12,7 @@ use bellwether_journal::id::{Attempt, CallNumber};
 use bellwether_journal::record::{
     Actor, CallKind, FailureKind, Millis, Noticed, Order, Ordered, Outcome, Record, Status, Usage,
 };
-use bellwether_journal::state::{CallStatus, PastAttempt, PastEnd};
+use bellwether_journal::state::CallStatus;
 use bellwether_journal::text::{self, Packed, Text};
 use bellwether_scripts::Answer;
 use serde_json::value::RawValue;
@@ -21,6 +21,7 @@ use super::calls::Came;
 use super::machine::{Machine, Stage};
 use super::orders::OrderError;
 use super::output::{Action, Output, Source};
+use super::queues::last_failure;
 use super::version::hash_of;
 
 /// As much of a question stands in a status or a notice, in characters.
@@ -238,7 +239,7 @@ impl Machine {
     /// What the run waits for when that is people alone, or a quota.
     fn waits_for(&self) -> Option<String> {
         let is_busy = self.running() > 0
-            || !self.waiting.is_empty()
+            || self.next_open().is_some()
             || !self.loading.is_empty()
             || self.base_comes_first();
         if is_busy {
@@ -247,6 +248,9 @@ impl Machine {
         let Some((_, first)) = self.questions.first_key_value() else {
             return self.waits_for_quota();
         };
+        if !self.waiting.is_empty() {
+            return None;
+        }
         let is_busy = self
             .state
             .unsettled()
@@ -263,14 +267,17 @@ impl Machine {
             return None;
         }
         let mut first = None::<Millis>;
-        for (_, call) in self.state.unsettled() {
+        for (number, call) in self.state.unsettled() {
+            if call.status == CallStatus::Waiting && self.waits_for_quota_unstarted(number) {
+                continue;
+            }
             let CallStatus::Backoff { until } = call.status else {
                 return None;
             };
-            let is_quota = |past: &PastAttempt| past.end == PastEnd::Failed(FailureKind::Quota);
-            if !call.past().last().is_some_and(is_quota) {
+            if last_failure(call) != Some(FailureKind::Quota) {
                 return None;
             }
+            let until = self.queue_closed_until(number).unwrap_or(until);
             first = Some(first.map_or(until, |first| first.min(until)));
         }
         let until = jiff::Timestamp::from_millisecond(i64::try_from(first?).ok()?).ok()?;

@@ -11,6 +11,7 @@ mod adopting;
 mod budget;
 mod orders;
 mod questions;
+mod queues;
 mod steps;
 
 use std::collections::{BTreeMap, HashMap};

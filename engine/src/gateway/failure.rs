@@ -210,7 +210,8 @@ fn retry_after(reported: &Reported, heard: Option<Heard<'_>>) -> Option<Duration
         .or(reported.resets_in.map(Duration::from_secs))
         .or_else(|| reported.resets_at.and_then(until))
         .or_else(|| wait::try_again_in(&reported.message))
-        .or_else(|| until(wait::access_again_on(&reported.message)?))
+        // A day that has passed renewed nothing: when that comes is not known.
+        .or_else(|| until(wait::access_again_on(&reported.message)?).filter(|wait| !wait.is_zero()))
         .or_else(|| heard.and_then(|heard| wait::reset(heard.headers, heard.now)))
         .filter(|wait| *wait <= wait::WAIT_MAX)
 }

@@ -230,6 +230,26 @@ impl RunRules {
         Ok(named)
     }
 
+    /// The queue that a call stands in with others: its provider's, where its model says which that is, else its backend's.
+    fn queue(
+        &self,
+        name: &str,
+        backend: &dyn AgentBackend,
+        model: Option<&str>,
+    ) -> Option<Arc<str>> {
+        if !backend.asks_models() {
+            return None;
+        }
+        #[cfg(feature = "gateway")]
+        if let Some(models) = &self.models
+            && let Ok(model) = models.names.model(model)
+        {
+            return Some(model.provider.into());
+        }
+        let _ = model;
+        Some(name.into())
+    }
+
     fn agent(&self, all: &Map<String, Value>) -> Result<Resolution, Refusal> {
         let given = Given::read(all)?;
         let known = match &given.agent_type {
@@ -270,6 +290,8 @@ impl RunRules {
         options.model = self.model(named, backend.as_ref(), &mut notices)?;
         notices.extend(backend.notices(&options));
         options.backend.clone_from(&given.backend);
+
+        let queue = self.queue(&name, backend.as_ref(), options.model.as_deref());
 
         let mut content = Map::new();
         let mut add = |name: &str, value: Option<Value>| {
@@ -341,6 +363,7 @@ impl RunRules {
             content,
             backend: Ok(backend),
             notices,
+            queue,
         })
     }
 
@@ -401,6 +424,7 @@ impl RunRules {
             content,
             backend,
             notices: Vec::new(),
+            queue: None,
         }
     }
 
@@ -536,6 +560,7 @@ impl Resolve for RunRules {
                 content: options_of_content(&all),
                 backend: Err(refusal),
                 notices: Vec::new(),
+                queue: None,
             }),
             CallKind::Merge => self.merge(all),
             CallKind::Ask => self.ask(all),
