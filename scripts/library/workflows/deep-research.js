@@ -148,11 +148,15 @@ bundles.slice(0, rest).forEach((files, index) => {
 const nobodys = bundles.slice(rest).flat()
 if (nobodys.length > 0) log(`${count(nobodys.length, 'source')} beyond the readers: no angle names them, and ${bundles.length - rest} more readers would be needed (\`rest\`)`)
 
+const whatToRead = (files) =>
+  files.length === 0
+    ? 'Find those that matter with Glob and Grep, and read them.'
+    : `Read these, as far as they may matter; you may read others as well:\n${files.join('\n')}`
 const read = await pipeline(
   readers,
   ({ name, task, files }) =>
     agent(
-      `${task}\n\nThe question behind it: ${question}\n\n${MATERIAL} Read these, as far as they may matter; you may read others as well:\n${files.join('\n')}\n\nGive at most ${most} claims, what matters most first. A claim is one sentence that the sources could prove wrong, with one to three quotations that carry it. ${WORD_FOR_WORD} In \`read\`, name the files that you have read.`,
+      `${task}\n\nThe question behind it: ${question}\n\n${MATERIAL} ${whatToRead(files)}\n\nGive at most ${most} claims, what matters most first. A claim is one sentence that the sources could prove wrong, with one to three quotations that carry it. ${WORD_FOR_WORD} In \`read\`, name the files that you have read.`,
       {
         ...READS,
         label: name,

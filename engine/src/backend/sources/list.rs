@@ -64,7 +64,7 @@ pub(super) fn carry_out(
         let (path, entry) = entry?;
         let mut is_wanted = false;
         for (wanted, found) in wanted.iter().zip(&mut found) {
-            if wanted.matcher.is_match(&path) {
+            if wanted.is_match(&path) {
                 *found = true;
                 is_wanted = true;
             }
@@ -126,6 +126,13 @@ impl Listing {
 /// One entry of `files`.
 struct Wanted {
     matcher: GlobMatcher,
+    /// It names something hidden itself.
+    takes_hidden: bool,
+}
+
+/// Whether a path or a glob has a part that begins with a dot.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.'))
 }
 
 impl Wanted {
@@ -151,6 +158,14 @@ impl Wanted {
             .build()
             .map_err(|error| wrong(format!("is no glob: {}", error.kind())))?;
         let matcher = glob.compile_matcher();
-        Ok(Self { matcher })
+        Ok(Self {
+            matcher,
+            takes_hidden: is_hidden(inner) && inner != ".",
+        })
+    }
+
+    /// Hidden files are settings more often than sources.
+    fn is_match(&self, path: &str) -> bool {
+        self.matcher.is_match(path) && (self.takes_hidden || !is_hidden(path))
     }
 }

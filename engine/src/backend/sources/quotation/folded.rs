@@ -230,13 +230,16 @@ impl Folding<'_> {
             return true;
         }
         let (before, rest) = self.source.split_at(from.start);
-        let end = self.source.len() - rest.trim_start_matches(mark).len();
         let before = before.chars().next_back().unwrap_or(' ');
+        // Of a run that stays, each mark stays.
+        if before == mark {
+            return false;
+        }
+        let end = self.source.len() - rest.trim_start_matches(mark).len();
         let after = self.source[end..].chars().next().unwrap_or(' ');
         let is_inside = before.is_alphanumeric() && after.is_alphanumeric();
         let is_alone = before.is_whitespace() && after.is_whitespace();
-        // Of a run that stays, each mark stays.
-        if is_inside || is_alone || before == mark {
+        if is_inside || is_alone {
             return false;
         }
         self.emphasis = from.start..end;

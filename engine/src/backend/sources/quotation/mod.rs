@@ -20,6 +20,8 @@ const WORDS_MIN: usize = 3;
 const CHARACTERS_MIN: usize = 12;
 /// The fewest words on each side of an ellipsis: with single words, any text would say anything.
 const PART_WORDS_MIN: usize = 2;
+/// How many parts ellipses may make of a quotation. Each is looked for in the whole text.
+const PARTS_MAX: usize = 12;
 /// How much an ellipsis may leave out, in bytes of folded text: about a long paragraph.
 const GAP_BYTES_MAX: usize = 1_000;
 /// How many places are looked at for one part. Only texts without any sense have more.
@@ -70,9 +72,9 @@ pub enum TooShort {
         "the quotation proves nothing: it needs {WORDS_MIN} words and {CHARACTERS_MIN} characters"
     )]
     Whole,
-    /// It has too few beside an ellipsis.
+    /// It has too few beside an ellipsis, or too many ellipses.
     #[error(
-        "the quotation proves nothing: it needs {PART_WORDS_MIN} words on each side of an ellipsis"
+        "the quotation proves nothing: it needs {PART_WORDS_MIN} words on each side of an ellipsis, and {PARTS_MAX} parts at most"
     )]
     Part,
 }
@@ -101,7 +103,7 @@ pub(super) fn find_in(quotation: &str, text: &Folded<'_>) -> Result<Found, NotFo
     // As it is first: the source may have dots of its own.
     let mut place = in_order(&[wanted], text);
     if place.is_none() && parts != [wanted] {
-        if parts.iter().any(|part| self::words(part) < PART_WORDS_MIN) {
+        if parts.len() > PARTS_MAX || parts.iter().any(|part| self::words(part) < PART_WORDS_MIN) {
             return Err(TooShort::Part.into());
         }
         place = in_order(&parts, text);

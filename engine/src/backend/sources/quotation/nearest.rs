@@ -9,11 +9,17 @@ use super::folded::Folded;
 
 /// How much of a quotation's words, weighed, a passage must have to be shown.
 const LIKENESS_MIN: f64 = 0.4;
+/// In longer texts, in bytes, no passage is looked for: it takes too long for a quotation that is likely made up.
+const TEXT_BYTES_MAX: usize = 4 << 20;
 /// A passage is shown in whole lines, unless they have more bytes than this.
 const LINES_BYTES_MAX: usize = 2_000;
 
 /// Where in the source the passage stands that has most of the quotation's words; rare words count for more.
+/// `None` where nothing comes near.
 pub(super) fn nearest(quotation: &str, text: &Folded<'_>) -> Option<Range<usize>> {
+    if text.text().len() > TEXT_BYTES_MAX {
+        return None;
+    }
     let mut wanted = Wanted::new(quotation);
     // Only the words of the quotation matter, but how far apart they are is counted in all words.
     let mut all = 0;

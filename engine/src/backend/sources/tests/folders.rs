@@ -75,7 +75,6 @@ async fn a_list_names_the_texts_and_what_is_left_out() {
         all,
         json!({
             "files": [
-                {"path": ".ignore", "bytes": 7, "lines": 1, "title": "drafts"},
                 {"path": "a/one.txt", "bytes": 6, "lines": 1, "title": "Caf\u{e9}"},
                 {"path": "b.md", "bytes": 19, "lines": 3, "title": "The title"},
                 {"path": "empty.md", "bytes": 0, "lines": 0, "title": null},
@@ -94,7 +93,7 @@ async fn a_list_names_the_texts_and_what_is_left_out() {
     );
     let some = answer(
         folder.path(),
-        json!({"list": {"files": ["./*.md", "a/", "**/*.rst"]}}),
+        json!({"list": {"files": ["./*.md", "a/", ".ig*", "**/*.rst"]}}),
     )
     .await;
     let paths: Vec<_> = some["files"]
@@ -103,7 +102,7 @@ async fn a_list_names_the_texts_and_what_is_left_out() {
         .flatten()
         .map(|file| &file["path"])
         .collect();
-    assert_eq!(paths, ["a/one.txt", "b.md", "empty.md"]);
+    assert_eq!(paths, [".ignore", "a/one.txt", "b.md", "empty.md"]);
     assert_eq!(some["unmatched"], json!(["**/*.rst"]));
 }
 

@@ -106,6 +106,8 @@ fn what_proves_nothing_is_refused() {
             "{quotation:?}"
         );
     }
+    let many = "The engine … ".repeat(13);
+    assert_eq!(find(&many, TEXT), Err(NotFound::TooShort(TooShort::Part)));
     // Words need no spaces between them.
     assert!(
         find(
