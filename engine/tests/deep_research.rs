@@ -169,7 +169,7 @@ async fn only_what_stands_in_the_sources_and_holds_is_reported() {
         (
             "correct: durability",
             json!({"corrections": [
-                {"number": 0, "source": "journal.md", "quotation": null},
+                {"number": 0, "source": "journal.md", "quotation": "It never has more than a gigabyte"},
                 {"number": 1, "source": "journal.md", "quotation": "The journal is one file, and grows without bound"},
                 {"number": 7, "source": "journal.md", "quotation": "Every message is journaled"},
             ]}),
@@ -308,10 +308,10 @@ async fn only_what_stands_in_the_sources_and_holds_is_reported() {
                     judged("c7", "A million agents were run.", &passage("limits.md", 4, 4, "raised to a million"),
                         json!("1 of 3 votes hold it, 0 fail it"),
                         json!({"holds": 1, "fails": 0, "unclear": 0, "missing": 2, "reasons": [read]})),
-                    judged("c8", "16 is the default.", &passage("limits.md", 3, 4, "16 agents** run at once. The limit\ncan be raised"),
+                    judged("c8", "16 is the default.", &passage("limits.md", 3, 4, "**16 agents** run at once. The limit\ncan be raised"),
                         json!("1 of 3 votes hold it, 1 fail it"),
                         json!({"holds": 1, "fails": 1, "unclear": 1, "missing": 0, "reasons": [read, "fails: I looked", "unclear: I looked"]})),
-                    judged("c9", "Limits are for agents.", &passage("limits.md", 3, 4, "16 agents** run at once. The limit\ncan be raised"),
+                    judged("c9", "Limits are for agents.", &passage("limits.md", 3, 4, "**16 agents** run at once. The limit\ncan be raised"),
                         json!("too few refuters looked and let it stand"), all_hold),
                 ],
             },
@@ -394,7 +394,7 @@ async fn what_the_report_cannot_show_is_a_warning() {
     let result = run(&folder, &team, args())
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    let expected = "- 16 at once. [1]\n\n## References\n\n- [1] `limits.md`, line 3: “16 agents** run at once”\n";
+    let expected = "- 16 at once. [1]\n\n## References\n\n- [1] `limits.md`, line 3: “**16 agents** run at once”\n";
     assert_eq!(result["report"], json!(expected));
     assert_eq!(
         result["warnings"],

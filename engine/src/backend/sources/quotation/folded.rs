@@ -12,6 +12,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// How far around a place its word is looked at, in characters.
 const WORD_CHARACTERS_MAX: usize = 64;
 
+/// The marks of Markdown emphasis, and of code.
+const EMPHASIS: [char; 3] = ['*', '_', '`'];
+
 /// A folded text.
 #[derive(Debug)]
 pub(crate) struct Folded<'t> {
@@ -73,23 +76,42 @@ impl<'t> Folded<'t> {
         self.source
     }
 
-    /// Where a stretch of the folded text stands in the source, without white space around it.
+    /// Where a stretch of the folded text stands in the source, without white space around it, but with the marks of
+    /// emphasis that its first and last word have.
     pub(super) fn origin(&self, folded: Range<usize>) -> Range<usize> {
         if folded.is_empty() {
             return 0..0;
         }
-        let first = self.piece(folded.start);
+        let index = self.piece_index(folded.start);
+        let first = &self.pieces[index];
         let start = if first.is_copy {
             first.from.start + (folded.start - first.at)
         } else {
             first.from.start
         };
-        let last = self.piece(folded.end - 1);
+        // Behind the piece before, there is nothing but what was left out.
+        let before = match index.checked_sub(1) {
+            _ if folded.start > first.at => start,
+            Some(before) => self.pieces[before].from.end.min(start),
+            None => 0,
+        };
+        let start = before + self.source[before..start].trim_end_matches(EMPHASIS).len();
+
+        let index = self.piece_index(folded.end - 1);
+        let last = &self.pieces[index];
         let end = if last.is_copy {
             last.from.start + (folded.end - last.at)
         } else {
             last.from.end
         };
+        let after = match self.pieces.get(index + 1) {
+            _ if end < last.from.end => end,
+            Some(after) => after.from.start.max(end),
+            None => self.source.len(),
+        };
+        let left_out = &self.source[end..after];
+        let end = after - left_out.trim_start_matches(EMPHASIS).len();
+
         let stretch = &self.source[start..end];
         let start = end - stretch.trim_start().len();
         start..start + self.source[start..end].trim_end().len()
@@ -155,8 +177,13 @@ impl<'t> Folded<'t> {
     }
 
     fn piece(&self, at: usize) -> &Piece {
+        &self.pieces[self.piece_index(at)]
+    }
+
+    /// The piece in which a place of the folded text lies; the first where there is none.
+    fn piece_index(&self, at: usize) -> usize {
         let behind = self.pieces.partition_point(|piece| piece.at <= at);
-        &self.pieces[behind.saturating_sub(1)]
+        behind.saturating_sub(1)
     }
 }
 
@@ -184,7 +211,7 @@ impl Folding<'_> {
         if has_no_width(letter) || (letter == '>' && self.line_begins) {
             return;
         }
-        if matches!(letter, '*' | '_' | '`') && self.is_emphasis(&from, letter) {
+        if EMPHASIS.contains(&letter) && self.is_emphasis(&from, letter) {
             return;
         }
         self.line_begins = false;
@@ -324,8 +351,8 @@ mod tests {
         assert_eq!(folded.text(), "One two-the café's end...");
         for (stretch, expected, lines) in [
             ("One", "One", (1, 1)),
-            ("One two", "One\n  **two", (1, 2)),
-            ("two-the", "two** —\nthe", (2, 3)),
+            ("One two", "One\n  **two**", (1, 2)),
+            ("two-the", "**two** —\nthe", (2, 3)),
             ("café's", "cafe\u{301}’s", (3, 3)),
             ("'s end...", "’s\r\n> end…", (3, 4)),
         ] {

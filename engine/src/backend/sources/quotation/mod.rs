@@ -92,18 +92,18 @@ pub(super) fn find_in(quotation: &str, text: &Folded<'_>) -> Result<Found, NotFo
     let folded = Folded::new(quotation);
     let wanted = unquoted(folded.text());
     let parts = parts(wanted);
-    let words = parts.iter().map(|part| words(part)).sum::<usize>();
-    let characters = parts.iter().map(|part| part.chars().count()).sum::<usize>();
-    if words == 0 {
+    let word_count = parts.iter().map(|part| words(part)).sum::<usize>();
+    let character_count = parts.iter().map(|part| part.chars().count()).sum::<usize>();
+    if word_count == 0 {
         return Err(TooShort::Empty.into());
     }
-    if words < WORDS_MIN || characters < CHARACTERS_MIN {
+    if word_count < WORDS_MIN || character_count < CHARACTERS_MIN {
         return Err(TooShort::Whole.into());
     }
     // As it is first: the source may have dots of its own.
     let mut place = in_order(&[wanted], text);
     if place.is_none() && parts != [wanted] {
-        if parts.len() > PARTS_MAX || parts.iter().any(|part| self::words(part) < PART_WORDS_MIN) {
+        if parts.len() > PARTS_MAX || parts.iter().any(|part| words(part) < PART_WORDS_MIN) {
             return Err(TooShort::Part.into());
         }
         place = in_order(&parts, text);

@@ -90,6 +90,12 @@ fn an_ellipsis_does_not_bridge_a_whole_text() {
 }
 
 #[test]
+fn a_place_that_cuts_a_word_does_not_hide_the_next() {
+    let found = find("no no no no no", "piano no no no no no end");
+    assert_eq!(found.map(|found| found.bytes), Ok(6..20));
+}
+
+#[test]
 fn what_proves_nothing_is_refused() {
     for (quotation, short) in [
         ("", TooShort::Empty),
