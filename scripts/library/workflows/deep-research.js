@@ -59,6 +59,7 @@ const passage = shape({ first: whole, last: whole, text })
 const quotation = shape({ source: { ...text, description: 'the path of the file' }, quotation: { ...text, description: 'word for word' } })
 
 const count = (number, what) => `${number} ${what}${number === 1 ? '' : 's'}`
+const some = (items) => items.slice(0, 10).join(', ') + (items.length > 10 ? ', …' : '')
 const lines = ({ first, last }) => (first === last ? `line ${first}` : `lines ${first}–${last}`)
 const oneLine = (text) => text.replace(/\s+/g, ' ').trim()
 const shown = (quotations) => quotations.map((one) => `${one.source}, ${lines(one)}: ${JSON.stringify(oneLine(one.text))}`).join('\n')
@@ -104,14 +105,17 @@ if (listing.files.length === 0) throw new Error(`there is no text to read in ${s
 const warnings = []
 const leftOut = listing.leftOut.length + (listing.moreLeftOut ?? 0)
 if (leftOut > 0) {
-  const some = listing.leftOut.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`)
-  warnings.push(`${count(leftOut, 'file')} left out: ${some.join(', ')}${leftOut > some.length ? ', …' : ''}`)
+  const reasons = listing.leftOut.map(({ path, reason }) => `${path} (${reason})`)
+  warnings.push(`${count(leftOut, 'file')} left out: ${some(reasons)}`)
 }
 if (listing.unmatched.length > 0) warnings.push(`no file matches ${listing.unmatched.join(', ')}`)
 warnings.forEach((warning) => log(warning))
 
 const overview = listing.files.slice(0, SHOWN).map(({ path, lines, title }) => `${path} (${count(lines, 'line')})${title ? `: ${title}` : ''}`)
-if (listing.files.length > SHOWN) overview.push(`… and ${listing.files.length - SHOWN} more: Glob names them`)
+if (listing.files.length > SHOWN) {
+  overview.push(`… and ${listing.files.length - SHOWN} more: Glob names them`)
+  log(`the planner is shown ${SHOWN} of ${listing.files.length} sources; the others it has to look for`)
+}
 const plan = await agent(
   `Name ${angles} angles from which to read these sources for an answer to this question, so that an error in one does not show in the others; one of them is the case against the answer that comes to mind first. Name for each angle the sources that matter to it, by their paths; a source may matter to several. What no angle names is read by others, for whatever it may hold.\n\n${question}\n\n${MATERIAL}\n\n${overview.join('\n')}`,
   {
@@ -146,7 +150,9 @@ bundles.slice(0, rest).forEach((files, index) => {
   readers.push({ name: `rest ${index + 1}`, task: 'Go through these sources for whatever bears on the question. It may be nothing.', files })
 })
 const nobodys = bundles.slice(rest).flat()
-if (nobodys.length > 0) log(`${count(nobodys.length, 'source')} beyond the readers: no angle names them, and ${bundles.length - rest} more readers would be needed (\`rest\`)`)
+if (nobodys.length > 0) {
+  log(`${count(nobodys.length, 'source')} for nobody, which no angle names: ${some(nobodys)}; \`rest\` would have to be ${bundles.length}`)
+}
 
 const whatToRead = (files) =>
   files.length === 0
@@ -210,7 +216,7 @@ const all = read.filter(Boolean).flatMap(({ claims }) => claims)
 const reached = new Set(read.filter(Boolean).flatMap(({ read }) => read.map(without)))
 all.forEach(({ quotations }) => quotations.forEach(({ source }) => reached.add(source)))
 const unread = listing.files.map(({ path }) => path).filter((path) => !reached.has(path))
-if (unread.length > 0) log(`read by nobody: ${unread.join(', ')}`)
+if (unread.length > 0) log(`read by nobody: ${count(unread.length, 'source')}: ${some(unread)}`)
 
 // A claim without one quotation that stands in its source is nobody's to vote on.
 const unsupported = all.filter(({ quotations }) => quotations.length === 0)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::folder::{Folder, Unread};
+use super::folder::{self, Folder, Unread};
 use super::quotation::{self, Folded, NotFound, Passage};
 use super::task::{Item, TaskError};
 
@@ -72,12 +72,13 @@ pub(super) fn carry_out<'i>(
         });
         by_source[place].1.push(index);
     }
+    let mut paths = None;
     let mut checked: Vec<(usize, Checked<'i>)> = Vec::with_capacity(items.len());
     for (source, indices) in by_source {
         let text = match folder.text(source) {
             Ok(text) => text,
             Err(unread) => {
-                let (reason, message) = unreadable(source, &unread, folder, stop)?;
+                let (reason, message) = unreadable(source, &unread, folder, &mut paths, stop)?;
                 let of_all = indices.into_iter();
                 checked.extend(of_all.map(|index| {
                     let entry = Checked::not_found(source, reason, message.clone());
@@ -116,16 +117,22 @@ fn one<'i>(source: &'i str, quotation: &str, folded: &Folded<'_>) -> Checked<'i>
     }
 }
 
+/// Why a file is no source. Its folder's paths are kept in `paths` once they are needed.
 fn unreadable(
     source: &str,
     unread: &Unread,
     folder: &Folder,
+    paths: &mut Option<Vec<String>>,
     stop: &CancellationToken,
 ) -> Result<(&'static str, String), TaskError> {
     if !matches!(unread, Unread::Missing) {
         return Ok(("not readable", format!("`{source}`: {unread}")));
     }
-    let meant = folder.near(source, stop)?;
+    let paths = match paths {
+        Some(paths) => paths,
+        None => paths.insert(folder.paths(stop)?),
+    };
+    let meant = folder::near(source, paths);
     let meant = meant.map_or_else(String::new, |path| format!("; did you mean `{path}`?"));
     Ok((
         "no such source",

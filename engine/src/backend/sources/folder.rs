@@ -171,28 +171,30 @@ impl Folder {
         })
     }
 
-    /// The file that is most likely meant by `source`, which is not there.
-    pub(super) fn near(
-        &self,
-        source: &str,
-        stop: &CancellationToken,
-    ) -> Result<Option<String>, TaskError> {
-        let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-        let mut best: Option<(f64, String)> = None;
-        for found in self.below(stop).take(NEAR_PATHS_MAX) {
-            let (path, _) = found?;
-            // The same name in another folder is what is meant most often.
-            let likeness = if name(&path) == name(source) {
-                2.0
-            } else {
-                strsim::jaro_winkler(&path, source)
-            };
-            if likeness >= NEAR_LIKENESS && best.as_ref().is_none_or(|(most, _)| likeness > *most) {
-                best = Some((likeness, path));
-            }
-        }
-        Ok(best.map(|(_, path)| path))
+    /// The paths of its files, as many as one that is not there is compared with.
+    pub(super) fn paths(&self, stop: &CancellationToken) -> Result<Vec<String>, TaskError> {
+        let found = self.below(stop).take(NEAR_PATHS_MAX);
+        found.map(|found| found.map(|(path, _)| path)).collect()
     }
+}
+
+/// Which of `paths` is most likely meant by `source`, which is not there.
+pub(super) fn near<'p>(source: &str, paths: &'p [String]) -> Option<&'p str> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let wanted = name(source);
+    let mut best: Option<(f64, &str)> = None;
+    for path in paths {
+        // The same name in another folder is what is meant most often.
+        let likeness = if name(path) == wanted {
+            2.0
+        } else {
+            strsim::jaro_winkler(path, source)
+        };
+        if likeness >= NEAR_LIKENESS && best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, path));
+        }
+    }
+    best.map(|(_, path)| path)
 }
 
 /// A path with `/`, whatever the system's own.
