@@ -343,7 +343,7 @@ pub(crate) struct Run {
 Found are *.js and *.mjs in .bellwether/workflows and .claude/workflows, from the
 working directory up to the repository's root, then your own in
 ~/.config/bellwether/workflows and ~/.claude/workflows, then those of plugins, then
-those that come with the program: review and research.
+those that come with the program: deep-research, research and review.
 Of several with one name the first counts.")]
 pub(crate) struct List {
     /// Print JSON

@@ -4,7 +4,11 @@
 use std::path::Path;
 
 /// The files, in the order of their names.
-pub(crate) const FILES: [(&str, &str); 2] = [
+pub(crate) const FILES: [(&str, &str); 3] = [
+    (
+        "bellwether:deep-research.js",
+        include_str!("../../scripts/library/workflows/deep-research.js"),
+    ),
     (
         "bellwether:research.js",
         include_str!("../../scripts/library/workflows/research.js"),

@@ -332,6 +332,7 @@ mod tests {
                 ("module", Origin::Project),
                 ("mine", Origin::Personal),
                 ("tools:lint", Origin::Plugin),
+                ("deep-research", Origin::Bundled),
                 ("research", Origin::Bundled),
                 ("review", Origin::Bundled),
             ]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bellwether::agent_type::{AgentType, discover};
 use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
+use bellwether::backend::sources::Sources;
 use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
@@ -177,6 +178,7 @@ pub(super) async fn open(
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
         .backend("codemod", Arc::new(Codemod))
+        .backend("sources", Arc::new(Sources))
         .models(config.models())
         .worktrees(config.worktrees())
         .limits(limits);

@@ -7,6 +7,8 @@ pub mod command;
 pub mod dry;
 #[cfg(feature = "llm")]
 pub(crate) mod llm;
+#[cfg(feature = "sources")]
+pub mod sources;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;
