@@ -7,6 +7,7 @@ pub mod command;
 pub mod dry;
 #[cfg(feature = "llm")]
 pub(crate) mod llm;
+pub mod script_check;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;
