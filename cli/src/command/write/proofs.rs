@@ -117,7 +117,8 @@ fn proving<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
         let place = |wanted: &str| PROVING.iter().position(|word| *word == wanted);
         place(name).or_else(|| place(word).map(|place| place + PROVING.len()))
     };
-    let mut ranked: Vec<(usize, &str)> = names.filter_map(|name| Some((rank(name)?, name))).collect();
+    let mut ranked: Vec<(usize, &str)> =
+        names.filter_map(|name| Some((rank(name)?, name))).collect();
     ranked.sort_unstable();
     ranked.into_iter().map(|(_, name)| name).collect()
 }
@@ -174,7 +175,10 @@ fn of_cargo(path: &str, text: &str, survey: &Survey) -> Vec<Found> {
         return Vec::new();
     };
     if manifest.contains_key("workspace") {
-        return vec![("cargo test --workspace".to_owned(), "a workspace".to_owned())];
+        return vec![(
+            "cargo test --workspace".to_owned(),
+            "a workspace".to_owned(),
+        )];
     }
     let above = folder(path);
     // A crate below another manifest is that workspace's, most of the time.
@@ -198,8 +202,8 @@ fn of_python(path: &str, text: &str, survey: &Survey) -> Vec<Found> {
         ""
     };
     let has_tests = survey.paths.iter().any(|path| {
-        let name = file_name(path);
-        name == "conftest.py" || name.starts_with("test_") && name.ends_with(".py")
+        let (stem, ending) = file_name(path).split_once('.').unwrap_or_default();
+        ending == "py" && (stem == "conftest" || stem.starts_with("test_"))
     });
     let tools = [
         ("pytest", has_tool("pytest") || has_tests, "pytest"),
@@ -300,7 +304,10 @@ mod tests {
             texts,
             ..Survey::default()
         };
-        proofs(&survey).into_iter().map(|proof| proof.command).collect()
+        proofs(&survey)
+            .into_iter()
+            .map(|proof| proof.command)
+            .collect()
     }
 
     #[test]
@@ -325,18 +332,30 @@ mod tests {
         let member = "[package]\nname = 'a'";
         let files = ["Cargo.toml", "a/Cargo.toml"];
         assert_eq!(
-            found(&files, &[("Cargo.toml", workspace), ("a/Cargo.toml", member)]),
+            found(
+                &files,
+                &[("Cargo.toml", workspace), ("a/Cargo.toml", member)]
+            ),
             ["cargo test --workspace"]
         );
-        assert_eq!(found(&files[1..], &[("a/Cargo.toml", member)]), ["cd a && cargo test"]);
+        assert_eq!(
+            found(&files[1..], &[("a/Cargo.toml", member)]),
+            ["cd a && cargo test"]
+        );
     }
 
     #[test]
     fn python_is_run_as_its_lock_says() {
         let project = "[tool.ruff]\nline-length = 100\n";
-        assert_eq!(found(&["src/a.py"], &[("pyproject.toml", project)]), ["ruff check"]);
         assert_eq!(
-            found(&["tests/test_a.py", "uv.lock"], &[("pyproject.toml", project)]),
+            found(&["src/a.py"], &[("pyproject.toml", project)]),
+            ["ruff check"]
+        );
+        assert_eq!(
+            found(
+                &["tests/test_a.py", "uv.lock"],
+                &[("pyproject.toml", project)]
+            ),
             ["uv run pytest", "uv run ruff check"]
         );
     }
@@ -345,10 +364,14 @@ mod tests {
     fn targets_and_recipes_are_no_assignments() {
         let makefile = "TEST := 1\nA::=b\n.PHONY: check\ncheck: lint build\n\ttest: x\n%.o: %.c\nall lint: x\nx.o: y\n";
         assert_eq!(targets(makefile), ["all", "check", "lint"]);
-        let justfile = "set shell := ['sh']\n@test filter='':\n  x\nverify *flags: test\ncheck name:\n  y\n";
+        let justfile =
+            "set shell := ['sh']\n@test filter='':\n  x\nverify *flags: test\ncheck name:\n  y\n";
         assert_eq!(recipes(justfile), ["test", "verify"]);
         assert_eq!(
-            found(&["gradlew"], &[("build.gradle.kts", ""), ("Makefile", makefile)]),
+            found(
+                &["gradlew"],
+                &[("build.gradle.kts", ""), ("Makefile", makefile)]
+            ),
             ["make check", "make lint", "./gradlew test"]
         );
     }

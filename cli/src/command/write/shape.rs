@@ -90,7 +90,12 @@ pub(crate) fn shape(survey: &Survey, agent_types: &Named, workflows: &Named) -> 
     let endings = endings(&survey.paths);
     section(&mut shape, "by ending", &endings, ENDINGS_CHARACTERS);
     let folders = folders(&survey.paths);
-    section(&mut shape, "files by folder, those below included", &folders, FOLDERS_CHARACTERS);
+    section(
+        &mut shape,
+        "files by folder, those below included",
+        &folders,
+        FOLDERS_CHARACTERS,
+    );
     let manifests: Vec<String> = told_by(&survey.paths)
         .into_iter()
         .filter(|path| !is_readme(path))
@@ -101,7 +106,12 @@ pub(crate) fn shape(survey: &Survey, agent_types: &Named, workflows: &Named) -> 
         .into_iter()
         .map(|proof| format!("{}  ({})", proof.command, proof.source))
         .collect();
-    section(&mut shape, "commands that may prove success; none was tried", &proofs, PROOFS_CHARACTERS);
+    section(
+        &mut shape,
+        "commands that may prove success; none was tried",
+        &proofs,
+        PROOFS_CHARACTERS,
+    );
     if let Some((name, text)) = survey.texts.iter().find(|(path, _)| is_readme(path)) {
         let lines: Vec<String> = text
             .lines()
@@ -114,12 +124,20 @@ pub(crate) fn shape(survey: &Survey, agent_types: &Named, workflows: &Named) -> 
     }
     let named = |named: &Named| -> Vec<String> {
         let line = |(name, about): &(String, String)| match about.split_whitespace().next() {
-            Some(_) => format!("{name}: {}", about.split_whitespace().collect::<Vec<_>>().join(" ")),
+            Some(_) => format!(
+                "{name}: {}",
+                about.split_whitespace().collect::<Vec<_>>().join(" ")
+            ),
             None => name.clone(),
         };
         named.iter().map(line).collect()
     };
-    section(&mut shape, "agent types", &named(agent_types), NAMES_CHARACTERS);
+    section(
+        &mut shape,
+        "agent types",
+        &named(agent_types),
+        NAMES_CHARACTERS,
+    );
     section(&mut shape, "workflows", &named(workflows), NAMES_CHARACTERS);
     shape
 }
@@ -255,7 +273,10 @@ mod tests {
                 ("Cargo.toml", "[workspace]\nmembers = ['cli', 'engine']\n"),
                 ("README.md", "# Title\n\nWhat it is.\n"),
                 ("cli/Cargo.toml", "[package]\nname = 'cli'\n"),
-                ("justfile", "check *flags:\n    cargo test\nset shell := ['sh']\nfmt:\n"),
+                (
+                    "justfile",
+                    "check *flags:\n    cargo test\nset shell := ['sh']\nfmt:\n",
+                ),
             ],
         );
         let named = |name: &str, about: &str| vec![(name.to_owned(), about.to_owned())];
@@ -270,9 +291,9 @@ mod tests {
 
 by ending:
   rs 5
+  (none) 2
   md 2
   toml 2
-  (none) 2
 
 files by folder, those below included:
   cli/ 3
@@ -309,7 +330,11 @@ workflows:
     #[test]
     fn a_large_repository_fits_and_says_what_is_left_out() {
         let paths: Vec<String> = (0..40)
-            .flat_map(|top| (0..=top).map(move |below| format!("{}{top:02}/b{below:02}/file.x{below:02}", "t".repeat(100))))
+            .flat_map(|top| {
+                (0..=top).map(move |below| {
+                    format!("{}{top:02}/b{below:02}/file.x{below:02}", "t".repeat(100))
+                })
+            })
             .collect();
         let survey = Survey {
             paths,
@@ -317,7 +342,9 @@ workflows:
             is_tracked: false,
             texts: [("README".to_owned(), "words and words\n".repeat(1_000))].into(),
         };
-        let many: Named = (0..200).map(|n| (format!("n{n}"), "about ".repeat(50))).collect();
+        let many: Named = (0..200)
+            .map(|n| (format!("n{n}"), "about ".repeat(50)))
+            .collect();
         let told = shape(&survey, &many, &many);
         assert!(told.chars().count() < 6_000, "{}", told.chars().count());
         assert!(told.starts_with("more than 820 files (no git)\n"));
@@ -331,6 +358,9 @@ workflows:
 
     #[test]
     fn an_empty_folder_has_a_shape() {
-        assert_eq!(shape(&Survey::default(), &vec![], &vec![]), "0 files (no git)\n");
+        assert_eq!(
+            shape(&Survey::default(), &vec![], &vec![]),
+            "0 files (no git)\n"
+        );
     }
 }

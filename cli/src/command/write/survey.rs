@@ -50,7 +50,13 @@ pub(crate) fn survey(folder: &Path) -> Survey {
 /// The files that git knows, and those that it would take; `None` outside of a repository.
 fn tracked(folder: &Path) -> Option<Vec<String>> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stderr(Stdio::null())

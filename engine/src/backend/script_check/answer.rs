@@ -115,7 +115,7 @@ impl Answer {
             "never-ends",
             0,
             "one step of the script computes without end, and could not be stopped",
-            "look for a regular expression that tries the same text in many ways, such as (a+)+, and for huge texts that are built at once",
+            "look for a single call over a huge text or array, such as a search or a sort, and give it less",
         );
         Self::new(told.told, None, None)
     }
@@ -236,7 +236,12 @@ impl<'a> Findings<'a> {
         if is_refused || error.line > 0 && self.has_error_at(error.line) {
             return;
         }
-        let message = format!("the plan {}: {}: {}", verb(status), error.name, error.message);
+        let message = format!(
+            "the plan {}: {}: {}",
+            verb(status),
+            error.name,
+            error.message
+        );
         let remedy = match code {
             "ARGS" if without_args => {
                 "the plan was made without `args`: give example `args` that fit `meta.args`"
@@ -246,7 +251,9 @@ impl<'a> Findings<'a> {
                 "the plan was made without `args`: give example `args` if the script needs them, and let it throw an Error that \
                  says what is missing"
             }
-            _ if status == PlanStatus::Timeout => "give each loop a bound that does not depend on what agents say",
+            _ if status == PlanStatus::Timeout => {
+                "give each loop a bound that does not depend on what agents say"
+            }
             _ => {
                 "the plan's agents answer with any value that fits their schema, arrays with three items, texts without meaning: \
                  the script must stand that"
@@ -267,8 +274,7 @@ impl<'a> Findings<'a> {
             let remedy = "give the loop a bound of its own that counts failed agents too";
             ("unbounded-when-agents-fail", remedy)
         } else if MISTAKES.contains(&error.name.as_str()) {
-            let remedy =
-                "an agent that failed gives null: leave it out and log that, or throw an Error that says what could not be done";
+            let remedy = "an agent that failed gives null: leave it out and log that, or throw an Error that says what could not be done";
             ("null-not-handled", remedy)
         } else {
             // A script may well say that it can do nothing without its agents.
@@ -288,7 +294,15 @@ impl<'a> Findings<'a> {
     }
 
     fn add(&mut self, severity: Severity, code: &str, line: u32, message: &str, remedy: &str) {
-        let at = Finding::at_line(self.source, line, &["agent", "attempt"], "", severity, "", "");
+        let at = Finding::at_line(
+            self.source,
+            line,
+            &["agent", "attempt"],
+            "",
+            severity,
+            "",
+            "",
+        );
         self.told.push(Told {
             severity,
             code: code.to_owned(),

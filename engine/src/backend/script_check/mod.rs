@@ -181,9 +181,8 @@ impl ScriptCheck {
         let work = tokio::task::spawn_blocking(move || {
             let (script, without_args) = (asked.script, start.args.is_none());
             let source = script.clone();
-            let planned = bounded.carry_out(permit, move || {
-                plans::of(&script, &start, &backends, &stop)
-            })?;
+            let planned =
+                bounded.carry_out(permit, move || plans::of(&script, &start, &backends, &stop))?;
             Ok(planned.map_or_else(
                 || Answer::never_ends(&source),
                 |plans| Answer::of(&source, without_args, &plans),
