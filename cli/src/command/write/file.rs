@@ -49,8 +49,13 @@ pub(crate) enum NotWritten {
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
     /// The disk says no.
-    #[error("{}: {1}", .0.display())]
-    Io(PathBuf, io::Error),
+    #[error("{}: {error}", file.display())]
+    Io {
+        /// What was to be written.
+        file: PathBuf,
+        /// Why it was not.
+        error: io::Error,
+    },
 }
 
 /// Writes `text` to `folder/<stem>.js`, or, where that is there and may not be replaced, to `<stem>-2.js` and so on. Gives the
@@ -74,7 +79,10 @@ pub(crate) fn put(
             return Err(NotWritten::Link(place));
         }
     }
-    fs::create_dir_all(folder).map_err(|error| NotWritten::Io(folder.to_path_buf(), error))?;
+    fs::create_dir_all(folder).map_err(|error| NotWritten::Io {
+        file: folder.to_path_buf(),
+        error,
+    })?;
     let first = folder.join(format!("{stem}.js"));
     if may_replace {
         return put_at(&first, text, true).map(|()| first);
@@ -107,14 +115,20 @@ pub(crate) fn put_at(file: &Path, text: &str, may_replace: bool) -> Result<(), N
     }
     let mut opened = options.open(file).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => NotWritten::Exists(file.to_path_buf()),
-        _ => NotWritten::Io(file.to_path_buf(), error),
+        _ => NotWritten::Io {
+            file: file.to_path_buf(),
+            error,
+        },
     })?;
     opened.write_all(text.as_bytes()).map_err(|error| {
         if !may_replace {
             // Half a file would be taken for a workflow.
             let _ = fs::remove_file(file);
         }
-        NotWritten::Io(file.to_path_buf(), error)
+        NotWritten::Io {
+            file: file.to_path_buf(),
+            error,
+        }
     })
 }
 
