@@ -51,7 +51,7 @@ const DECISION = shaped({
   name: { type: 'string', pattern: '^[a-z][a-z0-9]*(-[a-z0-9]+)*$', maxLength: 40, description: 'kebab-case, what the script does' },
   over: described(text, 'what the fan-out is over and about how many items that is; empty for one agent'),
   steps: described(texts, 'the steps, in order'),
-  verify: described(text, 'the command line that proves success, as it is called from the root; empty when there is none'),
+  verify: described(text, 'the command line that proves success, from the folder that you see; empty when there is none'),
   candidates: described({ ...texts, maxItems: 4 }, 'other commands that could prove it, the likeliest first'),
   reason: described(text, 'where the command comes from; without one, what would have to be known'),
 })
@@ -89,6 +89,7 @@ const CHECKED = shaped(
       properties: {
         status: text,
         agents: { type: 'integer' },
+        merges: { type: 'integer' },
         phases: { type: 'array', items: shaped({ title: { type: ['string', 'null'] }, agents: { type: 'integer' } }) },
       },
       required: ['status', 'agents', 'phases'],

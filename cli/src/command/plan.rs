@@ -25,7 +25,7 @@ const PLAN_TIME: Duration = Duration::from_mins(1);
 /// And when it does not hear of that within this time, the program ends.
 const GRACE: Duration = Duration::from_secs(10);
 /// The backends that this program's runs have.
-const BACKENDS: [&str; 2] = ["dry", "codemod"];
+const BACKENDS: [&str; 3] = ["dry", "codemod", "script-check"];
 const STDIN: &str = "-";
 
 pub(super) fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {

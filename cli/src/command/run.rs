@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bellwether::agent_type::{AgentType, discover};
 use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
+use bellwether::backend::script_check::{Project, ScriptCheck};
 use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
@@ -114,7 +115,7 @@ pub(super) fn agent_types(place: &Place, directory: &Path, screen: Screen) -> Ve
     found.types
 }
 
-fn no_agents() -> CommandError {
+pub(super) fn no_agents() -> CommandError {
     CommandError::usage("nothing is set to carry out the agents: neither --backend nor --agent-command")
         .help(
             "to try a script without any agent:   --backend dry\n\
@@ -150,6 +151,13 @@ pub(super) fn listen() -> Result<Signals> {
         .map_err(|error| CommandError::host(format!("signals cannot be received: {error}")))
 }
 
+/// For whom scripts are checked, as far as the settings say; what is in the project the task says.
+fn checked_for(config: &Config) -> Project {
+    let mut start = StartOptions::new();
+    start.script_limits = config.script_limits();
+    Project::new(start, ["codemod", "dry"])
+}
+
 /// Makes the held journal known, opens it, and answers on its socket.
 pub(super) async fn open(
     lock: Lock,
@@ -175,6 +183,7 @@ pub(super) async fn open(
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
         .backend("codemod", Arc::new(Codemod))
+        .backend("script-check", Arc::new(ScriptCheck::new(checked_for(config))))
         .models(config.models())
         .worktrees(config.worktrees())
         .limits(limits);

@@ -152,6 +152,7 @@ impl Head<'_> {
         let mut text = String::new();
         let mut line = |line: &str| {
             // Writing to a text cannot fail.
+            let line: String = line.chars().map(visible).collect();
             let _ = writeln!(text, "{}", format!("// {line}").trim_end());
         };
         line("Written by `bellwether write` for this task; read it, and change what you like.");
@@ -190,6 +191,11 @@ impl Head<'_> {
             .trim_start_matches('\n');
         format!("{text}\n{}\n", script.trim_end())
     }
+}
+
+/// What would move a terminal's cursor is none of it.
+fn visible(letter: char) -> char {
+    if letter.is_control() { ' ' } else { letter }
 }
 
 /// The lines of a text, by every character at which JavaScript ends a comment.
