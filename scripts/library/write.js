@@ -44,8 +44,10 @@ const SIZES = {
 const text = { type: 'string' }
 const texts = { type: 'array', items: text }
 const shaped = (properties, required = Object.keys(properties)) => ({ type: 'object', properties, required })
+// So a provider can hold its model to it while it writes: every property required, and no other.
+const closed = (properties) => ({ ...shaped(properties), additionalProperties: false })
 const described = (schema, description) => ({ ...schema, description })
-const DECISION = shaped({
+const DECISION = closed({
   kind: { enum: ['one agent', 'workflow'] },
   why: described(text, 'in one or two sentences, for the person who gave the task'),
   name: { type: 'string', pattern: '^[a-z][a-z0-9]*(-[a-z0-9]+)*$', maxLength: 40, description: 'kebab-case, what the script does' },
@@ -55,14 +57,11 @@ const DECISION = shaped({
   candidates: described({ ...texts, maxItems: 4 }, 'other commands that could prove it, the likeliest first'),
   reason: described(text, 'where the command comes from; without one, what would have to be known'),
 })
-const SCRIPT = shaped(
-  {
-    script: described(text, 'the whole file'),
-    args: { description: 'example arguments for a trial; leave it out when the script takes none' },
-    notes: described(texts, 'what the person should know or decide before running it'),
-  },
-  ['script', 'notes'],
-)
+const SCRIPT = closed({
+  script: described(text, 'the whole file'),
+  args: { type: ['string', 'null'], description: 'example arguments for a trial, as JSON text; null when the script takes none' },
+  notes: described(texts, 'what the person should know or decide before running it'),
+})
 const FINDING = shaped(
   {
     severity: { enum: ['error', 'warning', 'info'] },
@@ -150,10 +149,22 @@ const brief =
   section('What scripts find', types && '```ts\n' + types.trim() + '\n```') +
   (guide && `\n\n${guide.trim()}`)
 
+/** The example arguments as a value; why they are none. */
+function example(text) {
+  if (text === null || text.trim() === '') return { args: null, wrong: null }
+  try {
+    return { args: JSON.parse(text), wrong: null }
+  } catch (error) {
+    return { args: null, wrong: error.message }
+  }
+}
+
 /** What only this script knows to look for. */
-function ownFindings({ script }, { plan, name }) {
-  const warning = (code, message, remedy) => ({ severity: 'warning', code, message, remedy, line: 0, column: 0, excerpt: null })
+function ownFindings({ script, wrong }, { plan, name }) {
+  const finding = (severity, code, message, remedy) => ({ severity, code, message, remedy, line: 0, column: 0, excerpt: null })
+  const warning = (...what) => finding('warning', ...what)
   const found = []
+  if (wrong !== null) found.push(finding('error', 'args', `the example arguments are no JSON: ${wrong}`, 'give JSON text, or null'))
   if (verify !== null && !script.includes(verify)) {
     found.push(warning('verify-missing', `the script never names the command that proves success: ${verify}`, 'let the last step run it, and return whether it passed'))
   }
@@ -185,7 +196,7 @@ function again(last) {
   return (
     brief +
     section('Your script so far', '```js\n' + last.answer.script + '\n```') +
-    section('Its example arguments', last.answer.args === undefined ? '' : JSON.stringify(last.answer.args)) +
+    section('Its example arguments', last.given ?? '') +
     section(
       'What the checks say of it',
       `${wrong.map(shown).join('\n')}${left > 0 ? `\n${left} findings more are not listed.` : ''}\n\n` +
@@ -215,13 +226,14 @@ while (rounds < ROUNDS) {
     log(`round ${rounds}: the agent that writes failed; what was best so far is kept`)
     break
   }
-  const same = JSON.stringify([answer.script, answer.args ?? null])
+  const same = JSON.stringify([answer.script, answer.args])
   if (seen.has(same)) {
     log(`round ${rounds}: the agent gave a script again that it had given before`)
     break
   }
   seen.add(same)
-  const checked = await agent(JSON.stringify({ script: answer.script, args: answer.args, project }), {
+  const { args: sample, wrong } = example(answer.args)
+  const checked = await agent(JSON.stringify({ script: answer.script, args: sample, project }), {
     label: `check ${rounds}`,
     phase: 'Check',
     backend: 'script-check',
@@ -229,11 +241,14 @@ while (rounds < ROUNDS) {
     tools: [],
   })
   if (checked === null) throw new Error('the script could not be checked; `bellwether show last` says why')
-  const own = ownFindings(answer, checked)
+  const own = ownFindings({ script: answer.script, wrong }, checked)
+  const warnings = own.filter(({ severity }) => severity === 'warning').length
   checked.findings.push(...own)
-  checked.warnings += own.length
+  checked.warnings += warnings
+  checked.errors += own.length - warnings
+  checked.holds &&= own.length === warnings
   log(`round ${rounds}: ${checked.errors} errors, ${checked.warnings} warnings${checked.plan ? `, ${checked.plan.agents} agents in the plan` : ''}`)
-  last = { answer, checked }
+  last = { answer, given: answer.args, sample, checked }
   if (best === null || isBetter(checked, best.checked)) best = last
   // A warning goes back once: whoever writes may know better.
   const fresh = checked.findings.filter(({ severity, code, message }) => severity === 'warning' && !told.has(`${code} ${message}`))
@@ -250,7 +265,7 @@ return {
   why: decision.why,
   name: best.checked.name ?? decision.name,
   script: best.answer.script,
-  args: best.answer.args ?? null,
+  args: best.sample,
   notes: best.answer.notes,
   verify,
   confirmed,

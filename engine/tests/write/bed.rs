@@ -63,7 +63,7 @@ pub(crate) fn decision(kind: &str) -> Value {
 
 /// A script that the agent gives.
 pub(crate) fn written(script: &str) -> Value {
-    json!({ "script": script, "notes": ["a note"] })
+    json!({ "script": script, "args": null, "notes": ["a note"] })
 }
 
 pub(crate) fn script(body: &str) -> String {

@@ -254,19 +254,34 @@ async fn a_warning_goes_back_once() {
 #[tokio::test]
 async fn example_arguments_are_those_of_the_plan() {
     let body = "return await parallel(args.files.map((file) => () => agent(`Fix ${file}, run npm test.`)))";
-    let mut given = written(&script(body));
-    given["args"] = json!({ "files": ["a", "b", "c", "d"] });
-    let (engine, _) = bed(Answers::new(decision("workflow")).then([given])).await;
+    let with = |args: &str| {
+        let mut given = written(&script(body));
+        given["args"] = json!(args);
+        given
+    };
+    let scripts = [
+        with("{ files: ["),
+        with(r#"{ "files": ["a", "b", "c", "d"] }"#),
+    ];
+    let (engine, backend) = bed(Answers::new(decision("workflow")).then(scripts)).await;
     let args = json!({ "task": "Fix all.", "size": "small" });
     let result = engine.result(options(&args)).await.unwrap();
     assert_eq!(
         json!([
             result["holds"],
+            result["rounds"],
             result["plan"]["agents"],
             result["args"]["files"]
         ]),
-        json!([true, 4, ["a", "b", "c", "d"]])
+        json!([true, 2, 4, ["a", "b", "c", "d"]])
     );
+    let (_, again) = &backend.prompts()[2];
+    for said in [
+        "error [args]: the example arguments are no JSON",
+        "# Its example arguments\n\n{ files: [",
+    ] {
+        assert!(again.contains(said), "{said}: {again}");
+    }
 }
 
 #[tokio::test]

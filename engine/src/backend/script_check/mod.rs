@@ -135,8 +135,12 @@ impl AgentBackend for ScriptCheck {
     }
 
     fn fingerprint(&self) -> String {
-        let project = format!("{:?}", self.project);
-        let project = Digest::of("script-check: project", &[project.as_bytes()]);
+        let Project { start, backends } = &*self.project;
+        // As it would be journaled. What is not written there changes no answer.
+        let start = serde_json::to_string(start).unwrap_or_default();
+        let backends = backends.join("\n");
+        let parts = [start.as_bytes(), backends.as_bytes()];
+        let project = Digest::of("script-check: project", &parts);
         format!("{VERSION}; {}; {project}", Vm::identity())
     }
 }
