@@ -213,6 +213,17 @@ const isBetter = (one, other) => {
   return at >= 0 && left[at] < right[at]
 }
 
+/** Asks the agent that writes. Whatever ends that (its schema, the budget) leaves what is there already. */
+async function write(round) {
+  try {
+    return await agent(last === null ? brief : again(last), { label: `write ${round}`, phase: 'Write', schema: SCRIPT, tools: READ_ONLY })
+  } catch (error) {
+    if (best === null) throw error
+    log(`round ${round}: ${error.message}`)
+    return null
+  }
+}
+
 let best = null
 let last = null
 let rounds = 0
@@ -220,10 +231,10 @@ const seen = new Set()
 const told = new Set()
 while (rounds < ROUNDS) {
   rounds += 1
-  const answer = await agent(last === null ? brief : again(last), { label: `write ${rounds}`, phase: 'Write', schema: SCRIPT, tools: READ_ONLY })
+  const answer = await write(rounds)
   if (answer === null) {
     if (best === null) throw new Error('the agent that writes the script failed; `bellwether show last` says why')
-    log(`round ${rounds}: the agent that writes failed; what was best so far is kept`)
+    log(`round ${rounds}: the agent that writes failed; the best script so far is kept`)
     break
   }
   const same = JSON.stringify([answer.script, answer.args])

@@ -306,8 +306,20 @@ async fn agents_that_fail_are_named() {
         "{error}"
     );
 
-    // A script that is there is kept.
-    let answers = Answers::new(decision("workflow")).then([written(&script("return Date.now()"))]);
+    // A script that is there is kept, whether the agent fails or its answers never fit.
+    let bad = written(&script("return Date.now()"));
+    let never_fit = vec![json!({ "script": 1 }); 5];
+    let answers = Answers::new(decision("workflow")).then([bad.clone()]);
+    let (engine, _) = bed(answers.then(never_fit)).await;
+    let result = engine
+        .result(options(&json!({ "task": "Fix all." })))
+        .await
+        .unwrap();
+    assert_eq!(
+        json!([result["holds"], result["rounds"]]),
+        json!([false, 2])
+    );
+    let answers = Answers::new(decision("workflow")).then([bad]);
     let (engine, _) = bed(answers).await;
     let result = engine
         .result(options(&json!({ "task": "Fix all." })))
