@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::bed::{Answers, bed, decision, options, script, written};
 
+#[cfg(feature = "command")]
+bellwether::child_main_before_tests!();
+
 /// Holds, and names its command.
 const GOOD: &str = "phase('Fix')
 const done = await parallel(['a', 'b'].map((file) => () => agent(`Fix ${file}.`, { label: file, phase: 'Fix' })))

@@ -1,8 +1,9 @@
 //! The file that a written script is put into: where, under which name, with what at its head. What was there stays.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fmt::{self, Write as _};
+use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where a project keeps its workflows.
@@ -40,22 +41,30 @@ pub(crate) fn stem(name: &str) -> String {
 }
 
 /// Why a file was not written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum NotWritten {
     /// A part of its path is a link.
-    #[error("{} is a link: a workflow is not written through it", .0.display())]
     Link(PathBuf),
     /// It is there.
-    #[error("{} is there already", .0.display())]
     Exists(PathBuf),
-    /// The disk says no.
-    #[error("{}: {error}", file.display())]
-    Io {
-        /// What was to be written.
-        file: PathBuf,
-        /// Why it was not.
-        error: io::Error,
-    },
+    /// It, or its folder, cannot be made.
+    Failed(PathBuf, io::Error),
+}
+
+impl fmt::Display for NotWritten {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(file) => {
+                let file = file.display();
+                write!(
+                    formatter,
+                    "{file} is a link, through which nothing is written"
+                )
+            }
+            Self::Exists(file) => write!(formatter, "{} is there already", file.display()),
+            Self::Failed(file, error) => write!(formatter, "{}: {error}", file.display()),
+        }
+    }
 }
 
 /// Writes `text` to `folder/<stem>.js`, or, where that is there and may not be replaced, to `<stem>-2.js` and so on. Gives the
@@ -79,10 +88,7 @@ pub(crate) fn put(
             return Err(NotWritten::Link(place));
         }
     }
-    fs::create_dir_all(folder).map_err(|error| NotWritten::Io {
-        file: folder.to_path_buf(),
-        error,
-    })?;
+    fs::create_dir_all(folder).map_err(|error| NotWritten::Failed(folder.to_path_buf(), error))?;
     let first = folder.join(format!("{stem}.js"));
     if may_replace {
         return put_at(&first, text, true).map(|()| first);
@@ -98,38 +104,32 @@ pub(crate) fn put(
     Err(NotWritten::Exists(first))
 }
 
-/// Writes `text` to this very file.
+/// Writes `text` to this very file, whole or not at all.
 ///
 /// # Errors
-/// [`NotWritten`]: nothing was written then, or, of a file that was to be replaced, half of it.
+/// [`NotWritten`]: all is as it was.
 pub(crate) fn put_at(file: &Path, text: &str, may_replace: bool) -> Result<(), NotWritten> {
     if file.is_symlink() {
         return Err(NotWritten::Link(file.to_path_buf()));
     }
-    let mut options = File::options();
-    options.write(true);
-    if may_replace {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    let mut opened = options.open(file).map_err(|error| match error.kind() {
+    let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => NotWritten::Exists(file.to_path_buf()),
-        _ => NotWritten::Io {
-            file: file.to_path_buf(),
-            error,
-        },
-    })?;
-    opened.write_all(text.as_bytes()).map_err(|error| {
-        if !may_replace {
-            // Half a file would be taken for a workflow.
-            let _ = fs::remove_file(file);
-        }
-        NotWritten::Io {
-            file: file.to_path_buf(),
-            error,
-        }
-    })
+        _ => NotWritten::Failed(file.to_path_buf(), error),
+    };
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    // Named so that nobody takes what is half there for a workflow.
+    let mut whole = tempfile::Builder::new()
+        .prefix(".write-")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    whole.write_all(text.as_bytes()).map_err(failed)?;
+    let put = if may_replace {
+        whole.persist(file)
+    } else {
+        whole.persist_noclobber(file)
+    };
+    put.map(drop).map_err(|unmoved| failed(unmoved.error))
 }
 
 /// What stands at the head of the file, for whoever finds it later.
@@ -254,6 +254,10 @@ mod tests {
             put_at(&folder.join("fix.js"), "four", false),
             Err(NotWritten::Exists(_))
         ));
+        let none = put_at(&folder.join("none/fix.js"), "five", true);
+        assert!(matches!(none, Err(NotWritten::Failed(..))));
+        let left = fs::read_dir(&folder).unwrap();
+        assert_eq!(left.count(), 2, "nothing half written is left");
     }
 
     #[test]

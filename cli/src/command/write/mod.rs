@@ -132,13 +132,7 @@ pub(super) async fn execute(flags: Write, screen: Screen) -> Result<ExitCode> {
         Some(Agents::Backend(name)) => Some(name),
         Some(Agents::Command(_)) => None,
     };
-    if let Some(output) = flags.output.as_ref().filter(|_| !flags.force)
-        && output.exists()
-    {
-        let shown = output.display();
-        return Err(CommandError::usage(format!("{shown} is there already"))
-            .help("name another file, or replace it with `--force`"));
-    }
+    may_be_written(&flags)?;
     let given = given(&flags, &place, agents, screen).await?;
     let (run, followed) = carry_out(&flags, &place, &given, screen).await?;
     let (outcome, code) = match followed {
@@ -183,6 +177,29 @@ pub(super) async fn execute(flags: Write, screen: Screen) -> Result<ExitCode> {
         limits: flags.limits,
     };
     Box::pin(run::execute(flags, screen)).await
+}
+
+/// Looks at the file before anything is spent on it.
+fn may_be_written(flags: &Write) -> Result<()> {
+    let Some(output) = &flags.output else {
+        return Ok(());
+    };
+    let shown = output.display();
+    let folder = output.parent().filter(|folder| *folder != Path::new(""));
+    if output.is_dir() {
+        return Err(CommandError::usage(format!("{shown} is a folder")).help("name a file in it"));
+    }
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let folder = folder.display();
+        return Err(
+            CommandError::usage(format!("there is no folder {folder}")).help("make it first")
+        );
+    }
+    if output.exists() && !flags.force {
+        return Err(CommandError::usage(format!("{shown} is there already"))
+            .help("name another file, or replace it with `--force`"));
+    }
+    Ok(())
 }
 
 /// What the script is told of this place.
