@@ -168,13 +168,13 @@ function ownFindings({ script, wrong }, { plan, name }) {
   if (verify !== null && !script.includes(verify)) {
     found.push(warning('verify-missing', `the script never names the command that proves success: ${verify}`, 'let the last step run it, and return whether it passed'))
   }
-  if (decision.kind === 'one agent' && plan !== null && plan.agents > 1) {
+  if (decision.kind === 'one agent' && plan?.status === 'completed' && plan.agents !== 1) {
     found.push(warning('one-agent', `this is a task for one agent, and the plan asks ${plan.agents}`, 'ask one agent'))
   }
   if (plan !== null && plan.agents > SIZES[size].agents) {
     found.push(warning('size', `the plan asks ${plan.agents} agents; ${size} is up to ${SIZES[size].agents}`, 'spend fewer agents on each item'))
   }
-  if (Object.hasOwn(project.workflows ?? {}, name)) {
+  if (name !== null && Object.hasOwn(project.workflows ?? {}, name)) {
     found.push(warning('name-taken', `there is a workflow ${name} already`, 'choose another name'))
   }
   return found
@@ -206,22 +206,27 @@ function again(last) {
   )
 }
 
-const worth = ({ holds, errors, warnings }) => [holds ? 0 : 1, errors, warnings]
+// One that cannot be read tells of a single error, whatever else is wrong with it.
+const worth = ({ holds, plan, errors, warnings }) => [holds ? 0 : 1, plan === null ? 1 : 0, errors, warnings]
 const isBetter = (one, other) => {
   const [left, right] = [worth(one), worth(other)]
   const at = left.findIndex((value, index) => value !== right[index])
   return at >= 0 && left[at] < right[at]
 }
 
-/** Asks the agent that writes. Whatever ends that (its schema, the budget) leaves what is there already. */
-async function write(round) {
+/** Asks for a part of a round. Whatever ends that (a failure, its schema, the budget) leaves what is there already. */
+async function part(name, prompt, options) {
+  let why = `the agent \`${options.label}\` failed; \`bellwether show last\` says why`
   try {
-    return await agent(last === null ? brief : again(last), { label: `write ${round}`, phase: 'Write', schema: SCRIPT, tools: READ_ONLY })
+    const value = await agent(prompt, options)
+    if (value !== null) return value
   } catch (error) {
     if (best === null) throw error
-    log(`round ${round}: ${error.message}`)
-    return null
+    why = error.message
   }
+  if (best === null) throw new Error(`${name}: ${why}`)
+  log(`${name}: ${why}; the best script so far is kept`)
+  return null
 }
 
 let best = null
@@ -231,12 +236,13 @@ const seen = new Set()
 const told = new Set()
 while (rounds < ROUNDS) {
   rounds += 1
-  const answer = await write(rounds)
-  if (answer === null) {
-    if (best === null) throw new Error('the agent that writes the script failed; `bellwether show last` says why')
-    log(`round ${rounds}: the agent that writes failed; the best script so far is kept`)
-    break
-  }
+  const answer = await part('the script could not be written', last === null ? brief : again(last), {
+    label: `write ${rounds}`,
+    phase: 'Write',
+    schema: SCRIPT,
+    tools: READ_ONLY,
+  })
+  if (answer === null) break
   const same = JSON.stringify([answer.script, answer.args])
   if (seen.has(same)) {
     log(`round ${rounds}: the agent gave a script again that it had given before`)
@@ -244,14 +250,14 @@ while (rounds < ROUNDS) {
   }
   seen.add(same)
   const { args: sample, wrong } = example(answer.args)
-  const checked = await agent(JSON.stringify({ script: answer.script, args: sample, project }), {
+  const checked = await part('the script could not be checked', JSON.stringify({ script: answer.script, args: sample, project }), {
     label: `check ${rounds}`,
     phase: 'Check',
     backend: 'script-check',
     schema: CHECKED,
     tools: [],
   })
-  if (checked === null) throw new Error('the script could not be checked; `bellwether show last` says why')
+  if (checked === null) break
   const own = ownFindings({ script: answer.script, wrong }, checked)
   const warnings = own.filter(({ severity }) => severity === 'warning').length
   checked.findings.push(...own)

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bellwether::backend::script_check::{Project, ScriptCheck};
-use bellwether::store::Position;
+use bellwether::store::{MemoryStore, Position};
 use bellwether::{
-    AgentBackend, AttemptContext, Ended, Engine, FailureKind, RunHandle, Script, StartOptions, Task,
+    AgentBackend, AttemptContext, Ended, Engine, FailureKind, ResumeOptions, RunHandle, RunId,
+    Script, StartOptions, Store, Task,
 };
 use futures_util::future::{BoxFuture, ready};
 use serde_json::{Value, json};
@@ -78,10 +80,15 @@ pub(crate) fn options(args: &Value) -> StartOptions {
 pub(crate) struct Bed(Engine);
 
 pub(crate) async fn bed(answers: Answers) -> (Bed, Arc<Answers>) {
+    bed_on(Arc::new(MemoryStore::new()), answers).await
+}
+
+/// The same over a journal that an engine before this one may have left.
+pub(crate) async fn bed_on(store: Arc<dyn Store>, answers: Answers) -> (Bed, Arc<Answers>) {
     let answers = Arc::new(answers);
     let check = ScriptCheck::new(Project::new(StartOptions::new(), ["writer"]));
     let engine = Engine::builder()
-        .memory()
+        .store(store)
         .backend("writer", Arc::clone(&answers) as Arc<_>)
         .backend("script-check", Arc::new(check));
     (Bed(engine.build().await.unwrap()), answers)
@@ -109,6 +116,15 @@ impl Bed {
     pub(crate) async fn result(&self, options: StartOptions) -> Result<Value, String> {
         let run = self.start(options).await;
         run.result().await.map_err(|error| error.to_string())
+    }
+
+    /// Goes on with what another engine has left.
+    pub(crate) async fn resume(&self, run: RunId) -> RunHandle {
+        self.0.resume(run, ResumeOptions::new()).await.unwrap()
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.0.shutdown(Duration::from_secs(10)).await;
     }
 
     pub(crate) fn logs(&self, run: &RunHandle) -> Vec<String> {

@@ -5,10 +5,13 @@
 mod bed;
 mod documents;
 
-use bellwether::{CallNumber, Status};
+use std::sync::Arc;
+
+use bellwether::store::MemoryStore;
+use bellwether::{CallNumber, RunHandle, Status};
 use serde_json::{Value, json};
 
-use crate::bed::{Answers, bed, decision, options, script, written};
+use crate::bed::{Answers, bed, bed_on, decision, options, script, written};
 
 #[cfg(feature = "command")]
 bellwether::child_main_before_tests!();
@@ -96,12 +99,14 @@ async fn a_script_that_never_holds_ends_after_five_rounds_with_the_best() {
         let body = "Date.now();\n".repeat(clocks) + &format!("return {round}");
         written(&script(&body))
     };
+    // What cannot be read has a single error, and is the worst all the same.
+    let unreadable = written(&script("return ("));
     let rounds = [
-        bad(3, 1),
-        bad(1, 2),
+        unreadable,
+        bad(4, 2),
         bad(2, 3),
-        bad(1, 4),
-        bad(4, 5),
+        bad(3, 4),
+        bad(2, 5),
         bad(0, 6),
     ];
     let (engine, backend) = bed(Answers::new(decision("workflow")).then(rounds)).await;
@@ -109,7 +114,10 @@ async fn a_script_that_never_holds_ends_after_five_rounds_with_the_best() {
         .result(options(&json!({ "task": "Fix all." })))
         .await
         .unwrap();
-    assert_eq!(result["script"], script("Date.now();\nreturn 2"));
+    assert_eq!(
+        result["script"],
+        script("Date.now();\nDate.now();\nreturn 3")
+    );
     assert_eq!(
         json!([result["holds"], result["rounds"]]),
         json!([false, 5])
@@ -149,6 +157,13 @@ async fn a_task_for_one_agent_becomes_a_script_with_one_agent() {
     );
 }
 
+async fn waits(run: &RunHandle) {
+    while run.status() != Status::Waiting {
+        assert!(!run.status().is_final(), "{:?}", run.reason());
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_person_says_which_command_proves_success() {
     let without = script("return await agent('Fix it.', { label: 'fix' })");
@@ -158,10 +173,7 @@ async fn a_person_says_which_command_proves_success() {
     let run = engine
         .start(options(&json!({ "task": "Fix it.", "asks": true })))
         .await;
-    while run.status() != Status::Waiting {
-        assert!(!run.status().is_final(), "{:?}", run.reason());
-        tokio::task::yield_now().await;
-    }
+    waits(&run).await;
     let questions = run.questions().await.unwrap();
     let asked = serde_json::to_value(&questions).unwrap();
     assert_eq!(
@@ -194,6 +206,31 @@ async fn a_person_says_which_command_proves_success() {
         "{}",
         prompts[2].1
     );
+}
+
+#[tokio::test]
+async fn one_that_is_cut_off_goes_on_where_it_was() {
+    let store = Arc::new(MemoryStore::new());
+    let (engine, _) = bed_on(Arc::clone(&store) as _, Answers::new(decision("workflow"))).await;
+    let args = json!({ "task": "Fix all.", "asks": true });
+    let run = engine.start(options(&args)).await;
+    waits(&run).await;
+    let id = run.id();
+    drop(run);
+    engine.shutdown().await;
+    // Nobody decides again: the first that is asked writes.
+    let (engine, backend) = bed_on(store, Answers::new(written(&script(GOOD)))).await;
+    let run = engine.resume(id).await;
+    waits(&run).await;
+    run.answer(CallNumber(1), &json!("npm test"), "ann")
+        .await
+        .unwrap();
+    let result: Value = run.result().await.unwrap();
+    assert_eq!(
+        json!([result["holds"], result["confirmed"]]),
+        json!([true, true])
+    );
+    assert_eq!(backend.prompts()[0].0, "write 1");
 }
 
 #[tokio::test]
@@ -305,7 +342,7 @@ async fn agents_that_fail_are_named() {
         .await
         .unwrap_err();
     assert!(
-        error.contains("the agent that writes the script failed"),
+        error.contains("the script could not be written: the agent `write 1` failed"),
         "{error}"
     );
 
