@@ -183,7 +183,10 @@ pub(super) async fn open(
         .store(Arc::clone(&store))
         .backend("dry", Arc::new(Dry))
         .backend("codemod", Arc::new(Codemod))
-        .backend("script-check", Arc::new(ScriptCheck::new(checked_for(config))))
+        .backend(
+            "script-check",
+            Arc::new(ScriptCheck::new(checked_for(config))),
+        )
         .models(config.models())
         .worktrees(config.worktrees())
         .limits(limits);
