@@ -4,6 +4,7 @@ pub(crate) mod cost;
 mod live;
 mod retention;
 mod rewind;
+mod write;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::live::{Answer, Attach, Host, OneLive, Pause, Set, Skip, Stop, Wait};
 pub(crate) use self::retention::{Export, Gc, Import};
 pub(crate) use self::rewind::{Explain, Fork, Restart, Resume, RewindFlags};
+pub(crate) use self::write::{Size, Write};
 
 use crate::config::file::Layer;
 use crate::config::key::{AGENT_INPUTS, ISOLATES, Key, Value};
@@ -75,6 +77,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Put a first workflow, settings and types for editors into a project; nothing is overwritten
     Init(Init),
+    /// Have an agent write a workflow script for a task in plain words
+    Write(Box<Write>),
     /// Run a workflow script
     Run(Run),
     /// Say what is wrong with workflow scripts, or may be; nothing is run

@@ -84,7 +84,36 @@ pub(super) async fn starting<T, E: Into<CommandError>>(
     }
 }
 
-/// Shows the run until it ends, is stopped, or signals end it; then its outcome.
+/// How a command is done with the run that it followed.
+pub(super) enum Followed {
+    /// The run has ended, or stands still; how the command ends.
+    Ended(Box<Outcome>, ExitCode),
+    /// It goes on without this command.
+    Left(ExitCode),
+}
+
+impl Followed {
+    /// Prints the outcome, when there is one.
+    ///
+    /// # Errors
+    /// Never but for a bug.
+    pub(super) fn show(
+        self,
+        screen: Screen,
+        flags: AttachFlags,
+        common: &Common,
+    ) -> Result<ExitCode> {
+        match self {
+            Self::Ended(outcome, code) => {
+                show(&outcome, screen, flags, common)?;
+                Ok(code)
+            }
+            Self::Left(code) => Ok(code),
+        }
+    }
+}
+
+/// Shows the run until it ends, is stopped, or signals end it.
 ///
 /// # Errors
 /// When the journal cannot be read.
@@ -95,7 +124,7 @@ pub(super) async fn attach(
     screen: Screen,
     flags: AttachFlags,
     common: &Common,
-) -> Result<ExitCode> {
+) -> Result<Followed> {
     let run = handle.id();
     let resume = proposal(&format!("resume {run}"), &common.journal);
     let answer = proposal(&format!("answer {run} VALUE"), &common.journal);
@@ -168,9 +197,9 @@ pub(super) async fn attach(
         outcome.status = status;
         outcome.reason = handle.reason();
     }
-    show(&outcome, screen, flags, common)?;
     // Somebody may have gone on with it here meanwhile.
-    Ok(exit_code(outcome.status, handle.journal_failed(), caught))
+    let code = exit_code(outcome.status, handle.journal_failed(), caught);
+    Ok(Followed::Ended(Box::new(outcome), code))
 }
 
 /// Prints a run's outcome.

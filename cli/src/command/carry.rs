@@ -8,7 +8,7 @@ use bellwether::{Event, Lagged, RunId};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::attach::{self, Session, attach, starting};
+use super::attach::{self, Followed, Session, attach, starting};
 use super::run::open;
 use super::source::{Question, Source, none_there};
 use super::{Place, caller, proposal};
@@ -301,18 +301,34 @@ impl Carried {
         flags: AttachFlags,
         common: &Common,
     ) -> Result<ExitCode> {
+        let followed = self.followed(journal, signals, screen, flags, common);
+        followed.await?.show(screen, flags, common)
+    }
+
+    /// Shows the run until it has ended or was stopped, and leaves its outcome to the caller.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or its host goes.
+    pub(super) async fn followed(
+        self,
+        journal: &Path,
+        signals: Signals,
+        screen: Screen,
+        flags: AttachFlags,
+        common: &Common,
+    ) -> Result<Followed> {
         match self {
             Self::Here(session, handle) => {
                 attach(*session, handle, signals, screen, flags, common).await
             }
             Self::There(client, begun) if flags.detach => {
                 detached(&client, &begun, screen, common);
-                Ok(ExitCode::Success)
+                Ok(Followed::Left(ExitCode::Success))
             }
             Self::There(client, begun) => {
                 let pid = client.host.claim.pid;
                 screen.note(&screen.err.dim(&format!("  carried out by process {pid}")));
-                follow(
+                followed(
                     &client,
                     journal,
                     &begun.run_id,
@@ -361,11 +377,24 @@ pub(super) async fn follow(
     client: &Client,
     journal: &Path,
     run: &str,
-    mut signals: Signals,
+    signals: Signals,
     screen: Screen,
     flags: AttachFlags,
     common: &Common,
 ) -> Result<ExitCode> {
+    let followed = followed(client, journal, run, signals, screen, flags, common);
+    followed.await?.show(screen, flags, common)
+}
+
+async fn followed(
+    client: &Client,
+    journal: &Path,
+    run: &str,
+    mut signals: Signals,
+    screen: Screen,
+    flags: AttachFlags,
+    common: &Common,
+) -> Result<Followed> {
     let answer = proposal(&format!("answer {run} VALUE"), &common.journal);
     let mut progress = Progress::new(screen, flags.events).answered_by(answer);
     let path = format!("/v1/runs/{}/events", segment(run));
@@ -374,8 +403,8 @@ pub(super) async fn follow(
         // It has left: the journal says how far the run came.
         Err(error) if error.is_gone() => {
             let outcome = outcome_of(client, journal, run).await?;
-            attach::show(&outcome, screen, flags, common)?;
-            return Ok(ExitCode::of(outcome.status));
+            let code = ExitCode::of(outcome.status);
+            return Ok(Followed::Ended(Box::new(outcome), code));
         }
         Err(error) => return Err(error),
     };
@@ -402,11 +431,12 @@ pub(super) async fn follow(
                         screen.note(&format!(
                             "detached: run {run} goes on; see it with `{attach}`"
                         ));
-                        return Ok(if signal == Caught::Interrupt && screen.live {
+                        let is_asked = signal == Caught::Interrupt && screen.live;
+                        return Ok(Followed::Left(if is_asked {
                             ExitCode::Success
                         } else {
                             signal.exit_code()
-                        });
+                        }));
                     }
                     Wish::Stop => {}
                 }
@@ -443,8 +473,8 @@ pub(super) async fn follow(
     }
     progress.finish();
     let outcome = outcome_of(client, journal, run).await?;
-    attach::show(&outcome, screen, flags, common)?;
-    Ok(attach::exit_code(outcome.status, false, caught))
+    let code = attach::exit_code(outcome.status, false, caught);
+    Ok(Followed::Ended(Box::new(outcome), code))
 }
 
 /// Shows an event; gives why the journal takes nothing any more, when that is what the line says.

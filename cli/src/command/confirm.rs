@@ -13,6 +13,7 @@ use bellwether::view::{Money, RunCosts};
 use bellwether::{Script, StartOptions, agent_type, workflow};
 
 use super::Place;
+use super::plan::BACKENDS;
 use super::source::{Question, Source};
 use crate::error::{CommandError, Result};
 use crate::host::client::parse;
@@ -26,8 +27,6 @@ const AGENTS: u64 = 25;
 const OUTPUT_TOKENS: u64 = 1_500_000;
 /// … and money.
 const COST: Money = Money(5_000_000);
-/// Backends whose agents ask no model.
-pub(super) const WITHOUT_MODELS: &[&str] = &["dry", "codemod"];
 /// So many of the newest runs of a workflow say what its next one will use.
 const RUNS: usize = 10;
 /// A plan that takes longer says nothing.
@@ -59,7 +58,7 @@ pub(super) async fn expected(
         prices: &prices,
         model: start.model.as_deref(),
         backend: start.backend.as_deref(),
-        without_models: WITHOUT_MODELS,
+        without_models: &BACKENDS,
         history: &[],
     };
     let without_history = forecast(plan, &basis);
@@ -133,12 +132,12 @@ fn asks_no_model(script: &Script, start: &StartOptions) -> bool {
     let may_name_another = ["backend", "workflow"]
         .iter()
         .any(|word| script.source.contains(word));
-    own.is_some_and(|name| WITHOUT_MODELS.contains(&name)) && !may_name_another
+    own.is_some_and(|name| BACKENDS.contains(&name)) && !may_name_another
 }
 
 /// The plan; `None` when it does not end in time. A native call of the interpreter that never looks up goes on in its thread.
 fn planned(script: &Script, start: &StartOptions, place: &Place) -> Option<Plan> {
-    let mut options = PlanOptions::new().backends(super::plan::BACKENDS);
+    let mut options = PlanOptions::new().backends(BACKENDS);
     options.agent_folders = agent_type::folders(&place.directory, &place.config.home);
     options.workflow_folders = workflow::folders(&place.directory, &place.config.home);
     let stop = Arc::clone(&options.stop);

@@ -27,6 +27,7 @@ mod script;
 mod show;
 mod source;
 mod verbs;
+mod write;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,7 @@ pub(crate) async fn execute(arguments: Arguments, screen: Screen) -> Result<Exit
             Box::pin(execute(named, screen)).await
         }
         Command::Run(flags) => run::execute(flags, screen).await,
+        Command::Write(flags) => Box::pin(write::execute(*flags, screen)).await,
         Command::Init(flags) => init::execute(&flags, screen),
         Command::Check(flags) => check::execute(&flags, screen),
         Command::Plan(flags) => plan::execute(&flags, screen).await,

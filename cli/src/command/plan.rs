@@ -27,8 +27,8 @@ use crate::read::json;
 const PLAN_TIME: Duration = Duration::from_mins(1);
 /// And when it does not hear of that within this time, the program ends.
 const GRACE: Duration = Duration::from_secs(10);
-/// The backends that this program's runs have.
-pub(super) const BACKENDS: [&str; 3] = ["dry", "codemod", "sources"];
+/// The backends that this program's runs have and that ask no models.
+pub(super) const BACKENDS: [&str; 4] = ["dry", "codemod", "sources", "script-check"];
 const STDIN: &str = "-";
 
 pub(super) async fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {

@@ -7,6 +7,7 @@ use bellwether::agent_type::{AgentType, discover};
 use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
 use bellwether::backend::sources::Sources;
+use bellwether::backend::script_check::{Project, ScriptCheck};
 use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 
@@ -117,7 +118,7 @@ pub(super) fn agent_types(place: &Place, directory: &Path, screen: Screen) -> Ve
     found.types
 }
 
-fn no_agents() -> CommandError {
+pub(super) fn no_agents() -> CommandError {
     CommandError::usage("nothing is set to carry out the agents: neither --backend nor --agent-command")
         .help(
             "to try a script without any agent:   --backend dry\n\
@@ -153,6 +154,13 @@ pub(super) fn listen() -> Result<Signals> {
         .map_err(|error| CommandError::host(format!("signals cannot be received: {error}")))
 }
 
+/// For whom scripts are checked, as far as the settings say; what is in the project the task says.
+fn checked_for(config: &Config) -> Project {
+    let mut start = StartOptions::new();
+    start.script_limits = config.script_limits();
+    Project::new(start, ["codemod", "dry"])
+}
+
 /// Makes the held journal known, opens it, and answers on its socket.
 pub(super) async fn open(
     lock: Lock,
@@ -179,6 +187,10 @@ pub(super) async fn open(
         .backend("dry", Arc::new(Dry))
         .backend("codemod", Arc::new(Codemod))
         .backend("sources", Arc::new(Sources))
+        .backend(
+            "script-check",
+            Arc::new(ScriptCheck::new(checked_for(config))),
+        )
         .models(config.models())
         .worktrees(config.worktrees())
         .limits(limits);

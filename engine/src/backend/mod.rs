@@ -9,6 +9,7 @@ pub mod dry;
 pub(crate) mod llm;
 #[cfg(feature = "sources")]
 pub mod sources;
+pub mod script_check;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;
