@@ -51,7 +51,14 @@ fn k01_workflows_are_listed_and_run_by_name() -> anyhow::Result<()> {
     let list = bed.json(&["list", "--json"], 0)?;
     let names: Vec<_> = list["workflows"].as_array().into_iter().flatten().collect();
     let names: Vec<_> = names.iter().map(|one| &one["name"]).collect();
-    let expected = ["astray", "inner", "outer", "deep-research", "research", "review"];
+    let expected = [
+        "astray",
+        "inner",
+        "outer",
+        "deep-research",
+        "research",
+        "review",
+    ];
     assert_eq!(names, expected);
     assert_eq!(list["workflows"][4]["origin"], "bundled");
     assert_eq!(list["problems"].as_array().map(Vec::len), Some(1));

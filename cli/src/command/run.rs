@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bellwether::agent_type::{AgentType, discover};
 use bellwether::backend::codemod::Codemod;
 use bellwether::backend::dry::Dry;
-use bellwether::backend::sources::Sources;
 use bellwether::backend::script_check::{Project, ScriptCheck};
+use bellwether::backend::sources::Sources;
 use bellwether::workflow;
 use bellwether::{Engine, Limits, Script, StartOptions};
 

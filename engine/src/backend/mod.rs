@@ -7,9 +7,9 @@ pub mod command;
 pub mod dry;
 #[cfg(feature = "llm")]
 pub(crate) mod llm;
+pub mod script_check;
 #[cfg(feature = "sources")]
 pub mod sources;
-pub mod script_check;
 
 #[cfg(all(test, feature = "command"))]
 mod conformance;
