@@ -24,3 +24,4 @@ mod rewind;
 mod run;
 mod schema;
 mod verbs;
+mod written;

@@ -28,7 +28,7 @@ impl Models {
         Self::of(body, &["anthropic"], ModelServer::start()?)
     }
 
-    fn of(body: &str, speaks: &[&str], server: ModelServer) -> anyhow::Result<Self> {
+    pub(crate) fn of(body: &str, speaks: &[&str], server: ModelServer) -> anyhow::Result<Self> {
         let bed = Bed::new(&format!("{TOLD}{body}"))?;
         let base = server.url();
         let version = |speaks: &&str| matches!(*speaks, "openai" | "responses");

@@ -88,7 +88,7 @@ fn w02_a_name_that_nobody_has_throws_and_says_what_there_is() -> anyhow::Result<
     let message = outcome["result"][1].as_str().unwrap_or_default();
     for part in [
         "did you mean `inner`?",
-        "broken, inner, outer",
+        "broken, deep-research, inner, outer",
         ".claude/workflows",
     ] {
         ensure!(message.contains(part), "{message}");

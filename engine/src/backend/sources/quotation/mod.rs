@@ -49,6 +49,7 @@ pub struct Found {
 
 /// Why a quotation is not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotFound {
     /// It proves nothing wherever it stands.
     #[error(transparent)]
@@ -63,6 +64,7 @@ pub enum NotFound {
 
 /// In which way a quotation is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TooShort {
     /// It has no words.
     #[error("the quotation is empty")]
