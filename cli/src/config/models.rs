@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use bellwether::gateway::{Auth, Provider, ProviderKey, Proxy, Wire};
-use bellwether::models::{Names, Options, Price};
+use bellwether::models::{Names, Options, Price, ProviderLimits};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,11 +35,19 @@ struct ProviderTable {
     /// What it speaks; of several the built-in agent takes the first. Default: `openai`, or what the name says.
     #[serde(default)]
     speaks: Vec<Speaks>,
-    /// Where it is, as its documentation gives it: with `/v1` for `openai` and `responses`, without for the others.
-    base_url: String,
-    /// The environment variable that holds its key. Default: it needs none.
+    /// Where it is, as its documentation gives it: with `/v1` for `openai` and `responses`, without for the others. Default: for
+    /// `anthropic`, `openai` and `gemini` the usual address.
+    #[serde(default)]
+    base_url: Option<String>,
+    /// The environment variable that holds its key. Default: it needs none; `anthropic`, `openai` and `gemini` the usual one.
     #[serde(default)]
     key_env: Option<String>,
+    /// Calls at once, of all runs. Default: no limit.
+    #[serde(default)]
+    concurrency: Option<NonZeroU32>,
+    /// Calls begun in a minute, of all runs. Default: no limit.
+    #[serde(default)]
+    requests_per_minute: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -162,6 +171,7 @@ impl Tables {
                 .filter(|value| !value.is_empty())
         };
         let mut providers = Vec::new();
+        let mut limits = BTreeMap::new();
         let mut secrets: Vec<String> = Vec::new();
         for usual in &USUAL {
             secrets.extend(usual.keys.iter().map(|name| (*name).to_owned()));
@@ -181,21 +191,36 @@ impl Tables {
                 ([], None) => vec![Wire::ChatCompletions],
                 (speaks, _) => speaks.iter().map(|speaks| Wire::from(*speaks)).collect(),
             };
-            let mut provider = provider(name, &speaks, &table.base_url)?;
-            match &table.key_env {
-                Some(name) => {
-                    secrets.push(name.clone());
-                    // Without its key it is as if it were not there: others of the project may have no account.
-                    let Some(key) = variable(name) else {
-                        continue;
-                    };
-                    provider = provider.with_key(ProviderKey::new(key));
+            let known = usual.map(|usual| variable(usual.address).unwrap_or(usual.base_url));
+            let base_url = table.base_url.as_deref().or(known).ok_or_else(|| {
+                CommandError::usage(format!("the settings: the provider `{name}` has no `base_url`"))
+                    .help("give the address that its documentation names")
+            })?;
+            let mut provider = provider(name, &speaks, base_url)?;
+            // One of the usual at its usual place has its usual key.
+            let keys: Vec<&str> = match (&table.key_env, &table.base_url, usual) {
+                (Some(name), ..) => vec![name],
+                (None, None, Some(usual)) => usual.keys.to_vec(),
+                (None, ..) => Vec::new(),
+            };
+            if keys.is_empty() {
+                for endpoint in &mut provider.endpoints {
+                    endpoint.auth = Auth::None;
                 }
-                None => {
-                    for endpoint in &mut provider.endpoints {
-                        endpoint.auth = Auth::None;
-                    }
-                }
+            } else {
+                secrets.extend(keys.iter().map(|name| (*name).to_owned()));
+                // Without its key it is as if it were not there: others of the project may have no account.
+                let Some(key) = keys.iter().find_map(|name| variable(name)) else {
+                    continue;
+                };
+                provider = provider.with_key(ProviderKey::new(key));
+            }
+            let limited = ProviderLimits {
+                concurrency: table.concurrency,
+                requests_per_minute: table.requests_per_minute,
+            };
+            if limited != ProviderLimits::default() {
+                limits.insert(name.clone(), limited);
             }
             provider
                 .check()
@@ -212,6 +237,7 @@ impl Tables {
         let prices = self.prices.into_iter();
         options.prices.0 = prices.map(|(name, table)| (name, table.into())).collect();
         options.secrets = secrets;
+        options.limits = limits;
         options.proxy = Proxy::Environment;
         Ok(options)
     }
@@ -270,6 +296,28 @@ mod tests {
             found.providers[0].endpoints[0].base_url.as_str(),
             "http://localhost:9/"
         );
+    }
+
+    #[test]
+    fn what_a_provider_takes_at_once_and_in_a_minute_needs_nothing_else_said() {
+        let text = "[providers.anthropic]\nconcurrency = 8\nrequests_per_minute = 50\n";
+        let found = options(text, &[("ANTHROPIC_API_KEY", "k")]);
+        let [provider] = found.providers.as_slice() else {
+            panic!("{:?}", found.providers)
+        };
+        assert_eq!(
+            provider.endpoints[0].base_url.as_str(),
+            "https://api.anthropic.com/"
+        );
+        assert!(provider.key.is_some());
+        let limited = ProviderLimits {
+            concurrency: NonZeroU32::new(8),
+            requests_per_minute: NonZeroU32::new(50),
+        };
+        assert_eq!(found.limits.get("anthropic"), Some(&limited));
+        let refused = parse("[providers.mine]\n", Path::new("c")).and_then(|tables| tables.options(&[]));
+        let message = refused.map_or_else(|error| error.message().to_owned(), |_| String::new());
+        assert!(message.contains("`mine` has no `base_url`"), "{message}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bellwether_journal::record::{FailureKind, Millis};
 use bellwether_journal::usage::Counted;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::breaker::Closed;
 use super::ledger::{Account, Spent, Wanted};
@@ -47,6 +48,8 @@ struct Open {
     provider: Arc<str>,
     /// As the provider calls it.
     model: String,
+    /// Its place among the calls that its provider takes at once.
+    _place: Option<OwnedSemaphorePermit>,
     /// Bytes of what is read.
     bytes: u64,
     /// Tokens that it may write at most.
@@ -105,7 +108,11 @@ impl AttemptMeter {
     }
 
     /// `None`: others hold what it wants, and may give it back.
-    fn let_out(&self, call: &ModelCall) -> Option<Result<Admitted, Refused>> {
+    fn let_out(
+        &self,
+        call: &ModelCall,
+        place: &mut Option<OwnedSemaphorePermit>,
+    ) -> Option<Result<Admitted, Refused>> {
         let price = self.0.hub.options.prices.of(&call.provider, &call.model);
         let choices = call.choices.max(1);
         let wanted = Wanted {
@@ -128,6 +135,7 @@ impl AttemptMeter {
                 let open = Open {
                     provider: Arc::clone(&call.provider),
                     model: call.model.clone(),
+                    _place: place.take(),
                     bytes: call.request_bytes,
                     output: max_output_tokens.unwrap_or(wanted.output_max),
                 };
@@ -184,9 +192,17 @@ impl Meter for AttemptMeter {
                 if let Err(closed) = this.0.hub.breaker.pass(&call.provider).await {
                     return Err(this.closed(&call, closed));
                 }
-                match this.let_out(&call) {
+                let mut place = this.0.hub.turnstiles.pass(&call.provider).await;
+                // It may have closed while others stood before this one.
+                if this.0.hub.breaker.closed_for(&call.provider).is_some() {
+                    continue;
+                }
+                match this.let_out(&call, &mut place) {
                     Some(answer) => return answer,
-                    None => settled.await,
+                    None => {
+                        drop(place);
+                        settled.await;
+                    }
                 }
             }
         }

@@ -12,12 +12,13 @@
 mod breaker;
 mod forecast;
 mod ledger;
+mod limits;
 mod meter;
 mod metered;
 mod names;
 mod prices;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bellwether_actors::run::budget::{Allowance, Amount};
@@ -27,6 +28,8 @@ use tokio::sync::{Notify, OnceCell};
 use self::breaker::Breaker;
 pub use self::forecast::{Basis, Forecast, forecast};
 use self::ledger::Ledger;
+pub use self::limits::ProviderLimits;
+use self::limits::Turnstiles;
 pub(crate) use self::metered::Metered;
 pub use self::names::{Model, Names, NoModel};
 pub use self::prices::{Price, Prices};
@@ -45,6 +48,8 @@ pub struct Options {
     pub names: Names,
     /// What they cost, before what is known already.
     pub prices: Prices,
+    /// What providers are asked for at once and in a minute, by their names; no limit where nothing is said.
+    pub limits: BTreeMap<String, ProviderLimits>,
     /// Which proxy leads out.
     pub proxy: Proxy,
     /// Environment variables that hold the providers' keys: agents' programs do not get them.
@@ -90,12 +95,14 @@ pub(crate) struct Hub {
     clock: Arc<dyn Clock>,
     gateway: OnceCell<Gateway>,
     breaker: Breaker,
+    turnstiles: Turnstiles,
     tills: Mutex<HashMap<RunId, Weak<Till>>>,
 }
 
 impl Hub {
     pub(crate) fn new(options: Options, clock: Arc<dyn Clock>) -> Self {
         Self {
+            turnstiles: Turnstiles::new(&options.limits),
             options,
             clock,
             gateway: OnceCell::new(),
