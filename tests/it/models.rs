@@ -357,6 +357,26 @@ fn an_answer_that_does_not_fit_goes_back_to_the_model() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_provider_is_asked_for_no_more_at_once_than_its_settings_say() -> anyhow::Result<()> {
+    let body = "
+        const all = await parallel(Array.from({ length: 24 }, (_, n) => () => agent('Agent ' + n + told({ tool: 'todo' }, { text: 'done' }))))
+        return all.filter(Boolean).length";
+    let models = Models::new(body)?;
+    let file = models.bed.project.path(".bellwether/config.toml");
+    let settings = std::fs::read_to_string(&file)?;
+    let limited = settings.replace("key_env =", "concurrency = 1\nkey_env =");
+    models
+        .bed
+        .project
+        .write(".bellwether/config.toml", &limited)?;
+    let (outcome, _) = ended(models.run(&["--concurrency", "12"])?.start()?, 0)?;
+    assert_eq!(outcome["result"], 24, "{outcome}");
+    let traffic = models.server.traffic();
+    assert_eq!(traffic.peak, 1, "{traffic:?}");
+    Ok(())
+}
+
+#[test]
 fn two_hundred_agents_lose_and_double_no_call() -> anyhow::Result<()> {
     let body = "
         const done = await parallel(Array.from({ length: 200 }, (_, n) => () => agent('Agent ' + n + told(

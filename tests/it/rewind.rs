@@ -29,6 +29,7 @@ impl Bed {
             "lines",
             "--concurrency",
             "16",
+            "--yes",
             "--max-agents",
             "5000",
             "--json",

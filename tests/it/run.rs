@@ -32,6 +32,7 @@ fn a_completed_run_prints_one_object_and_nothing_else_on_stdout() -> anyhow::Res
     let outcome = finished.json()?;
     let names = [
         "agents",
+        "cost",
         "durationMs",
         "error",
         "failures",

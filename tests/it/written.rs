@@ -92,8 +92,8 @@ fn write_goes_through_rounds_until_its_script_holds_and_runs_it() -> anyhow::Res
         .run()?
         .expect_code(0)?;
     says(&again, "greet-all-2.js")?;
-    let (first, _) = (again.stdout.lines().last().context("an outcome")?, ());
-    let outcome: Value = serde_json::from_str(first)?;
+    let last = again.stdout.lines().last().context("an outcome")?;
+    let outcome: Value = serde_json::from_str(last)?;
     assert_eq!(outcome["result"], json!(["greeted"]), "{again}");
     let listed = models.bed.json(&["list", "--json"], 0)?;
     ensure!(listed.to_string().contains("greet-all"), "{listed}");

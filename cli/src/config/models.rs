@@ -193,8 +193,10 @@ impl Tables {
             };
             let known = usual.map(|usual| variable(usual.address).unwrap_or(usual.base_url));
             let base_url = table.base_url.as_deref().or(known).ok_or_else(|| {
-                CommandError::usage(format!("the settings: the provider `{name}` has no `base_url`"))
-                    .help("give the address that its documentation names")
+                CommandError::usage(format!(
+                    "the settings: the provider `{name}` has no `base_url`"
+                ))
+                .help("give the address that its documentation names")
             })?;
             let mut provider = provider(name, &speaks, base_url)?;
             // One of the usual at its usual place has its usual key.
@@ -215,10 +217,9 @@ impl Tables {
                 };
                 provider = provider.with_key(ProviderKey::new(key));
             }
-            let limited = ProviderLimits {
-                concurrency: table.concurrency,
-                requests_per_minute: table.requests_per_minute,
-            };
+            let mut limited = ProviderLimits::default();
+            limited.concurrency = table.concurrency;
+            limited.requests_per_minute = table.requests_per_minute;
             if limited != ProviderLimits::default() {
                 limits.insert(name.clone(), limited);
             }
@@ -310,12 +311,12 @@ mod tests {
             "https://api.anthropic.com/"
         );
         assert!(provider.key.is_some());
-        let limited = ProviderLimits {
-            concurrency: NonZeroU32::new(8),
-            requests_per_minute: NonZeroU32::new(50),
-        };
+        let mut limited = ProviderLimits::default();
+        limited.concurrency = NonZeroU32::new(8);
+        limited.requests_per_minute = NonZeroU32::new(50);
         assert_eq!(found.limits.get("anthropic"), Some(&limited));
-        let refused = parse("[providers.mine]\n", Path::new("c")).and_then(|tables| tables.options(&[]));
+        let refused =
+            parse("[providers.mine]\n", Path::new("c")).and_then(|tables| tables.options(&[]));
         let message = refused.map_or_else(|error| error.message().to_owned(), |_| String::new());
         assert!(message.contains("`mine` has no `base_url`"), "{message}");
     }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What calls of one provider have to keep to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProviderLimits {
     /// Calls at once; `None` is no limit.
     pub concurrency: Option<NonZeroU32>,
@@ -28,7 +29,9 @@ struct Turnstile {
 }
 
 impl Turnstiles {
-    pub(super) fn new<'a>(limits: impl IntoIterator<Item = (&'a String, &'a ProviderLimits)>) -> Self {
+    pub(super) fn new<'a>(
+        limits: impl IntoIterator<Item = (&'a String, &'a ProviderLimits)>,
+    ) -> Self {
         let turnstiles = limits.into_iter().map(|(provider, limits)| {
             let places = limits.concurrency.map(|number| {
                 let number = usize::try_from(number.get()).unwrap_or(usize::MAX);

@@ -197,13 +197,11 @@ impl Meter for AttemptMeter {
                 if this.0.hub.breaker.closed_for(&call.provider).is_some() {
                     continue;
                 }
-                match this.let_out(&call, &mut place) {
-                    Some(answer) => return answer,
-                    None => {
-                        drop(place);
-                        settled.await;
-                    }
+                if let Some(answer) = this.let_out(&call, &mut place) {
+                    return answer;
                 }
+                drop(place);
+                settled.await;
             }
         }
         .boxed()

@@ -358,6 +358,7 @@ fn a_view_says_what_became_of_every_agent() {
             "endedAt": "2026-09-21T14:13:34.000Z",
             "durationMs": 6_000,
             "usage": { "inputTokens": 200, "outputTokens": 20 },
+            "cost": null,
             "line": 7,
             "failure": null,
             "pastAttempts": [{
