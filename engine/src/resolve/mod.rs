@@ -231,6 +231,10 @@ impl RunRules {
     }
 
     /// The queue that a call stands in with others: its provider's, where its model says which that is, else its backend's.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "no model says whose it is")
+    )]
     fn queue(
         &self,
         name: &str,
