@@ -357,6 +357,77 @@ fn an_answer_that_does_not_fit_goes_back_to_the_model() -> anyhow::Result<()> {
 }
 
 #[test]
+fn x07_an_agent_has_agents_of_its_own_five_levels_deep_in_its_slot_and_on_its_account()
+-> anyhow::Result<()> {
+    let body = "
+        const child = 'Write it.' + told(
+            { tool: 'write', input: { path: 'made.txt', content: 'by a child' } },
+            { text: 'The child is done.' })
+        const level = n => n === 0 ? told({ text: 'bottom' }) : told({ tool: 'agent', input: { task: 'Go on.' + level(n - 1) } }, { text: 'level ' + n })
+        const both = await attempt('Hand it on.' + told(
+            { tools: [{ tool: 'agent', input: { task: child, label: 'writer' } }, { tool: 'agent', input: { task: 'Wait.' + told({ text: 'waited' }) } }] },
+            { text: 'The parent is done.' }), { label: 'parent' })
+        const deep = await agent('Go on.' + level(6))
+        const alone = await agent('Read.' + told({ text: 'read' }), { tools: ['Read'] })
+        return [both.value, both.usage.outputTokens, deep, alone]";
+    let models = Models::new(body)?;
+    let (outcome, _) = ended(models.run(&[])?.start()?, 0)?;
+    let result = &outcome["result"];
+    assert_eq!(result[0], "The parent is done.", "{outcome}");
+    assert_eq!(models.bed.project.lines("made.txt"), ["by a child"]);
+    assert_eq!(
+        outcome["agents"]["total"], 3,
+        "they are no calls of the script"
+    );
+    assert_eq!(outcome["usage"]["outputTokens"], models.written());
+    assert_eq!(
+        models.server.traffic().peak,
+        1,
+        "a parent waits while its agent works"
+    );
+    // Whoever stands five levels down has no such tool.
+    let exchanges = models.server.requests();
+    let offered = |text: &str| {
+        let asked = exchanges.iter().find(|exchange| {
+            let first = exchange.request.messages.first();
+            first.is_some_and(|message| message.text().contains(text))
+        });
+        asked.map(|exchange| {
+            let mut tools = exchange.request.tools.iter();
+            tools.any(|tool| tool.name == "agent")
+        })
+    };
+    assert_eq!(offered("Hand it on."), Some(true));
+    assert_eq!(offered("Read."), Some(false));
+    let offers = exchanges.iter().filter(|exchange| {
+        let mut tools = exchange.request.tools.iter();
+        exchange.request.messages[0].text().contains("Go on.")
+            && tools.all(|tool| tool.name != "agent")
+    });
+    ensure!(offers.count() > 0, "the fifth level has none");
+    assert_eq!(result[2], "level 6");
+    let notes: Vec<Value> = models.bed.records("StepNoted")?;
+    let notes: Vec<Value> = notes
+        .iter()
+        .filter_map(|note| serde_json::from_str(note["note"].as_str()?).ok())
+        .map(|note: Value| note["agent"].clone())
+        .collect();
+    let writer: Vec<&Value> = notes
+        .iter()
+        .filter(|note| note["number"] == 1)
+        .take(2)
+        .collect();
+    assert_eq!(writer[0]["label"], "writer", "{notes:?}");
+    assert_eq!(
+        (&writer[1]["ended"], &writer[1]["said"]),
+        (&json!("completed"), &json!("The child is done."))
+    );
+    let deepest = notes.iter().filter_map(|note| note["level"].as_u64()).max();
+    assert_eq!(deepest, Some(5), "{notes:?}");
+    Ok(())
+}
+
+#[test]
 fn a_provider_is_asked_for_no_more_at_once_than_its_settings_say() -> anyhow::Result<()> {
     let body = "
         const all = await parallel(Array.from({ length: 24 }, (_, n) => () => agent('Agent ' + n + told({ tool: 'todo' }, { text: 'done' }))))

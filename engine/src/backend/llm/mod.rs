@@ -3,8 +3,10 @@
 //!
 //! [`conversation`] is the loop, [`tools`] what a model can do; neither knows of runs. This file puts them together for an
 //! attempt: its task becomes a job, its working directory a toolbox, what happens becomes progress, and an end an outcome.
+//! [`delegate`] lets an agent have agents of its own within its attempt.
 
 pub(crate) mod conversation;
+mod delegate;
 mod progress;
 mod shell;
 pub(crate) mod tools;
@@ -27,9 +29,10 @@ use self::conversation::{
     Effort, Endpoint, Finished, Job, NativeSchema, Pace, ProjectNote, StopKind, Stopped,
     ToolAnswer, ToolDefinition, Tools, Worker,
 };
+use self::delegate::Within;
 use self::progress::Reported;
 use self::shell::LaunchedShell;
-use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Web, Workplace};
+use self::tools::{Addresses, Fetcher, Means, Name, Permitted, Switches, Toolbox, Web};
 use crate::gateway::{Provider, Wire};
 use crate::models::{Hub, Model, Options};
 use crate::options::Environment;
@@ -213,15 +216,8 @@ async fn work(
     };
     let token = task.token;
     let folder = task.working_directory.clone();
-    let mark = format!("{}-{}-{}", token.run, token.generation, token.call);
-    let place = tokio::task::spawn_blocking(move || {
-        let workplace = Workplace::new(&folder, &mark)
-            .map_err(|error| format!("{} cannot be worked in: {error}", folder.display()))?;
-        Ok::<_, String>((workplace, notes(&folder)))
-    });
-    let (workplace, project_notes) = match place.await {
-        Ok(Ok(place)) => place,
-        Ok(Err(message)) => return failed(message),
+    let project_notes = match tokio::task::spawn_blocking(move || notes(&folder)).await {
+        Ok(notes) => notes,
         Err(error) => return failed(error.to_string()),
     };
     let means = Means {
@@ -232,12 +228,30 @@ async fn work(
         }),
         web: settings.switches.web_fetch.then(|| shared.web()).flatten(),
     };
-    let toolbox = Toolbox::new(workplace, permitted, &means);
     let job = job(task, shared.hub.options(), &model, project_notes);
-    let reported = Reported::new(token, context.progress.clone());
-    let came = worker
-        .work(&endpoint, &job, &toolbox, &reported, stop)
-        .await;
+    let within = Within {
+        worker: worker.clone(),
+        endpoint,
+        job,
+        mark: format!("{}-{}-{}", token.run, token.generation, token.call),
+        permitted: permitted.clone(),
+        means,
+        notes: context.notes.clone(),
+        reported: Reported::new(token, context.progress.clone()),
+        begun: Arc::default(),
+        level: 0,
+    };
+    let toolbox = match within.toolbox().await {
+        Ok(toolbox) => toolbox,
+        Err(message) => return failed(message),
+    };
+    let Within {
+        endpoint,
+        job,
+        reported,
+        ..
+    } = &within;
+    let came = worker.work(endpoint, job, &toolbox, reported, stop).await;
     ended(came, job.schema.is_some())
 }
 

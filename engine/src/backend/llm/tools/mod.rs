@@ -42,8 +42,7 @@ pub(crate) use names::Name;
 pub(crate) use permitted::Reason;
 pub(crate) use permitted::{Permitted, Switches, Warning};
 pub(crate) use shell::{End, Output, Ran, Shell};
-#[cfg(test)]
-pub(crate) use tool::Tool;
+pub(crate) use tool::{Tool, parsed};
 #[cfg(test)]
 pub(crate) use toolbox::NotAdded;
 pub(crate) use toolbox::{Means, Toolbox};

@@ -22,7 +22,7 @@ pub(crate) trait Tool: Send + Sync {
 
 /// The arguments as the tool knows them. That they fit its schema has been checked; where the schema says less than
 /// the type (a number that is too large), the model is told.
-pub(super) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer> {
+pub(crate) fn parsed<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer> {
     serde_json::from_value(arguments).map_err(|error| {
         Answer::error(format!(
             "these arguments cannot be used: {error}; nothing was done"
