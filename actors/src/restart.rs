@@ -14,7 +14,7 @@
 //!
 //! | failure | attempts in all | first delay |
 //! |---|---|---|
-//! | `rate_limit` | 6 | what the other side asks for, else 1 s |
+//! | `rate_limit` | 6 | what the other side asks for, 1 s at least |
 //! | `transport` | 4 | 0.5 s |
 //! | the agent's actor or task panicked | 2 | 0.1 s |
 //! | `quota`, where it is known when it is renewed | 1,000 | until then, and longer the more often it was not |

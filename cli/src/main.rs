@@ -40,10 +40,19 @@ fn main() -> ExitCode {
 /// A flag that `run` does not know may be one of its script's: that is seen when the script is read.
 fn flags_of_a_script(error: &clap::Error) -> Option<Arguments> {
     let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
-    let is_of_run = words.first().is_some_and(|word| word == "run");
-    (is_of_run && error.kind() == clap::error::ErrorKind::UnknownArgument).then(|| Arguments {
+    // Options of every command may stand before it.
+    let (before, rest) = words.split_at(words.iter().position(|word| word == "run")?);
+    let is_option = |word: &std::ffi::OsString| word.as_encoded_bytes().starts_with(b"-");
+    let are_options = before.iter().enumerate().all(|(index, word)| {
+        is_option(word)
+            || index
+                .checked_sub(1)
+                .is_some_and(|index| before[index] == "--color")
+    });
+    let is_unknown = error.kind() == clap::error::ErrorKind::UnknownArgument;
+    (are_options && is_unknown).then(|| Arguments {
         global: args::Global::default(),
-        command: args::Command::Named(words),
+        command: args::Command::Named(rest.iter().chain(before).cloned().collect()),
     })
 }
 

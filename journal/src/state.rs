@@ -63,6 +63,8 @@ pub struct RunState {
     pub models: BTreeMap<CallNumber, Arc<str>>,
     /// The same of attempts of the generation before, for those that are adopted.
     pub(crate) left_at_work: BTreeMap<CallNumber, Counted>,
+    /// The models that these asked.
+    pub(crate) left_models: BTreeMap<CallNumber, Arc<str>>,
     /// Output tokens of the settled calls of this generation, all their attempts counted: `budget.spent()` after the
     /// last settlement.
     pub settled_output_tokens: u64,
@@ -184,6 +186,7 @@ impl RunState {
             at_work: BTreeMap::new(),
             models: BTreeMap::new(),
             left_at_work: BTreeMap::new(),
+            left_models: BTreeMap::new(),
             settled_output_tokens: 0,
             counts: Counts::default(),
             started_at: None,

@@ -90,6 +90,36 @@ fn cost_is_what_the_server_counted_by_run_model_phase_and_day_and_over_rewinds()
 }
 
 #[test]
+fn what_has_no_price_is_told_as_such_whatever_was_asked_before() -> anyhow::Result<()> {
+    let models = Models::new(
+        "await agent('One' + told({ text: 'one' }))
+         return agent('Two' + told({ text: 'two' }), { model: 'fake/large' })",
+    )?;
+    let file = models.bed.project.path(".bellwether/config.toml");
+    let settings = std::fs::read_to_string(&file)?.replace("\"fake/\"", "\"fake/small\"");
+    models
+        .bed
+        .project
+        .write(".bellwether/config.toml", &settings)?;
+    ended(models.run(&[])?.start()?, 0)?;
+    let report = models.bed.json(&["cost", "--by", "model", "--json"], 0)?;
+    let [small, large] = [&report["rows"][0], &report["rows"][1]];
+    assert_eq!(
+        (&small["key"], &large["key"]),
+        (&json!("fake/small"), &json!("fake/large")),
+        "{report}"
+    );
+    ensure!(
+        small["cost"].is_f64() && large["cost"].is_null(),
+        "{report}"
+    );
+    assert_eq!(large["unpricedTokens"], large["outputTokens"]);
+    let shown = models.command(&["cost"])?.run()?.expect_code(0)?;
+    ensure!(shown.stdout.contains("≥ $"), "{shown}");
+    says(&shown, "whose price is not known")
+}
+
+#[test]
 fn a_large_run_is_not_begun_without_being_asked_for_and_earlier_runs_say_what_it_will_use()
 -> anyhow::Result<()> {
     let models = Models::new(

@@ -235,6 +235,11 @@ fn what_a_workflow_says_of_its_arguments_becomes_flags() -> anyhow::Result<()> {
         json!({ "question": "Why?", "sources": "docs", "maxRounds": 3, "deep": true, "tags": ["a", "b"], "size": "small" })
     );
     assert_eq!(result(&["ask", "Why?"])?, json!({ "question": "Why?" }));
+    let all = r#"{"question":"All?","size":"large"}"#;
+    assert_eq!(
+        result(&["ask", all])?,
+        json!({ "question": "All?", "size": "large" })
+    );
     // By `run` and a file as well; a flag that `run` has itself stays that.
     assert_eq!(
         result(&[
@@ -263,6 +268,10 @@ fn what_a_workflow_says_of_its_arguments_becomes_flags() -> anyhow::Result<()> {
     says(
         &refused(&["run", "flow.js", "--sources", "docs"])?,
         "--sources",
+    )?;
+    says(
+        &refused(&["ask", "Why?", "--question", "How?"])?,
+        "both say what `question` is",
     )?;
     let help = bed.command(&["ask", "--help"])?.run()?.expect_code(0)?;
     ensure!(help.stdout.contains("where to look"), "{help}");

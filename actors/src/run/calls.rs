@@ -692,7 +692,9 @@ impl Machine {
         permits: &mut dyn Permits,
         out: &mut Output,
     ) {
-        self.open_queue_of(call);
+        if let Some(rest) = self.open_queue_of(call, now) {
+            out.act(self.state.next, Action::RetryAfter(call, rest));
+        }
         let waits = self
             .state
             .call(call)

@@ -371,7 +371,6 @@ impl Machine {
             }
         }
         self.delivered = self.state.next;
-        self.close_queues_again(now);
         let unsettled: Vec<(CallNumber, CallKind, Position, CallStatus)> = self
             .state
             .unsettled()
@@ -392,6 +391,7 @@ impl Machine {
             match (kind, status) {
                 (kind, CallStatus::Backoff { until }) if kind.has_attempts() => {
                     let after = until.saturating_sub(now);
+                    self.close_queue_again(number, until);
                     out.act(self.state.next, Action::RetryAfter(number, after));
                 }
                 (kind, _) if kind.has_attempts() => self.waiting.push_back(number),

@@ -115,10 +115,12 @@ impl Machine {
                 // It is about to start anyway; not after a wait, then.
                 CallStatus::Backoff { .. } => {
                     if record(self, out) {
+                        self.open_queue_for(call);
                         self.retry_due(call, now, permits, out);
                     }
                 }
-                CallStatus::Waiting => {}
+                // A provider that is said to take calls again is asked.
+                CallStatus::Waiting => self.open_queue_for(call),
                 status => return Err(OrderError::Ended(call, status.name())),
             },
             Order::SetLimits(limits) if self.takes(limits) && record(self, out) => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bellwether_journal::id::{Attempt, CallNumber};
 use bellwether_journal::record::{
-    Actor, CallKind, FailureKind, Millis, Noticed, Order, Ordered, Outcome, Record, Status, Usage,
+    Actor, CallKind, Millis, Noticed, Order, Ordered, Outcome, Record, Status, Usage,
 };
 use bellwether_journal::state::CallStatus;
 use bellwether_journal::text::{self, Packed, Text};
@@ -21,7 +21,6 @@ use super::calls::Came;
 use super::machine::{Machine, Stage};
 use super::orders::OrderError;
 use super::output::{Action, Output, Source};
-use super::queues::last_failure;
 use super::version::hash_of;
 
 /// As much of a question stands in a status or a notice, in characters.
@@ -268,16 +267,7 @@ impl Machine {
         }
         let mut first = None::<Millis>;
         for (number, call) in self.state.unsettled() {
-            if call.status == CallStatus::Waiting && self.waits_for_quota_unstarted(number) {
-                continue;
-            }
-            let CallStatus::Backoff { until } = call.status else {
-                return None;
-            };
-            if last_failure(call) != Some(FailureKind::Quota) {
-                return None;
-            }
-            let until = self.queue_closed_until(number).unwrap_or(until);
+            let until = self.waits_for_quota_until(number, call)?;
             first = Some(first.map_or(until, |first| first.min(until)));
         }
         let until = jiff::Timestamp::from_millisecond(i64::try_from(first?).ok()?).ok()?;

@@ -11,6 +11,9 @@ use bellwether_journal::state::{CallState, CallStatus, PastAttempt, PastEnd};
 
 use super::machine::Machine;
 
+/// A timer may be ahead of the clock by so much.
+const CLOCKS_DIFFER: Millis = 1_000;
+
 /// The queues that are closed, by their names.
 #[derive(Debug, Default)]
 pub(super) struct Queues(HashMap<Arc<str>, Closed>);
@@ -49,25 +52,31 @@ impl Machine {
         known.is_quota = is_quota;
     }
 
-    /// A call is tried again, or has no more need to: the queue that it closed is open.
-    pub(super) fn open_queue_of(&mut self, call: CallNumber) {
-        self.queues.0.retain(|_, closed| closed.by != call);
+    /// A call's time has come: the queue that it closed opens. `Some`: a later failure of it closed the queue for so much longer.
+    pub(super) fn open_queue_of(&mut self, call: CallNumber, now: Millis) -> Option<Millis> {
+        let mut rest = None;
+        self.queues.0.retain(|_, closed| {
+            let left = closed.until.saturating_sub(now);
+            if closed.by == call && left > CLOCKS_DIFFER {
+                rest = Some(left);
+            }
+            closed.by != call || rest.is_some()
+        });
+        rest
     }
 
-    /// The queues are as they were: after a takeover calls in back-off say which are closed.
-    pub(super) fn close_queues_again(&mut self, now: Millis) {
-        let closing: Vec<(CallNumber, FailureKind, Millis)> = self
-            .state
-            .unsettled()
-            .filter_map(|(number, call)| match (call.status, last_failure(call)) {
-                (CallStatus::Backoff { until }, Some(kind)) if until > now => {
-                    Some((number, kind, until))
-                }
-                _ => None,
-            })
-            .collect();
-        for (number, kind, until) in closing {
-            self.close_queue(number, kind, until);
+    /// A person says that a call is to begin: its queue opens, whoever closed it.
+    pub(super) fn open_queue_for(&mut self, call: CallNumber) {
+        if let Some(queue) = self.keys.queue(call) {
+            self.queues.0.remove(&queue);
+        }
+    }
+
+    /// A call that a takeover finds in back-off closes its queue as it did.
+    pub(super) fn close_queue_again(&mut self, call: CallNumber, until: Millis) {
+        let kind = self.state.call(call).and_then(last_failure);
+        if let Some(kind) = kind {
+            self.close_queue(call, kind, until);
         }
     }
 
@@ -81,15 +90,20 @@ impl Machine {
             .position(|&call| self.closed_queue(call).is_none())
     }
 
-    /// Whether a call waits since its provider's quota is used up.
-    pub(super) fn waits_for_quota_unstarted(&self, call: CallNumber) -> bool {
-        self.closed_queue(call)
-            .is_some_and(|closed| closed.is_quota)
-    }
-
-    /// Until when a call's queue is closed, if it is.
-    pub(super) fn queue_closed_until(&self, call: CallNumber) -> Option<Millis> {
-        self.closed_queue(call).map(|closed| closed.until)
+    /// Until when a call waits since its provider's quota is used up, whether or not it was begun.
+    pub(super) fn waits_for_quota_until(
+        &self,
+        number: CallNumber,
+        call: &CallState,
+    ) -> Option<Millis> {
+        let queue = self.closed_queue(number).filter(|closed| closed.is_quota);
+        match (queue, call.status) {
+            (Some(closed), CallStatus::Waiting | CallStatus::Backoff { .. }) => Some(closed.until),
+            (None, CallStatus::Backoff { until }) => {
+                (last_failure(call) == Some(FailureKind::Quota)).then_some(until)
+            }
+            _ => None,
+        }
     }
 
     fn closed_queue(&self, call: CallNumber) -> Option<&Closed> {
@@ -98,7 +112,7 @@ impl Machine {
 }
 
 /// How a call's newest attempt failed.
-pub(super) fn last_failure(call: &CallState) -> Option<FailureKind> {
+fn last_failure(call: &CallState) -> Option<FailureKind> {
     match call.past().last() {
         Some(PastAttempt {
             end: PastEnd::Failed(kind),

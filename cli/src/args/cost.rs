@@ -8,7 +8,7 @@ use super::Common;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bellwether cost                   all runs, newest first
-  bellwether cost last              one run, by phase and model
+  bellwether cost last              one run, by phase
   bellwether cost --by workflow --since 30d
   bellwether cost --by day --json | jq .total.cost
 

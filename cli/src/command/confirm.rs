@@ -17,9 +17,9 @@ use super::plan::BACKENDS;
 use super::source::{Question, Source};
 use crate::error::{CommandError, Result};
 use crate::host::client::parse;
-use crate::output::Screen;
 use crate::output::human::number;
 use crate::output::paint::one_line;
+use crate::output::{self, Screen};
 
 /// More than this is confirmed: agents that ask models, …
 const AGENTS: u64 = 25;
@@ -44,13 +44,7 @@ pub(super) struct Expected {
 
 /// What `plan` shows of a plan's forecast.
 ///
-/// # Errors
-/// When the journal with the earlier runs is there and cannot be read.
-pub(super) async fn expected(
-    plan: &Plan,
-    start: &StartOptions,
-    place: &Place,
-) -> Result<Option<Expected>> {
+pub(super) async fn expected(plan: &Plan, start: &StartOptions, place: &Place) -> Option<Expected> {
     let names = Names::clone(&place.config.models().names);
     let prices = place.config.models().prices;
     let basis = Basis {
@@ -63,21 +57,22 @@ pub(super) async fn expected(
     };
     let without_history = forecast(plan, &basis);
     if without_history.agents == 0 {
-        return Ok(None);
+        return None;
     }
     let name = start.name.clone().unwrap_or_else(|| plan.name.clone());
-    let history = history(&name, place).await?;
+    // Runs that cannot be read say nothing; they are no reason to begin none.
+    let history = history(&name, place).await.unwrap_or_default();
     let forecast = if history.is_empty() {
         without_history
     } else {
         let history = &history;
         forecast(plan, &Basis { history, ..basis })
     };
-    Ok(Some(Expected {
+    Some(Expected {
         forecast,
         runs: history.len(),
         name,
-    }))
+    })
 }
 
 /// What the newest runs of a workflow used.
@@ -117,7 +112,7 @@ pub(super) async fn confirm(
         )];
         return ask(&lines, screen).await;
     };
-    let Some(expected) = expected(&plan, start, place).await? else {
+    let Some(expected) = expected(&plan, start, place).await else {
         return Ok(());
     };
     if !expected.is_large() {
@@ -163,10 +158,11 @@ async fn ask(lines: &[String], screen: Screen) -> Result<()> {
         ))
         .help(help));
     }
+    // A question is asked, however quiet it is to be.
     for line in lines {
-        screen.note(line);
+        output::error_line(line);
     }
-    screen.note(&screen.err.bold("Begin? [y/N]"));
+    output::error_line(&screen.err.bold("Begin? [y/N]"));
     let key = tokio::task::spawn_blocking(|| console::Term::stderr().read_key());
     match key.await {
         Ok(Ok(console::Key::Char('y' | 'Y'))) => Ok(()),

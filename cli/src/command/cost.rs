@@ -91,6 +91,12 @@ pub(super) async fn execute(flags: Cost, screen: Screen) -> Result<ExitCode> {
         }
         None => Vec::new(),
     };
+    for run in &runs {
+        if let Some(damage) = &run.damage {
+            let line = format!("{} is left out: {}", run.run_id, one_line(damage, 300));
+            screen.note(&format!("{} {line}", screen.err.yellow("warning:")));
+        }
+    }
     let report = report(&runs, by);
     if flags.common.json {
         output::line(&json(&report)?);

@@ -1,6 +1,7 @@
 //! `bellwether <name> …`: a workflow as a command of its own. What its header says of its arguments (`meta.args`, a JSON
 //! Schema of an object) becomes flags, and the text behind the name the first property that it requires.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -93,9 +94,11 @@ fn arguments(words: &[OsString], schema: Option<&Value>) -> Result<Arguments> {
         .chain(command.get_arguments())
         .filter_map(|arg| arg.get_long().map(str::to_owned))
         .collect();
+    // Of two names that make one flag the first has it.
+    let mut taken: HashSet<String> = own.into_iter().chain(["help".to_owned()]).collect();
     let properties: Vec<Property<'_>> = properties
         .into_iter()
-        .filter(|property| !own.contains(&property.flag) && property.flag != "help")
+        .filter(|property| taken.insert(property.flag.clone()))
         .collect();
     command = command.mut_subcommand("run", |run| run.args(properties.iter().map(Property::arg)));
     let program = [OsString::from("bellwether"), OsString::from("run")];
@@ -115,9 +118,18 @@ fn arguments(words: &[OsString], schema: Option<&Value>) -> Result<Arguments> {
             given.insert(property.name.to_owned(), value);
         }
     }
-    let is_object = schema.is_some_and(|schema| schema["type"] == "object");
-    if given.is_empty() && !(is_object && run.given.text.is_some()) {
-        return Ok(arguments);
+    let first = schema.and_then(|schema| schema["required"][0].as_str());
+    if given.is_empty() {
+        // A text that is an object or a list is all of the arguments (G01).
+        let is_all = |text: &String| {
+            serde_json::from_str::<Value>(text)
+                .is_ok_and(|value| value.is_object() || value.is_array())
+        };
+        let is_object = schema.is_some_and(|schema| schema["type"] == "object");
+        let is_first = run.given.text.as_ref().is_some_and(|text| !is_all(text));
+        if !(is_object && is_first && first.is_some()) {
+            return Ok(arguments);
+        }
     }
     if run.given.args.is_some() || run.given.args_file.is_some() {
         return Err(CommandError::usage(
@@ -126,14 +138,26 @@ fn arguments(words: &[OsString], schema: Option<&Value>) -> Result<Arguments> {
         .help("give one of them"));
     }
     if let Some(text) = run.given.text.take() {
-        let first = schema.and_then(|schema| schema["required"][0].as_str());
         let Some(first) = first else {
             return Err(CommandError::usage(
                 "a text beside flags: the workflow does not say what the text is",
             )
             .help("`required` of its `meta.args` begins with the property that it is, or give all of it with --args"));
         };
-        given.entry(first).or_insert(Value::String(text));
+        if given.contains_key(first) {
+            return Err(CommandError::usage(format!(
+                "the text and a flag both say what `{first}` is"
+            ))
+            .help("give one of them"));
+        }
+        let kind = schema.map_or(Kind::Text, |schema| Kind::of(&schema["properties"][first]));
+        let value = match kind {
+            Kind::Text | Kind::Switch => Value::String(text),
+            Kind::Texts => Value::Array(vec![Value::String(text)]),
+            // What is no JSON is a text, and the workflow's schema says whether it may be one.
+            Kind::Json => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        given.insert(first.to_owned(), value);
     }
     run.given.args = Some(Value::Object(given).to_string());
     Ok(arguments)

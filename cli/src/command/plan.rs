@@ -55,7 +55,7 @@ pub(super) async fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     let mut plan = plan(&script, &start, &options);
     name_as(&mut plan, &name);
     let is_good = plan.is_good();
-    let expected = confirm::expected(&plan, &start, &place).await?;
+    let expected = confirm::expected(&plan, &start, &place).await;
     if flags.common.json {
         let shown = Shown {
             plan: &plan,

@@ -527,6 +527,8 @@ fn apply_effort(effective: &mut [Effective]) {
     };
     for (key, value) in row.settings() {
         let setting = effective.iter_mut().find(|setting| setting.key == key);
+        // A limit in money is none of its columns: it stays.
+        let setting = setting.filter(|one| !matches!(one.value, Some(Value::Dollars(_))));
         if let Some(setting) = setting.filter(|setting| setting.source.rank() < source.rank()) {
             setting.value = value;
             setting.source = source.clone();

@@ -26,10 +26,28 @@ pub(crate) struct Tables {
     prices: BTreeMap<String, PriceTable>,
 }
 
+impl ProviderTable {
+    /// What `over` says goes before what stands here.
+    fn under(self, over: Self) -> Self {
+        let speaks = if over.speaks.is_empty() {
+            self.speaks
+        } else {
+            over.speaks
+        };
+        Self {
+            speaks,
+            base_url: over.base_url.or(self.base_url),
+            key_env: over.key_env.or(self.key_env),
+            concurrency: over.concurrency.or(self.concurrency),
+            requests_per_minute: over.requests_per_minute.or(self.requests_per_minute),
+        }
+    }
+}
+
 /// The names of the tables.
 pub(super) const TABLES: [&str; 3] = ["providers", "models", "prices"];
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ProviderTable {
     /// What it speaks; of several the built-in agent takes the first. Default: `openai`, or what the name says.
@@ -152,7 +170,10 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Tables> {
 impl Tables {
     /// What `over` says goes before what stands here.
     pub(super) fn under(mut self, over: Self) -> Self {
-        self.providers.extend(over.providers);
+        for (name, over) in over.providers {
+            let table = self.providers.remove(&name).unwrap_or_default();
+            self.providers.insert(name, table.under(over));
+        }
         self.models.extend(over.models);
         self.prices.extend(over.prices);
         self

@@ -46,18 +46,19 @@ impl Turnstiles {
         Self(turnstiles.collect())
     }
 
-    /// Waits until one more call of this provider may go out. What it gives is held until the call has ended.
-    pub(super) async fn pass(&self, provider: &str) -> Option<OwnedSemaphorePermit> {
-        let turnstile = self.0.get(provider)?;
+    /// Waits until the provider has a place for one more call. What it gives is held until the call has ended.
+    pub(super) async fn place(&self, provider: &str) -> Option<OwnedSemaphorePermit> {
+        let places = self.0.get(provider)?.places.clone()?;
         // It is never closed.
-        let place = match &turnstile.places {
-            Some(places) => Arc::clone(places).acquire_owned().await.ok(),
-            None => None,
-        };
-        if let Some(pace) = &turnstile.pace {
+        places.acquire_owned().await.ok()
+    }
+
+    /// Waits for a call's part of the minute. A call has one, however often it looks whether it may go out.
+    pub(super) async fn pace(&self, provider: &str) {
+        let turnstile = self.0.get(provider);
+        if let Some(pace) = turnstile.and_then(|turnstile| turnstile.pace.as_ref()) {
             pace.until_ready().await;
         }
-        place
     }
 }
 
@@ -79,11 +80,11 @@ mod tests {
             concurrency: NonZeroU32::new(2),
             requests_per_minute: None,
         });
-        assert!(turnstiles.pass("other").await.is_none());
-        let first = turnstiles.pass("paid").await;
-        let second = turnstiles.pass("paid").await;
+        assert!(turnstiles.place("other").await.is_none());
+        let first = turnstiles.place("paid").await;
+        let second = turnstiles.place("paid").await;
         assert!(first.is_some() && second.is_some());
-        let third = turnstiles.pass("paid");
+        let third = turnstiles.place("paid");
         tokio::pin!(third);
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);
@@ -98,7 +99,7 @@ mod tests {
         });
         let begun = Instant::now();
         for _ in 0..5 {
-            turnstiles.pass("paid").await;
+            turnstiles.pace("paid").await;
         }
         // Four steps of a twentieth of a second; how much longer it takes is the machine's affair.
         assert!(begun.elapsed() >= Duration::from_millis(199));

@@ -183,6 +183,7 @@ impl Meter for AttemptMeter {
     fn admit(&self, call: ModelCall) -> BoxFuture<'static, Result<Admitted, Refused>> {
         let this = self.clone();
         async move {
+            let mut has_its_part = false;
             loop {
                 // Before it is looked: what is given back meanwhile is not missed.
                 let settled = this.0.till.settled.notified();
@@ -192,7 +193,12 @@ impl Meter for AttemptMeter {
                 if let Err(closed) = this.0.hub.breaker.pass(&call.provider).await {
                     return Err(this.closed(&call, closed));
                 }
-                let mut place = this.0.hub.turnstiles.pass(&call.provider).await;
+                let turnstiles = &this.0.hub.turnstiles;
+                let mut place = turnstiles.place(&call.provider).await;
+                if !has_its_part {
+                    turnstiles.pace(&call.provider).await;
+                    has_its_part = true;
+                }
                 // It may have closed while others stood before this one.
                 if this.0.hub.breaker.closed_for(&call.provider).is_some() {
                     continue;

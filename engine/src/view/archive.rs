@@ -269,7 +269,7 @@ impl Archive {
         })
     }
 
-    /// The same of many runs, newest first.
+    /// The same of many runs, newest first. A damaged one is told as such and keeps nobody from the others.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
@@ -284,7 +284,12 @@ impl Archive {
         };
         let rows = self.runs(usize::MAX, 0)?.into_iter().filter(is_meant);
         rows.take(filter.limit.unwrap_or(usize::MAX))
-            .map(|row| self.costs(row.run_id))
+            .map(|row| match self.costs(row.run_id) {
+                Err(ArchiveError::Store(StoreError::Damage(damage))) => {
+                    Ok(RunCosts::damaged(&row, damage.to_string()))
+                }
+                costs => costs,
+            })
             .collect()
     }
 

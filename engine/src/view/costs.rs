@@ -1,7 +1,7 @@
 //! What a run's agents used and cost, by model, phase and day: a fold over its records, so that the sums are those of the run,
 //! all its generations included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bellwether_journal::codec::Entry;
@@ -11,6 +11,7 @@ use bellwether_journal::state::{IllegalRecord, RunState};
 use bellwether_journal::usage::Counted;
 use serde::{Deserialize, Serialize};
 
+use super::rows::RunRow;
 use super::time::Timestamp;
 
 /// Which runs' costs are asked for.
@@ -39,6 +40,9 @@ pub struct RunCosts {
     pub started_at: Timestamp,
     /// What it used, in the order of days, models and phases.
     pub parts: Vec<CostPart>,
+    /// Why its records cannot be read: then what it used is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// What agents of one phase used of one model on one day.
@@ -60,12 +64,27 @@ pub struct CostPart {
     pub unpriced_tokens: u64,
 }
 
+impl RunCosts {
+    /// Of a run whose records cannot be read.
+    pub(super) fn damaged(row: &RunRow, damage: String) -> Self {
+        Self {
+            run_id: row.run_id,
+            name: row.name.clone(),
+            started_at: row.started_at,
+            parts: Vec::new(),
+            damage: Some(damage),
+        }
+    }
+}
+
 type Key = (String, Option<Arc<str>>, Option<Arc<str>>);
 
 /// The fold.
 pub(super) struct Costs {
     state: RunState,
     parts: BTreeMap<Key, (u64, Counted, u64)>,
+    /// Calls that ask another model since something was counted for them.
+    changed: HashSet<CallNumber>,
 }
 
 impl Costs {
@@ -73,47 +92,65 @@ impl Costs {
         Self {
             state: RunState::new(run),
             parts: BTreeMap::new(),
+            changed: HashSet::new(),
         }
     }
 
     pub(super) fn add(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
-        let (usage, counted) = (self.state.usage, self.state.counted);
-        let settles = matches!(entry.record, Record::CallSettled(_));
+        let used = self.used(&entry.record);
         self.state.apply(entry)?;
-        let Some(call) = who_uses(&entry.record) else {
+        if let Record::ModelAsked(asked) = &entry.record {
+            self.changed.insert(asked.call);
+        }
+        let Some((number, used, unpriced)) = used else {
             return Ok(());
         };
-        let is_new = (self.state.usage, self.state.counted) != (usage, counted);
-        // What the engine did not count itself is in the run's sum alone, when the attempt ends and says it.
-        let counted = self.state.counted.since(counted);
-        let reported = self.state.usage.since(usage).since(counted.usage());
-        let Some(state) = self.state.call(call) else {
+        let Some(call) = self.state.call(number) else {
             return Ok(());
         };
-        let ended = settles
-            && state.kind == CallKind::Agent
-            && (state.usage != Usage::default() || state.counted.is_some());
-        if !is_new && !ended {
+        let ended = matches!(entry.record, Record::CallSettled(_))
+            && call.kind == CallKind::Agent
+            && (call.usage != Usage::default() || call.counted.is_some());
+        if used == Counted::default() && !ended {
             return Ok(());
         }
-        let used = counted.plus(Counted {
-            input_tokens: reported.input_tokens,
-            output_tokens: reported.output_tokens,
-            ..Counted::default()
-        });
-        let unpriced = match counted.cost {
-            Some(_) => reported.output_tokens,
-            None => used.output_tokens,
-        };
         let time = Timestamp(entry.at).to_string();
         let day = time.split('T').next().unwrap_or_default().to_owned();
-        let model = self.state.models.get(&call).cloned();
-        let part = (day, model, state.phase.clone());
+        let model = self.state.models.get(&number).cloned();
+        let part = (day, model, call.phase.clone());
         let (agents, sum, unknown) = self.parts.entry(part).or_default();
         *agents += u64::from(ended);
         *sum = sum.plus(used);
         *unknown = unknown.saturating_add(unpriced);
         Ok(())
+    }
+
+    /// What a record tells that a call has used more, before it is in the state, and how many output tokens of it have no known
+    /// price.
+    fn used(&mut self, record: &Record) -> Option<(CallNumber, Counted, u64)> {
+        let before = |call| self.state.at_work.get(call).copied().unwrap_or_default();
+        match record {
+            // What a reused answer had cost, once.
+            Record::UsageCounted(used) if used.attempt.0 == 0 => None,
+            Record::UsageCounted(used) => {
+                let before = before(&used.call);
+                let more = used.counted.since(before);
+                // A sum with a cost stays one with a cost, whatever is asked besides.
+                let other = self.changed.remove(&used.call) && before.cost.is_some();
+                let is_priced = more.cost.is_some_and(|cost| cost > 0 || !other);
+                let unpriced = if is_priced { 0 } else { more.output_tokens };
+                let cost = more.cost.filter(|_| is_priced);
+                Some((used.call, Counted { cost, ..more }, unpriced))
+            }
+            // What the engine did not count itself is said by the agent, at its end.
+            Record::AttemptFailed(failed) => {
+                Some(reported(failed.call, failed.usage, before(&failed.call)))
+            }
+            Record::CallSettled(settled) => {
+                Some(reported(settled.call, settled.usage, before(&settled.call)))
+            }
+            _ => None,
+        }
     }
 
     /// All of it; `None` for what is no run.
@@ -135,16 +172,18 @@ impl Costs {
             name: started.name.clone(),
             started_at: Timestamp(self.state.started_at.unwrap_or_default()),
             parts: parts.collect(),
+            damage: None,
         })
     }
 }
 
-/// The call whose use a record tells.
-fn who_uses(record: &Record) -> Option<CallNumber> {
-    match record {
-        Record::UsageCounted(used) => Some(used.call),
-        Record::AttemptFailed(failed) => Some(failed.call),
-        Record::CallSettled(settled) => Some(settled.call),
-        _ => None,
-    }
+/// What an agent says it has used, beyond what was counted.
+fn reported(call: CallNumber, usage: Usage, counted: Counted) -> (CallNumber, Counted, u64) {
+    let more = usage.since(counted.usage());
+    let used = Counted {
+        input_tokens: more.input_tokens,
+        output_tokens: more.output_tokens,
+        ..Counted::default()
+    };
+    (call, used, more.output_tokens)
 }

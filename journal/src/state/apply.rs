@@ -208,7 +208,7 @@ impl RunState {
         self.notes.clear();
         self.adopted.clear();
         self.left_at_work = std::mem::take(&mut self.at_work);
-        self.models.clear();
+        self.left_models = std::mem::take(&mut self.models);
         self.to_stop.clear();
         self.answers.clear();
         self.orchestrator_losses = Vec::new();
@@ -382,6 +382,9 @@ impl RunState {
             self.notes.insert(number, notes);
         }
         self.adopted.insert(number, adopted.idempotency_key);
+        if let Some(model) = self.left_models.remove(&adopted.from) {
+            self.models.insert(number, model);
+        }
         if let Some(counted) = self.left_at_work.remove(&adopted.from) {
             // It was paid in the generation before; here it is part of what the call has used.
             self.at_work.insert(number, counted);

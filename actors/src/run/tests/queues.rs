@@ -90,14 +90,14 @@ fn a06_calls_of_a_closed_queue_wait_unstarted_and_others_go_on() {
         "with what is added so that not all come at once"
     );
     // It goes on by itself.
-    run.now += 7_200_000;
+    run.now += 7_700_000;
     let came = retry(&mut run, 0);
     assert_eq!(starts(&came), ["2.1", "3.1"]);
     assert_eq!(run.status(), Status::Running);
     // And closes again, for the longest that anybody is told.
     run.ended(2, 1, empty(FailureKind::RateLimit, 5_000));
     run.ended(3, 1, empty(FailureKind::RateLimit, 9_000));
-    run.now += 5_000;
+    run.now += 6_000;
     assert_eq!(starts(&retry(&mut run, 2)), [""; 0]);
     run.now += 4_000;
     assert_eq!(starts(&retry(&mut run, 3)), ["4.1", "5.1"]);
@@ -139,16 +139,56 @@ fn a06_a_queue_that_was_closed_is_closed_after_a_crash() {
     });
     assert_eq!(starts(&came), ["6.2", "7.1"]);
     // Whoever stops the agent that closed it takes nothing from the others.
-    run.now += 60_000;
-    run.decide(|machine, now, permits, out| {
-        let ordered = Ordered {
-            order: Order::StopAgent(CallNumber(0)),
-            by: Actor::Engine,
-            reason: None,
-        };
-        let heard = machine.order(&ordered, now, permits, out);
-        heard.unwrap_or_else(|error| panic!("{error}"));
-    });
+    run.now += 70_000;
+    order(&mut run, Order::StopAgent(CallNumber(0)));
     run.machine.caps.concurrency = Some(4);
     assert_eq!(starts(&retry(&mut run, 0)), ["1.2", "2.1"]);
+}
+
+#[test]
+fn a06_a_queue_opens_again_whatever_becomes_of_the_call_that_closed_it() {
+    let mut run = six_paid_and_two_others();
+    run.ended(0, 1, empty(FailureKind::Quota, 7_200_000));
+    run.ended(1, 1, empty(FailureKind::RateLimit, 5_000));
+    for call in [6, 7] {
+        run.ended(call, 1, done("x"));
+    }
+    while !run.machine.owed.is_empty() {
+        run.turn(Vec::new(), TurnStatus::Running);
+    }
+    // One waits for less, and in the same queue.
+    run.now += 5_000;
+    assert_eq!(starts(&retry(&mut run, 1)), [""; 0]);
+    assert_eq!(run.status(), Status::Waiting);
+    let stop = |run: &mut Run, call| {
+        order(run, Order::StopAgent(CallNumber(call)));
+    };
+    stop(&mut run, 0);
+    while !run.machine.owed.is_empty() {
+        run.turn(Vec::new(), TurnStatus::Running);
+    }
+    assert_eq!(run.status(), Status::Waiting, "the quota is what it was");
+    // Its time comes all the same; before that, it is not taken for it.
+    assert_eq!(starts(&retry(&mut run, 0)), [""; 0]);
+    run.now += 7_700_000;
+    assert_eq!(starts(&retry(&mut run, 0)), ["2.1", "3.1"]);
+    // A person who knows better has it opened by any call of it.
+    run.ended(2, 1, empty(FailureKind::Quota, 7_200_000));
+    assert_eq!(starts(&run.ended(3, 1, done("x"))), [""; 0]);
+    assert_eq!(
+        starts(&order(&mut run, Order::RestartAgent(CallNumber(4)))),
+        ["4.1", "5.1"]
+    );
+}
+
+fn order(run: &mut Run, order: Order) -> Came {
+    let ordered = Ordered {
+        order,
+        by: Actor::Engine,
+        reason: None,
+    };
+    run.decide(|machine, now, permits, out| {
+        let heard = machine.order(&ordered, now, permits, out);
+        heard.unwrap_or_else(|error| panic!("{error}"));
+    })
 }

@@ -148,7 +148,7 @@ pub(super) async fn execute(flags: Write, screen: Screen) -> Result<ExitCode> {
     let Some(written) = written(&outcome)? else {
         return Followed::Ended(outcome, code).show(screen, flags.attach, &flags.common);
     };
-    let file = put(&written, &flags, &place)?;
+    let file = put(&written, &flags, &place, &run)?;
     tell(&written, &flags, &file, &run, screen)?;
     if !written.holds {
         return Ok(ExitCode::Failed);
@@ -294,7 +294,7 @@ fn written(outcome: &Outcome) -> Result<Option<Written>> {
 }
 
 /// Puts the script into its file.
-fn put(written: &Written, flags: &Write, place: &Place) -> Result<PathBuf> {
+fn put(written: &Written, flags: &Write, place: &Place, run: &str) -> Result<PathBuf> {
     let folder = file::folder(&place.directory, &place.config.root);
     let stem = file::stem(&written.name);
     // The name may still change: this is what it will be, most of the time.
@@ -302,12 +302,12 @@ fn put(written: &Written, flags: &Write, place: &Place) -> Result<PathBuf> {
         .output
         .clone()
         .unwrap_or_else(|| near(&folder.join(format!("{stem}.js")), &place.directory));
-    let run = how_to_run(written, &likely);
+    let how = how_to_run(written, &likely);
     let text = Head {
         task: &flags.task,
         verify: written.verify.as_deref(),
         is_confirmed: written.confirmed,
-        run: &run,
+        run: &how,
         holds: written.holds,
     }
     .over(&written.script);
@@ -316,8 +316,10 @@ fn put(written: &Written, flags: &Write, place: &Place) -> Result<PathBuf> {
         None => file::put(&place.config.root, &folder, &stem, &text, flags.force),
     };
     let file = put.map_err(|error| {
-        CommandError::usage(format!("the script was not written: {error}"))
-            .help("`bellwether result last` has it")
+        CommandError::usage(format!("the script was not written: {error}")).help(format!(
+            "`{}` has it",
+            proposal(&format!("result {run}"), &flags.common.journal)
+        ))
     })?;
     Ok(near(&file, &place.directory))
 }
@@ -388,12 +390,13 @@ fn tell(written: &Written, flags: &Write, file: &Path, run: &str, screen: Screen
         )));
     }
     let shown = file.display().to_string();
-    if flags.common.json {
+    let goes_on = flags.run && written.holds;
+    if flags.common.json && !goes_on {
         let mut object = serde_json::to_value(written).map_err(CommandError::bug)?;
         object["file"] = json!(shown);
         object["runId"] = json!(run);
         output::line(&read::json(&object)?);
-    } else if flags.run && written.holds {
+    } else if goes_on {
         // Stdout is the run's.
         screen.note(&shown);
     } else {
