@@ -256,7 +256,10 @@ fn what_a_workflow_says_of_its_arguments_becomes_flags() -> anyhow::Result<()> {
         bed.command(&[words, &dry].concat())?.run()?.expect_code(2)
     };
     says(&refused(&["ask", "Why?", "--sorces", "docs"])?, "--sources")?;
-    says(&refused(&["ask", "Why?", "--max-rounds", "x"])?, "no JSON")?;
+    says(
+        &refused(&["ask", "Why?", "--max-rounds", "x"])?,
+        "no number",
+    )?;
     says(
         &refused(&["ask", "Why?", "--size", "huge"])?,
         "small, large",

@@ -264,7 +264,11 @@ impl Property<'_> {
                     return Ok(None);
                 };
                 let value = serde_json::from_str(text).map_err(|error| {
-                    CommandError::usage(format!("--{}: `{text}` is no JSON: {error}", self.flag))
+                    let what = match self.schema["type"].as_str() {
+                        Some("integer" | "number") => "no number".to_owned(),
+                        _ => format!("no JSON: {error}"),
+                    };
+                    CommandError::usage(format!("--{}: `{text}` is {what}", self.flag))
                 })?;
                 Some(value)
             }
