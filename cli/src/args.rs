@@ -223,7 +223,7 @@ pub(crate) struct AgentFlags {
     /// The model of agents that name none: an alias such as `sonnet`, or `provider/id`
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// How much the run may do: agents, agents at once, their effort, budget; the table stands below
+    /// How much the run may do: agents, agents at once, their effort, budget; `bellwether run --help` has the table
     #[arg(long, value_name = "LEVEL", value_parser = clap::builder::PossibleValuesParser::new(effort::NAMES))]
     pub(crate) effort: Option<String>,
     /// Something more: `merge` lets scripts merge the branches that agents leave, `shell` and `web-fetch` let built-in

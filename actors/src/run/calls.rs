@@ -406,24 +406,24 @@ impl Machine {
     /// A permit that was waited for is the run's own now.
     pub fn granted(&mut self, now: Millis, permits: &mut dyn Permits, out: &mut Output) {
         self.refuse_beyond_budget(now, out);
-        if self.may_start() {
-            self.start_next(now, out);
+        if let Some(place) = self.next_to_start() {
+            self.start(place, now, out);
             self.start_waiting(now, permits, out);
         } else {
             permits.give_back();
         }
     }
 
-    pub(super) fn may_start(&self) -> bool {
-        let next = self.next_open().and_then(|place| self.waiting.get(place));
-        let is_agent = next.is_some_and(|&call| self.kind_of(call) == CallKind::Agent);
-        self.stage == Stage::Live
-            && next.is_some()
-            && !(is_agent && self.is_all_reserved())
-            && self
-                .caps
-                .concurrency
-                .is_none_or(|limit| self.running() < limit)
+    /// The place of the waiting call that a permit would start.
+    fn next_to_start(&self) -> Option<usize> {
+        let limit = self.caps.concurrency;
+        // Looking for it may take a while; most of the time all slots are taken.
+        if self.stage != Stage::Live || limit.is_some_and(|limit| self.running() >= limit) {
+            return None;
+        }
+        let place = self.next_open()?;
+        let is_agent = self.kind_of(*self.waiting.get(place)?) == CallKind::Agent;
+        (!is_agent || !self.is_all_reserved()).then_some(place)
     }
 
     pub(super) fn start_waiting(
@@ -433,14 +433,16 @@ impl Machine {
         out: &mut Output,
     ) {
         self.refuse_beyond_budget(now, out);
-        while self.may_start() && permits.take() {
-            self.start_next(now, out);
+        while let Some(place) = self.next_to_start()
+            && permits.take()
+        {
+            self.start(place, now, out);
         }
     }
 
-    pub(super) fn start_next(&mut self, now: Millis, out: &mut Output) {
-        let next = self.next_open();
-        let Some(number) = next.and_then(|place| self.waiting.remove(place)) else {
+    /// Starts the call that waits at this place.
+    fn start(&mut self, place: usize, now: Millis, out: &mut Output) {
+        let Some(number) = self.waiting.remove(place) else {
             return;
         };
         let Some(call) = self.state.call(number) else {
@@ -772,7 +774,6 @@ impl Machine {
         out: &mut Output,
     ) {
         self.retries.remove(&token.call);
-        self.keys.leave_queue(token.call);
         let settled = CallSettled {
             call: token.call,
             attempt: token.attempt,

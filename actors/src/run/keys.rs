@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bellwether_journal::id::CallNumber;
 use bellwether_journal::key::{self, Context, Digest};
 use bellwether_journal::record::{CallKind, FailureKind, Millis};
+use bellwether_journal::state::CallState;
 use bellwether_journal::text::{self, Packed};
 use bellwether_scripts::Call;
 use futures_util::future::BoxFuture;
@@ -221,13 +222,21 @@ impl Keys {
     }
 
     /// The queue that a call stands in.
-    pub(super) fn queue(&self, call: CallNumber) -> Option<Arc<str>> {
-        self.queues.get(&call).cloned()
+    pub(super) fn queue(&self, call: CallNumber) -> Option<&Arc<str>> {
+        self.queues.get(&call)
     }
 
     /// A call has its answer, and stands in no queue any more.
     pub(super) fn leave_queue(&mut self, call: CallNumber) {
         self.queues.remove(&call);
+    }
+
+    /// Of calls that were replayed those that have their answer leave their queues.
+    pub(super) fn leave_queues(&mut self, calls: &[CallState]) {
+        self.queues.retain(|number, _| {
+            let call = calls.get(number.0 as usize);
+            call.is_none_or(|call| !call.status.is_settled())
+        });
     }
 
     /// What a timer is known by in a rewind.

@@ -182,9 +182,10 @@ impl Machine {
         state: RunState,
         epoch: Epoch,
         caps: Caps,
-        keys: Keys,
+        mut keys: Keys,
         timers: BTreeMap<TimerNumber, Armed>,
     ) -> Self {
+        keys.leave_queues(&state.calls);
         let agents = state
             .calls
             .iter()
@@ -481,6 +482,15 @@ impl Machine {
             tracing::error!(run = %self.state.id, %error, "a record is left out");
             self.sealer = Sealer::resume(self.state.id, self.state.next, self.state.head);
             return false;
+        }
+        let settled = match &entry.record {
+            Record::CallSettled(settled) => Some(settled.call),
+            Record::CallRefused(refused) => Some(refused.call),
+            Record::CallReused(reused) => Some(reused.call),
+            _ => None,
+        };
+        if let Some(call) = settled {
+            self.keys.leave_queue(call);
         }
         out.rows.push(row);
         out.entries.push(entry);

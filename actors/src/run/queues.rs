@@ -27,7 +27,7 @@ struct Closed {
 }
 
 /// Whether a failure says that its provider takes no calls for now.
-pub(super) const fn closes(kind: FailureKind) -> bool {
+const fn closes(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::RateLimit | FailureKind::Quota)
 }
 
@@ -37,6 +37,7 @@ impl Machine {
         let Some(queue) = self.keys.queue(call).filter(|_| closes(kind)) else {
             return;
         };
+        let queue = Arc::clone(queue);
         let is_quota = kind == FailureKind::Quota;
         let closed = Closed {
             until,
@@ -68,7 +69,7 @@ impl Machine {
     /// A person says that a call is to begin: its queue opens, whoever closed it.
     pub(super) fn open_queue_for(&mut self, call: CallNumber) {
         if let Some(queue) = self.keys.queue(call) {
-            self.queues.0.remove(&queue);
+            self.queues.0.remove(queue);
         }
     }
 
@@ -107,7 +108,7 @@ impl Machine {
     }
 
     fn closed_queue(&self, call: CallNumber) -> Option<&Closed> {
-        self.queues.0.get(&self.keys.queue(call)?)
+        self.queues.0.get(self.keys.queue(call)?)
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bellwether::models::{Basis, Forecast, Names, forecast};
-use bellwether::plan::{Plan, PlanOptions, plan};
+use bellwether::models::{Basis, Forecast, forecast};
+use bellwether::plan::{Plan, plan};
 use bellwether::view::{Money, RunCosts};
-use bellwether::{Script, StartOptions, agent_type, workflow};
+use bellwether::{Script, StartOptions};
 
 use super::Place;
-use super::plan::BACKENDS;
+use super::plan::{BACKENDS, options};
 use super::source::{Question, Source};
 use crate::error::{CommandError, Result};
 use crate::host::client::parse;
@@ -45,11 +45,10 @@ pub(super) struct Expected {
 /// What `plan` shows of a plan's forecast.
 ///
 pub(super) async fn expected(plan: &Plan, start: &StartOptions, place: &Place) -> Option<Expected> {
-    let names = Names::clone(&place.config.models().names);
-    let prices = place.config.models().prices;
+    let models = place.config.models();
     let basis = Basis {
-        names: &names,
-        prices: &prices,
+        names: &models.names,
+        prices: &models.prices,
         model: start.model.as_deref(),
         backend: start.backend.as_deref(),
         without_models: &BACKENDS,
@@ -132,9 +131,7 @@ fn asks_no_model(script: &Script, start: &StartOptions) -> bool {
 
 /// The plan; `None` when it does not end in time. A native call of the interpreter that never looks up goes on in its thread.
 fn planned(script: &Script, start: &StartOptions, place: &Place) -> Option<Plan> {
-    let mut options = PlanOptions::new().backends(BACKENDS);
-    options.agent_folders = agent_type::folders(&place.directory, &place.config.home);
-    options.workflow_folders = workflow::folders(&place.directory, &place.config.home);
+    let options = options(&place.directory, place);
     let stop = Arc::clone(&options.stop);
     let (sender, receiver) = mpsc::channel();
     let (script, start) = (script.clone(), start.clone());

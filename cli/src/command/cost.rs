@@ -140,10 +140,7 @@ impl Sum {
         ] {
             *sum = sum.saturating_add(more);
         }
-        if let Some(cost) = used.cost {
-            let before = sum.cost.unwrap_or_default().0;
-            sum.cost = Some(Money(before.saturating_add(cost)));
-        }
+        sum.cost = Money::sum(sum.cost, Money::of(used));
     }
 }
 

@@ -45,12 +45,10 @@ pub(super) async fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     }
     let args = script::arguments(&flags.given)?;
     let start = start_options(&place, &root, args, screen);
-    let mut options = PlanOptions::new().backends(BACKENDS);
+    let mut options = options(&root, &place);
     options.strict = flags.strict;
     options.items = flags.items.unwrap_or(options.items);
     options.fail = flags.fail.unwrap_or(options.fail);
-    options.agent_folders = agent_type::folders(&root, &place.config.home);
-    options.workflow_folders = workflow::folders(&root, &place.config.home);
     give_up_after(&options, PLAN_TIME);
     let mut plan = plan(&script, &start, &options);
     name_as(&mut plan, &name);
@@ -71,6 +69,14 @@ pub(super) async fn execute(flags: &Flags, screen: Screen) -> Result<ExitCode> {
     } else {
         ExitCode::Failed
     })
+}
+
+/// How scripts are planned for who works in `root`.
+pub(super) fn options(root: &Path, place: &Place) -> PlanOptions {
+    let mut options = PlanOptions::new().backends(BACKENDS);
+    options.agent_folders = agent_type::folders(root, &place.config.home);
+    options.workflow_folders = workflow::folders(root, &place.config.home);
+    options
 }
 
 /// A plan as JSON.

@@ -112,8 +112,8 @@ pub fn forecast(plan: &Plan, basis: &Basis<'_>) -> Forecast {
             forecast.output_tokens = forecast.output_tokens.saturating_add(used.output_tokens);
             match basis.price(agent) {
                 Some(price) => {
-                    let sum = forecast.cost.unwrap_or_default().0;
-                    forecast.cost = Some(Money(sum.saturating_add(price.of(&used))));
+                    let cost = Money(price.of(&used));
+                    forecast.cost = Money::sum(forecast.cost, Some(cost));
                 }
                 None => forecast.unpriced_agents += 1,
             }

@@ -16,6 +16,15 @@ impl Money {
     pub fn of(counted: &Counted) -> Option<Self> {
         counted.cost.map(Self)
     }
+
+    /// Both; what is not known adds nothing to what is.
+    #[must_use]
+    pub fn sum(one: Option<Self>, two: Option<Self>) -> Option<Self> {
+        let both = one.zip(two);
+        both.map(|(one, two)| Self(one.0.saturating_add(two.0)))
+            .or(one)
+            .or(two)
+    }
 }
 
 impl fmt::Display for Money {

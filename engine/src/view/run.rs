@@ -321,10 +321,8 @@ impl PhaseView {
         self.agents.add(call.status);
         self.agents.reused += u64::from(was_reused(call, taken_over));
         self.usage = self.usage.plus(call.usage);
-        if let Some(Money(cost)) = call.counted.as_deref().and_then(Money::of) {
-            let sum = self.cost.unwrap_or_default().0.saturating_add(cost);
-            self.cost = Some(Money(sum));
-        }
+        let cost = call.counted.as_deref().and_then(Money::of);
+        self.cost = Money::sum(self.cost, cost);
         if let Some(start) = call.first_started_at().map(Timestamp) {
             self.started_at = Some(self.started_at.map_or(start, |first| first.min(start)));
         }

@@ -45,7 +45,7 @@ pub(super) struct Within {
 }
 
 /// The tool.
-pub(super) struct Delegate(pub(super) Within);
+struct Delegate(Within);
 
 #[derive(Deserialize)]
 struct Arguments {
@@ -56,7 +56,7 @@ struct Arguments {
 
 impl Within {
     /// Whether an agent on this level may have agents of its own.
-    pub(super) const fn may_delegate(&self) -> bool {
+    const fn may_delegate(&self) -> bool {
         self.level < LEVELS_MAX
     }
 
@@ -99,7 +99,7 @@ impl Within {
         });
         // An attempt that was replaced begins nothing more.
         if !self.noted(begins).await {
-            return Answer::error("cancelled");
+            return Answer::cancelled();
         }
         let below = Self {
             job: Job {
@@ -128,7 +128,7 @@ impl Within {
         let (end, answer) = match work.await {
             Ok(finished) => ("completed", Answer::done(finished.text)),
             Err(stopped) if stopped.kind == StopKind::Cancelled => {
-                ("cancelled", Answer::error("cancelled"))
+                ("cancelled", Answer::cancelled())
             }
             Err(stopped) => {
                 let text = match stopped.last_text {

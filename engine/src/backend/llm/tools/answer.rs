@@ -40,7 +40,7 @@ impl Answer {
     }
 
     /// The attempt is stopped; nobody will read this.
-    pub(super) fn cancelled() -> Self {
+    pub(crate) fn cancelled() -> Self {
         Self::error("cancelled")
     }
 }
